@@ -1,0 +1,1 @@
+"""Durable bytes: the one storage interface and what is kept through it. Synchronous; knows no event loop."""

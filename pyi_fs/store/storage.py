@@ -1,0 +1,127 @@
+"""The only door to the disk: every file of a store is opened, written, synced, renamed and removed here.
+
+Paths are `str`, relative to the store, separated by `/`. `Storage` is the interface; `DirectoryStorage` is the real one;
+`tests/support/storage.py` has an in-memory, a crashing and a failing one that pass the same conformance suite.
+
+Invariants:
+- A file opened with `open_append` is only ever written at its end, or has ranges punched.
+- Nothing is durable before `sync` of the file *and*, for a new name, `sync_directory` of its directory.
+- `OSError` passes through unchanged: `ENOSPC` and `EDQUOT` are for the caller.
+"""
+
+from collections.abc import Buffer, Sequence
+from typing import Protocol
+
+
+class AppendFile(Protocol):
+    """A file open for appending by its one writer, and for reading."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Returns the end of the file as this writer knows it: where the next append goes."""
+
+    def append(self, *parts: Buffer) -> int:
+        """Writes the parts at the end in one system call where it can; returns the offset of the first byte.
+
+        All or nothing for the caller: after a short write or an error the file is cut back to where it was and the
+        error is raised. Survives the death of this process; not power loss.
+        """
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Returns up to `length` bytes from `offset`; fewer only at the end of the file."""
+
+    def sync(self) -> None:
+        """Returns when all appended bytes are durable (`fdatasync`). May be called from another thread."""
+
+    def punch(self, offset: int, length: int) -> None:
+        """Gives back the blocks wholly inside `[offset, offset + length)`; they read as zeros afterwards."""
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cuts the file to `size_bytes` (recovery of a torn tail)."""
+
+    def close(self) -> None:
+        """Closes the descriptor; syncs nothing."""
+
+
+class ReadFile(Protocol):
+    """A file open for reading."""
+
+    def size_bytes(self) -> int:
+        """Returns the file's size now (somebody else may be appending)."""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Returns up to `length` bytes from `offset`; fewer only at the end of the file."""
+
+    def read_at_nowait(self, offset: int, length: int) -> bytes | None:
+        """Returns what `read_at` would if that needs no wait for a disk (`RWF_NOWAIT`), else None."""
+
+    def map(self) -> Buffer:
+        """Returns the whole file mapped read-only and shared; stays valid after `close`."""
+
+    def close(self) -> None:
+        """Closes the descriptor."""
+
+
+class LockFile(Protocol):
+    """A held `flock`; the kernel gives it up when the process dies."""
+
+    def read_text(self) -> str:
+        """Returns the text of the lock file (who holds it)."""
+
+    def write_text(self, text: str) -> None:
+        """Replaces the text of the lock file."""
+
+    def release(self) -> None:
+        """Gives the lock up and closes the file; the file stays."""
+
+
+class Storage(Protocol):
+    """A directory that holds a store."""
+
+    def open_append(self, path: str, *, create: bool = False) -> AppendFile:
+        """Opens a file for appending; with `create` it must not exist (`FileExistsError`), mode 0600."""
+
+    def open_read(self, path: str) -> ReadFile:
+        """Opens a file for reading; `FileNotFoundError` if there is none."""
+
+    def read(self, path: str) -> bytes:
+        """Returns a whole small file."""
+
+    def write_atomic(self, path: str, parts: Sequence[Buffer], *, durable: bool = True) -> None:
+        """Makes `path` hold the parts: temporary name, write, sync, rename, sync of the directory.
+
+        A reader sees the old or the new content, never a mix. With `durable=False` the two syncs are left out.
+        """
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames a file, replacing `new`; durable after `sync_directory`."""
+
+    def remove(self, path: str) -> None:
+        """Removes a file; one that is not there is no error (removal is repeated after a crash)."""
+
+    def make_directory(self, path: str, *, parents: bool = False) -> None:
+        """Makes a directory, mode 0700; `FileExistsError` if it is there, unless `parents`."""
+
+    def remove_directory(self, path: str) -> None:
+        """Removes an empty directory; one that is not there is no error."""
+
+    def sync_directory(self, path: str) -> None:
+        """Returns when the names in a directory are durable."""
+
+    def list(self, path: str) -> list[str]:
+        """Returns the names in a directory, sorted; an absent directory is empty."""
+
+    def exists(self, path: str) -> bool:
+        """Returns whether something has that name."""
+
+    def size_bytes(self, path: str) -> int | None:
+        """Returns a file's size, or None if it is not there."""
+
+    def allocated_bytes(self, path: str) -> int:
+        """Returns the bytes of disk a file occupies (punched ranges do not count); 0 if it is not there."""
+
+    def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
+        """Takes the `flock` of a file, made if missing; None if it is held and `wait` is false."""
+
+    def host_path(self, path: str) -> str:
+        """Returns the path for other libraries (SQLite) and for messages."""
