@@ -29,6 +29,9 @@ ViewNumber = NewType("ViewNumber", int)
 NodeId = NewType("NodeId", int)
 """What the kernel knows a file of a view by."""
 
+Buffer = bytes | bytearray | memoryview
+"""Anything whose bytes can be written without a copy."""
+
 ROOT_INODE = InodeNumber(1)
 
 

@@ -9,8 +9,10 @@ Invariants:
 - `OSError` passes through unchanged: `ENOSPC` and `EDQUOT` are for the caller.
 """
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Protocol
+
+from pyi_fs.ids import Buffer
 
 
 class AppendFile(Protocol):
