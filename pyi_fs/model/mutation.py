@@ -1,0 +1,153 @@
+"""One frozen record per kind of change: self-contained, so that a journal of them is the whole truth.
+
+Times, inode numbers and callers' ids are values in the record: folding it again gives the same tree. The numeric tags reach the disk
+(`docs/on-disk-format.md`, section *Journal records*): never change or reuse one; new fields are appended with a default.
+"""
+
+import msgspec
+
+from pyi_fs.ids import InodeNumber, SegmentId
+from pyi_fs.model.extent import ExtentList
+from pyi_fs.model.inode import Inode
+
+RENAME_NOREPLACE = 1
+RENAME_EXCHANGE = 2
+
+FALLOCATE_KEEP_SIZE = 1
+FALLOCATE_PUNCH_HOLE = 2
+FALLOCATE_ZERO_RANGE = 16
+
+
+class Create(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False, omit_defaults=True):
+    """A new inode under a new name: any type; `mode` has the type bits; `target` for symlinks, `rdev` for devices."""
+
+    parent: InodeNumber
+    name: bytes
+    number: InodeNumber
+    mode: int
+    uid: int
+    gid: int
+    time_ns: int
+    target: bytes = b""
+    rdev: int = 0
+
+
+class Link(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """Another name for an inode that is not a directory; an unlinked regular file comes back (O_TMPFILE)."""
+
+    number: InodeNumber
+    parent: InodeNumber
+    name: bytes
+    time_ns: int
+
+
+class Remove(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """A name goes: `unlink`, or `rmdir` with `directory`. An inode without names stays, unlinked, until `Reap`."""
+
+    parent: InodeNumber
+    name: bytes
+    directory: bool
+    time_ns: int
+
+
+class Rename(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """rename(2) with `RENAME_NOREPLACE` and `RENAME_EXCHANGE`."""
+
+    parent: InodeNumber
+    name: bytes
+    new_parent: InodeNumber
+    new_name: bytes
+    flags: int
+    time_ns: int
+
+
+class Write(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False, omit_defaults=True):
+    """Bytes of a file at `offset` come from `[source_offset, source_offset + length)` of a scratch segment.
+
+    `checksums`: one u64 (XXH3, little endian) for each run of up to `run_bytes` bytes, in order; the range begins a run.
+    """
+
+    number: InodeNumber
+    offset: int
+    length: int
+    segment: SegmentId
+    source_offset: int
+    checksums: bytes
+    time_ns: int
+    clear_setid: bool = False
+
+
+class SetAttributes(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """chmod, chown, truncate, utimensat: fields that are not None change; `time_ns` becomes the ctime."""
+
+    number: InodeNumber
+    mode: int | None
+    uid: int | None
+    gid: int | None
+    size: int | None
+    atime_ns: int | None
+    mtime_ns: int | None
+    time_ns: int
+    clear_setid: bool = False
+
+
+class Allocate(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """fallocate(2) with `FALLOCATE_*` flags: holes and size only, nothing is reserved."""
+
+    number: InodeNumber
+    offset: int
+    length: int
+    flags: int
+    time_ns: int
+
+
+class SetXattr(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """An extended attribute gets a value."""
+
+    number: InodeNumber
+    name: bytes
+    value: bytes
+    time_ns: int
+
+
+class RemoveXattr(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """An extended attribute goes."""
+
+    number: InodeNumber
+    name: bytes
+    time_ns: int
+
+
+class Share(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """Bytes of a file at `offset` are those of these extents (`copy_file_range`): file offsets count from `offset`, gaps are holes."""
+
+    number: InodeNumber
+    offset: int
+    length: int
+    extents: ExtentList
+    time_ns: int
+
+
+class Reap(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """Nobody holds these unlinked inodes any more."""
+
+    numbers: tuple[InodeNumber, ...]
+
+
+class Adopt(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """An orphan of a publish lives on as an unlinked inode under a fresh number."""
+
+    number: InodeNumber
+    inode: Inode
+
+
+class Graft(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
+    """Raw state: restore of one path. Records replaced (None: removed) and dentries set (0: removed), all at once."""
+
+    inodes: tuple[tuple[InodeNumber, Inode | None], ...]
+    dentries: tuple[tuple[InodeNumber, bytes, InodeNumber], ...]
+
+
+Mutation = (
+    Create | Link | Remove | Rename | Write | SetAttributes | Allocate | SetXattr | RemoveXattr | Share | Reap | Adopt | Graft
+)
