@@ -1,18 +1,26 @@
-"""The only door to the disk: every file of a store is opened, written, synced, renamed and removed here.
+"""The only door to the disk: every file of a store is written, renamed and removed through here.
 
-Paths are `str`, relative to the store, separated by `/`. `Storage` is the interface; `DirectoryStorage` is the real one;
-`tests/support/storage.py` has an in-memory, a crashing and a failing one that pass the same conformance suite.
+Paths are `str`, relative to the store, separated by `/`; `""` is the store itself. `Storage` is the
+interface; `directory_storage.py` has the real one, `tests/support/storage.py` an in-memory, a
+crashing and a failing one that pass the same conformance suite.
 
 Invariants:
 - A file opened with `open_append` is only ever written at its end, or has ranges punched.
-- Nothing is durable before `sync` of the file *and*, for a new name, `sync_directory` of its directory.
+- Nothing is durable before `sync` of the file *and*, for a new name, `sync_directory` of its
+  directory.
 - `OSError` passes through unchanged: `ENOSPC` and `EDQUOT` are for the caller.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from pyi_fs.ids import Buffer
+
+PUNCH_BLOCK_BYTES = 4096
+"""Holes are punched in whole blocks: zeroing the edges of others is a write that frees nothing."""
+TEMPORARY_SUFFIX = ".tmp"
+"""Ends every name that `write_atomic` may leave behind in a crash; such a file means nothing."""
 
 
 class AppendFile(Protocol):
@@ -23,9 +31,9 @@ class AppendFile(Protocol):
         """Returns the end of the file as this writer knows it: where the next append goes."""
 
     def append(self, *parts: Buffer) -> int:
-        """Writes the parts at the end in one system call where it can; returns the offset of the first byte.
+        """Writes the parts at the end, in one system call where it can; returns the first's offset.
 
-        All or nothing for the caller: after a short write or an error the file is cut back to where it was and the
+        All or nothing for the caller: after an error the file is cut back to where it was and the
         error is raised. Survives the death of this process; not power loss.
         """
 
@@ -33,10 +41,13 @@ class AppendFile(Protocol):
         """Returns up to `length` bytes from `offset`; fewer only at the end of the file."""
 
     def sync(self) -> None:
-        """Returns when all appended bytes are durable (`fdatasync`). May be called from another thread."""
+        """Returns when all appended bytes are durable (`fdatasync`); any thread may call it."""
 
     def punch(self, offset: int, length: int) -> None:
-        """Gives back the blocks wholly inside `[offset, offset + length)`; they read as zeros afterwards."""
+        """Gives back the blocks wholly inside `[offset, offset + length)`.
+
+        They read as zeros afterwards, or as before on a filesystem that has no holes.
+        """
 
     def truncate(self, size_bytes: int) -> None:
         """Cuts the file to `size_bytes` (recovery of a torn tail)."""
@@ -55,7 +66,7 @@ class ReadFile(Protocol):
         """Returns up to `length` bytes from `offset`; fewer only at the end of the file."""
 
     def read_at_nowait(self, offset: int, length: int) -> bytes | None:
-        """Returns what `read_at` would if that needs no wait for a disk (`RWF_NOWAIT`), else None."""
+        """Returns what `read_at` would if that waits for no disk (`RWF_NOWAIT`), else None."""
 
     def map(self) -> Buffer:
         """Returns the whole file mapped read-only and shared; stays valid after `close`."""
@@ -81,7 +92,10 @@ class Storage(Protocol):
     """A directory that holds a store."""
 
     def open_append(self, path: str, *, create: bool = False) -> AppendFile:
-        """Opens a file for appending; with `create` it must not exist (`FileExistsError`), mode 0600."""
+        """Opens a file for appending, which has to exist.
+
+        With `create` it must not exist (`FileExistsError`) and is made with mode 0600.
+        """
 
     def open_read(self, path: str) -> ReadFile:
         """Opens a file for reading; `FileNotFoundError` if there is none."""
@@ -92,7 +106,8 @@ class Storage(Protocol):
     def write_atomic(self, path: str, parts: Sequence[Buffer], *, durable: bool = True) -> None:
         """Makes `path` hold the parts: temporary name, write, sync, rename, sync of the directory.
 
-        A reader sees the old or the new content, never a mix. With `durable=False` the two syncs are left out.
+        A reader sees the old or the new content, never a mix. With `durable=False` the two syncs
+        are left out.
         """
 
     def rename(self, old: str, new: str) -> None:
@@ -120,10 +135,42 @@ class Storage(Protocol):
         """Returns a file's size, or None if it is not there."""
 
     def allocated_bytes(self, path: str) -> int:
-        """Returns the bytes of disk a file occupies (punched ranges do not count); 0 if it is not there."""
+        """Returns the bytes of disk a file occupies, holes not counted; 0 if it is not there."""
 
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         """Takes the `flock` of a file, made if missing; None if it is held and `wait` is false."""
 
     def host_path(self, path: str) -> str:
         """Returns the path for other libraries (SQLite) and for messages."""
+
+
+def write_atomically(
+    storage: Storage, path: str, parts: Sequence[Buffer], *, temporary: str, durable: bool
+) -> None:
+    """Does `Storage.write_atomic` in terms of a storage's other calls.
+
+    `temporary` is a free name in the directory of `path`. Every implementation uses this function,
+    so a crash between two of its steps can be tested with the fakes.
+    """
+    file = storage.open_append(temporary, create=True)
+    try:
+        try:
+            file.append(*parts)
+            if durable:
+                file.sync()
+        finally:
+            file.close()
+        storage.rename(temporary, path)
+    except OSError:
+        with suppress(OSError):
+            storage.remove(temporary)
+        raise
+    if durable:
+        storage.sync_directory(path.rpartition("/")[0])
+
+
+def punchable(offset: int, length: int) -> tuple[int, int]:
+    """Returns the half-open range of whole blocks inside a range; it may be empty."""
+    start = -(-offset // PUNCH_BLOCK_BYTES) * PUNCH_BLOCK_BYTES
+    end = (offset + length) // PUNCH_BLOCK_BYTES * PUNCH_BLOCK_BYTES
+    return start, max(start, end)

@@ -1,0 +1,311 @@
+"""The real `Storage`: a directory of the host, one system call per operation where there is one.
+
+Invariants:
+- Files are made with mode 0600, directories with 0700; descriptors are not inherited by programs.
+- An append goes to the end that its one writer knows, with a single `pwritev`: no `lseek`, and no
+  `O_APPEND`, with which Linux ignores the offset (pwrite(2), BUGS) and a writer could not overwrite
+  what a failed append left behind.
+- A file that is read only is read with `pread`, so descriptors may be shared by threads.
+
+Source: pwrite(2), preadv2(2), fallocate(2), flock(2).
+"""
+
+import builtins
+import errno
+import fcntl
+import mmap
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from pyi_fs.ids import Buffer
+from pyi_fs.store.storage import (
+    TEMPORARY_SUFFIX,
+    AppendFile,
+    LockFile,
+    ReadFile,
+    punchable,
+    write_atomically,
+)
+
+IOVEC_PARTS_MAX = 1024
+"""More buffers in one `pwritev` are refused by the kernel (`UIO_MAXIOV`); they are joined first."""
+
+_FALLOC_FL_KEEP_SIZE = 0x01
+_FALLOC_FL_PUNCH_HOLE = 0x02
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+_WRITE_FLAGS = os.O_RDWR | os.O_CLOEXEC
+
+
+class DirectoryStorage:
+    """A store in a directory of the host.
+
+    The root has to exist, or is made by `make_directory("", parents=True)`. Holds no descriptor
+    between calls, so it may be made before a process fork.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        """Remembers where the store is; touches nothing."""
+        self._root = os.path.abspath(os.fspath(root)).rstrip("/") + "/"
+
+    def open_append(self, path: str, *, create: bool = False) -> AppendFile:
+        """Opens a file for appending; see `Storage.open_append`."""
+        flags = _WRITE_FLAGS | os.O_CREAT | os.O_EXCL if create else _WRITE_FLAGS
+        descriptor = os.open(self._root + path, flags, 0o600)
+        size_bytes = 0 if create else os.fstat(descriptor).st_size
+        return _DirectoryAppendFile(descriptor, size_bytes)
+
+    def open_read(self, path: str) -> ReadFile:
+        """Opens a file for reading; see `Storage.open_read`."""
+        return _DirectoryReadFile(os.open(self._root + path, _READ_FLAGS))
+
+    def read(self, path: str) -> bytes:
+        """Returns a whole small file."""
+        with open(self._root + path, "rb", buffering=0) as file:
+            return file.readall()
+
+    def write_atomic(self, path: str, parts: Sequence[Buffer], *, durable: bool = True) -> None:
+        """Replaces a file; see `Storage.write_atomic`."""
+        # Random, not the process id: containers with process ids of their own may share a store.
+        temporary = f"{path}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
+        write_atomically(self, path, parts, temporary=temporary, durable=durable)
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames a file, replacing `new`."""
+        os.rename(self._root + old, self._root + new)
+
+    def remove(self, path: str) -> None:
+        """Removes a file if it is there."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._root + path)
+
+    def make_directory(self, path: str, *, parents: bool = False) -> None:
+        """Makes a directory, and with `parents` those above it; mode 0700."""
+        if not parents:
+            os.mkdir(self._root + path, 0o700)
+            return
+        # Not os.makedirs: it gives the mode to the last one only; the others would be open to all.
+        names = (self._root + path).rstrip("/").split("/")
+        for depth in range(2, len(names) + 1):
+            name = "/".join(names[:depth])
+            if not os.path.isdir(name):
+                with suppress(FileExistsError):
+                    os.mkdir(name, 0o700)
+
+    def remove_directory(self, path: str) -> None:
+        """Removes an empty directory if it is there."""
+        with suppress(FileNotFoundError):
+            os.rmdir(self._root + path)
+
+    def sync_directory(self, path: str) -> None:
+        """Returns when the names in a directory are durable."""
+        descriptor = os.open(self._root + path, _READ_FLAGS | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def list(self, path: str) -> builtins.list[str]:
+        """Returns the names in a directory, sorted."""
+        try:
+            return sorted(os.listdir(self._root + path))
+        except FileNotFoundError:
+            return []
+
+    def exists(self, path: str) -> bool:
+        """Returns whether something has that name."""
+        return os.path.lexists(self._root + path)
+
+    def size_bytes(self, path: str) -> int | None:
+        """Returns a file's size, or None if it is not there."""
+        try:
+            return os.stat(self._root + path).st_size
+        except FileNotFoundError:
+            return None
+
+    def allocated_bytes(self, path: str) -> int:
+        """Returns the bytes of disk a file occupies."""
+        try:
+            return os.stat(self._root + path).st_blocks * 512
+        except FileNotFoundError:
+            return 0
+
+    def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
+        """Takes the `flock` of a file; see `Storage.lock`."""
+        descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, 0o600)
+        operation = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        try:
+            fcntl.flock(descriptor, operation if wait else operation | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return _DirectoryLockFile(descriptor)
+
+    def host_path(self, path: str) -> str:
+        """Returns the path on the host."""
+        return (self._root + path).rstrip("/")
+
+
+class _DirectoryAppendFile:
+    __slots__ = ("_descriptor", "_size_bytes")
+
+    def __init__(self, descriptor: int, size_bytes: int) -> None:
+        self._descriptor = descriptor
+        self._size_bytes = size_bytes
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    def append(self, *parts: Buffer) -> int:
+        offset = self._size_bytes
+        try:
+            if len(parts) == 1:
+                length = len(parts[0])
+                written = os.pwrite(self._descriptor, parts[0], offset)
+            else:
+                if len(parts) > IOVEC_PARTS_MAX:
+                    parts = (b"".join(parts),)
+                length = sum(map(len, parts))
+                written = os.pwritev(self._descriptor, parts, offset) if parts else 0
+            if written != length:
+                self._append_rest(b"".join(parts), offset, written)
+        except OSError:
+            # Should this fail too, the next append overwrites from the same end.
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, offset)
+            raise
+        self._size_bytes = offset + length
+        return offset
+
+    def _append_rest(self, data: bytes, offset: int, written: int) -> None:
+        # A short write has no errno: a disk that is full says so at the next call.
+        rest = memoryview(data)
+        while written < len(data):
+            count = os.pwrite(self._descriptor, rest[written:], offset + written)
+            if count == 0:
+                raise OSError(errno.EIO, "write of a regular file made no progress")
+            written += count
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return _read_at(self._descriptor, offset, length)
+
+    def sync(self) -> None:
+        os.fdatasync(self._descriptor)
+
+    def punch(self, offset: int, length: int) -> None:
+        start, end = punchable(offset, length)
+        if start < end:
+            _punch_hole(self._descriptor, start, end - start)
+
+    def truncate(self, size_bytes: int) -> None:
+        os.ftruncate(self._descriptor, size_bytes)
+        self._size_bytes = size_bytes
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class _DirectoryReadFile:
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def size_bytes(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        return _read_at(self._descriptor, offset, length)
+
+    def read_at_nowait(self, offset: int, length: int) -> bytes | None:
+        buffer = bytearray(length)
+        try:
+            count = os.preadv(self._descriptor, [buffer], offset, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EOPNOTSUPP):
+                return None
+            raise
+        # Short is either the end of the file or the end of what is in memory: only the size tells.
+        if count < length and offset + count < self.size_bytes():
+            return None
+        return bytes(buffer) if count == length else bytes(memoryview(buffer)[:count])
+
+    def map(self) -> Buffer:
+        if self.size_bytes() == 0:
+            return b""
+        if sys.version_info >= (3, 13):
+            # Without it the mapping keeps a duplicate of the descriptor for as long as it lives.
+            return memoryview(mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ, trackfd=False))
+        return memoryview(mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ))
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class _DirectoryLockFile:
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def read_text(self) -> str:
+        size_bytes = os.fstat(self._descriptor).st_size
+        return _read_at(self._descriptor, 0, size_bytes).decode(errors="replace")
+
+    def write_text(self, text: str) -> None:
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+
+    def release(self) -> None:
+        # Closing gives the flock up: nobody else has this open file description.
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _read_at(descriptor: int, offset: int, length: int) -> bytes:
+    data = os.pread(descriptor, length, offset)
+    while len(data) < length:
+        more = os.pread(descriptor, length - len(data), offset + len(data))
+        if not more:
+            break
+        data += more
+    return data
+
+
+def _punch_hole(descriptor: int, offset: int, length: int) -> None:
+    number = _fallocate()(descriptor, _FALLOC_FL_PUNCH_HOLE | _FALLOC_FL_KEEP_SIZE, offset, length)
+    # A filesystem without holes keeps the blocks: punching is a courtesy, never a promise.
+    if number not in (0, errno.EOPNOTSUPP):
+        raise OSError(number, os.strerror(number))
+
+
+@cache
+def _fallocate() -> Callable[[int, int, int, int], int]:
+    # Python's os.posix_fallocate cannot punch. Imported here because most processes never punch,
+    # and the import takes 3 ms.
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    function = getattr(library, "fallocate64", None) or library.fallocate
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+    def fallocate(descriptor: int, mode: int, offset: int, length: int) -> int:
+        while function(descriptor, mode, offset, length) != 0:
+            number = ctypes.get_errno()
+            if number != errno.EINTR:
+                return number
+        return 0
+
+    return fallocate
