@@ -1,0 +1,179 @@
+"""One file in memory and the handles on it; `tests/support/storage.py` gives it names."""
+
+import errno
+import os
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+from pyi_fs.ids import Buffer
+from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, punchable
+
+
+class MemoryFile:
+    """One file: what is in it, what was in it at its last sync, what happened to it since."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.synced = b""
+        # ("append", offset, data), ("truncate", size, b"") or ("zero", offset, zeros)
+        self.unsynced: list[tuple[str, int, bytes]] = []
+        self.hole_blocks: set[int] = set()
+
+    def change(self, change: str, offset: int, data: bytes) -> None:
+        _change(self.content, change, offset, data)
+        self.unsynced.append((change, offset, data))
+
+    def sync(self) -> None:
+        self.synced = bytes(self.content)
+        self.unsynced.clear()
+
+    def after_power_loss(self, chance: random.Random, holes: bool) -> "MemoryFile":
+        """A prefix of what was appended since the last sync, perhaps with a torn last block."""
+        content = bytearray(self.synced)
+        appended = sum(len(data) for change, _, data in self.unsynced if change == "append")
+        kept = chance.choice((0, appended, chance.randint(0, appended)))
+        last = range(0)
+        for change, offset, data in self.unsynced:
+            if change == "append":
+                part, kept = data[:kept], max(0, kept - len(data))
+                if part:
+                    last = range(offset, offset + len(part))
+                    _change(content, change, offset, part)
+                    if holes and chance.random() < 0.3:
+                        _zero_some(content, last, chance)
+            elif chance.random() < 0.5:
+                _change(content, change, offset, data)
+        last = range(last.start, min(last.stop, len(content)))
+        if last and chance.random() < 0.5:
+            block = max(last.start, (last.stop - 1) // PUNCH_BLOCK_BYTES * PUNCH_BLOCK_BYTES)
+            torn = chance.randint(block, last.stop)
+            content[torn : last.stop] = bytes(last.stop - torn)
+        file = MemoryFile()
+        file.content = content
+        file.sync()
+        return file
+
+
+class Before(Protocol):
+    """Told of each call before it takes effect; may raise instead."""
+
+    def __call__(
+        self, call: str, path: str, file: MemoryFile | None = None, data: bytes = b""
+    ) -> None:
+        """`file` and `data` come with an append."""
+
+
+class _Handle:
+    def __init__(self, before: Before, path: str, file: MemoryFile) -> None:
+        self._before = before
+        self._path = path
+        self._open_file: MemoryFile | None = file
+
+    @property
+    def _file(self) -> MemoryFile:
+        if self._open_file is None:
+            raise os_error(errno.EBADF, self._path)
+        return self._open_file
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        self._before("read", self._path)
+        return bytes(self._file.content[offset : offset + length])
+
+    def close(self) -> None:
+        self._open_file = None
+
+
+class MemoryAppendFile(_Handle):
+    def __init__(self, before: Before, path: str, file: MemoryFile) -> None:
+        super().__init__(before, path, file)
+        self._size_bytes = len(file.content)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    def append(self, *parts: Buffer) -> int:
+        data = b"".join(parts)
+        self._before("append", self._path, self._file, data)
+        offset = self._size_bytes
+        self._file.change("append", offset, data)
+        self._size_bytes += len(data)
+        return offset
+
+    def sync(self) -> None:
+        self._before("sync", self._path)
+        self._file.sync()
+
+    def punch(self, offset: int, length: int) -> None:
+        self._before("punch", self._path)
+        start, end = punchable(offset, length)
+        end = min(end, -(-self._size_bytes // PUNCH_BLOCK_BYTES) * PUNCH_BLOCK_BYTES)
+        if start < end:
+            self._file.change("zero", start, bytes(end - start))
+            self._file.hole_blocks.update(
+                range(start // PUNCH_BLOCK_BYTES, end // PUNCH_BLOCK_BYTES)
+            )
+
+    def truncate(self, size_bytes: int) -> None:
+        self._before("truncate", self._path)
+        self._file.change("truncate", size_bytes, b"")
+        blocks = -(-size_bytes // PUNCH_BLOCK_BYTES)
+        self._file.hole_blocks = {block for block in self._file.hole_blocks if block < blocks}
+        self._size_bytes = size_bytes
+
+
+class MemoryReadFile(_Handle):
+    def size_bytes(self) -> int:
+        return len(self._file.content)
+
+    def read_at_nowait(self, offset: int, length: int) -> bytes | None:
+        return self.read_at(offset, length)
+
+    def map(self) -> Buffer:
+        data = bytes(self._file.content)
+        return memoryview(data) if data else b""
+
+
+class MemoryLockFile(_Handle):
+    """A held lock; `release` is called once when it is given up."""
+
+    def __init__(
+        self, before: Before, path: str, file: MemoryFile, release: Callable[[], None]
+    ) -> None:
+        super().__init__(before, path, file)
+        self._release = release
+
+    def read_text(self) -> str:
+        return self._file.content.decode(errors="replace")
+
+    def write_text(self, text: str) -> None:
+        self._before("write_text", self._path)
+        self._file.change("truncate", 0, b"")
+        self._file.change("append", 0, text.encode())
+
+    def release(self) -> None:
+        if self._open_file is not None:
+            self._release()
+        self.close()
+
+
+def _change(content: bytearray, change: str, offset: int, data: bytes) -> None:
+    if change == "truncate":
+        del content[offset:]
+        return
+    if change == "zero":
+        data = data[: max(0, len(content) - offset)]
+    content.extend(bytes(max(0, offset - len(content))))
+    content[offset : offset + len(data)] = data
+
+
+def _zero_some(content: bytearray, within: range, chance: random.Random) -> None:
+    start = chance.randrange(within.start, within.stop)
+    end = min(within.stop, start + PUNCH_BLOCK_BYTES)
+    content[start:end] = bytes(end - start)
+
+
+def os_error(number: int, path: str) -> OSError:
+    """The error a system call would raise about that path."""
+    return OSError(number, os.strerror(number), path)
