@@ -1,0 +1,131 @@
+"""What changed between two trees, looked at only where something was touched.
+
+Letters: `A` added, `D` deleted, `M` content modified, `R` renamed, `T` another type of file, `P` only mode, owner, extended attributes or mtime.
+A directory is listed only when it was made, removed, renamed or its mode changed. Cost: O(touched * depth).
+"""
+
+import stat
+from typing import NamedTuple
+
+from pyi_fs.ids import ROOT_INODE, InodeNumber
+from pyi_fs.model.inode import Inode
+from pyi_fs.model.touched import Touched, content_differs
+from pyi_fs.model.tree import Tree
+
+
+class Change(NamedTuple):
+    """One changed path; `old_path` only for a rename."""
+
+    letter: str
+    path: bytes
+    old_path: bytes | None = None
+
+
+class Counts(NamedTuple):
+    """What a snapshot answers: paths added, modified (renames and attributes included) and deleted."""
+
+    added: int
+    modified: int
+    deleted: int
+
+    def __str__(self) -> str:
+        """Returns `+A ~M -D`."""
+        return f"+{self.added} ~{self.modified} -{self.deleted}"
+
+
+def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
+    """Returns the changes from `old` to `new`, sorted by path; `touched` must cover their difference."""
+    added: dict[bytes, InodeNumber] = {}
+    deleted: dict[bytes, InodeNumber] = {}
+    changes: list[Change] = []
+    for directory, name in _candidates(old, new, touched):
+        old_number = old.lookup(directory, name)
+        new_number = new.lookup(directory, name)
+        old_path = old.path_of(directory, name) if old_number is not None else None
+        new_path = new.path_of(directory, name) if new_number is not None else None
+        if old_path is not None and new_path is not None and (old_path == new_path or old_number == new_number):
+            assert old_number is not None and new_number is not None
+            letter = _letter(old.existing(old_number), new.existing(new_number), old_number == new_number)
+            if letter:
+                changes.append(Change(letter, new_path))
+            continue
+        if old_path is not None and old_number is not None:
+            deleted[old_path] = old_number
+        if new_path is not None and new_number is not None:
+            added[new_path] = new_number
+    changes += _replaced(old, new, added, deleted)
+    changes += _renames(old, new, added, deleted)
+    changes += [Change("A", path) for path in added]
+    changes += [Change("D", path) for path in deleted]
+    return sorted(changes, key=lambda change: (change.path, change.letter))
+
+
+def count(changes: list[Change]) -> Counts:
+    """Returns how many paths were added, modified, deleted."""
+    added = sum(change.letter == "A" for change in changes)
+    deleted = sum(change.letter == "D" for change in changes)
+    return Counts(added, len(changes) - added - deleted, deleted)
+
+
+def everything(old: Tree, new: Tree) -> Touched:
+    """Returns a touched set that covers any difference: every inode and dentry of both trees (the slow way)."""
+    touched = Touched()
+    for tree in (old, new):
+        for number in tree.numbers():
+            touched.inodes.add(number)
+            inode = tree.existing(number)
+            touched.names.update(inode.dentries() if number != ROOT_INODE else ())
+    return touched
+
+
+def _candidates(old: Tree, new: Tree, touched: Touched) -> set[tuple[InodeNumber, bytes]]:
+    names = set(touched.names)
+    for number in touched.inodes:
+        for tree in (old, new):
+            inode = tree.inode(number)
+            if inode is not None and number != ROOT_INODE:
+                names.update(inode.dentries())
+    return names
+
+
+def _letter(old: Inode, new: Inode, same_inode: bool) -> str:
+    if stat.S_IFMT(old.mode) != stat.S_IFMT(new.mode):
+        return "T"
+    if old.is_directory:
+        return "P" if (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs) else ""
+    if content_differs(old, new) or not same_inode:
+        return "M"
+    before = (old.mode, old.uid, old.gid, old.xattrs, old.mtime_ns)
+    return "P" if before != (new.mode, new.uid, new.gid, new.xattrs, new.mtime_ns) else ""
+
+
+def _replaced(
+    old: Tree, new: Tree, added: dict[bytes, InodeNumber], deleted: dict[bytes, InodeNumber]
+) -> list[Change]:
+    """Returns the changes of paths that another dentry took over (a directory swapped under the same name)."""
+    changes = []
+    for path in [path for path in added if path in deleted]:
+        letter = _letter(old.existing(deleted.pop(path)), new.existing(added.pop(path)), same_inode=False)
+        if letter:
+            changes.append(Change(letter, path))
+    return changes
+
+
+def _renames(
+    old: Tree, new: Tree, added: dict[bytes, InodeNumber], deleted: dict[bytes, InodeNumber]
+) -> list[Change]:
+    changes = []
+    old_paths = {number: path for path, number in deleted.items()}
+    for path, number in list(added.items()):
+        old_path = old_paths.get(number)
+        if old_path is None or old_path not in deleted:
+            continue
+        before, after = old.existing(number), new.existing(number)
+        if before.links or after.links:
+            continue
+        del added[path], deleted[old_path]
+        changes.append(Change("R", path, old_path))
+        letter = _letter(before, after, same_inode=True)
+        if letter:
+            changes.append(Change(letter, path))
+    return changes

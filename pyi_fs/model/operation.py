@@ -1,0 +1,151 @@
+"""The operations log's records: everything that moves a ref, in the order it happened.
+
+The fold of these is `model/refs.py`. Tags reach the disk (`docs/on-disk-format.md`, section *Operations log*): never change or reuse one;
+new fields are appended with a default. A position is written as (layer, offset).
+"""
+
+import msgspec
+
+from pyi_fs.ids import BranchName, InodeNumber, LayerId, OperationId, Position, SnapshotId
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """The workspace begins: `position` is where its first branch starts, `source` says where that came from (for people)."""
+
+    time_ns: int
+    branch: BranchName
+    position: Position
+    source: str
+    inode_floor: InodeNumber
+
+
+class Reserve(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Inode numbers below `end` are taken; never goes back. Not shown in `log`."""
+
+    end: InodeNumber
+
+
+class Continue(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """A branch writes to a new layer, whose parent is the branch's position. Not shown in `log`."""
+
+    branch: BranchName
+    layer: LayerId
+
+
+class TakeSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=4, omit_defaults=True):
+    """A snapshot of a branch at a position. `automatic` is the reason of one nobody asked for."""
+
+    time_ns: int
+    branch: BranchName
+    id: SnapshotId
+    position: Position
+    added: int
+    modified: int
+    deleted: int
+    parent: SnapshotId | None = None
+    name: str = ""
+    message: str = ""
+    automatic: str = ""
+
+
+class NameSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """An existing snapshot gets a name (and a message)."""
+
+    time_ns: int
+    branch: BranchName
+    id: SnapshotId
+    name: str
+    message: str
+
+
+class DeleteSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A snapshot goes."""
+
+    time_ns: int
+    id: SnapshotId
+    reason: str
+
+
+class MakeBranch(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """A branch starts at a position; `parent` is its last snapshot there."""
+
+    time_ns: int
+    branch: BranchName
+    position: Position
+    parent: SnapshotId | None
+    ephemeral: bool
+
+
+class DropBranch(msgspec.Struct, frozen=True, array_like=True, tag=8, omit_defaults=True):
+    """A branch is abandoned; `undo` brings it back while its layers are kept. `undoes`: the making that was taken back."""
+
+    time_ns: int
+    branch: BranchName
+    undoes: OperationId = OperationId(0)
+
+
+class SwitchHead(msgspec.Struct, frozen=True, array_like=True, tag=9):
+    """A mount shows another branch at its root."""
+
+    time_ns: int
+    old: BranchName
+    new: BranchName
+
+
+class MoveBranch(msgspec.Struct, frozen=True, array_like=True, tag=10, omit_defaults=True):
+    """Restore, undo or redo of a branch: it goes from `before` to `after`. `undoes`: the operation taken back; `redoes`: done again."""
+
+    time_ns: int
+    branch: BranchName
+    before: Position
+    after: Position
+    parent: SnapshotId | None
+    parent_before: SnapshotId | None
+    snapshot: SnapshotId | None = None
+    undoes: OperationId = OperationId(0)
+    redoes: OperationId = OperationId(0)
+
+
+class RestorePath(msgspec.Struct, frozen=True, array_like=True, tag=11):
+    """One path was restored: an ordinary mutation of the branch, noted here so that it can be undone."""
+
+    time_ns: int
+    branch: BranchName
+    before: Position
+    snapshot: SnapshotId
+    path: bytes
+    parent_before: SnapshotId | None
+
+
+class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
+    """A drop was undone (`undoes`) or a making was redone (`redoes`): the branch is back where it was."""
+
+    time_ns: int
+    branch: BranchName
+    undoes: OperationId
+    redoes: OperationId = OperationId(0)
+
+
+class Void(msgspec.Struct, frozen=True, array_like=True, tag=13):
+    """A layer lost everything at and after `offset` to a power loss: snapshots beyond it do not exist."""
+
+    time_ns: int
+    layer: LayerId
+    offset: int
+
+
+Operation = (
+    Begin
+    | Reserve
+    | Continue
+    | TakeSnapshot
+    | NameSnapshot
+    | DeleteSnapshot
+    | MakeBranch
+    | DropBranch
+    | SwitchHead
+    | MoveBranch
+    | RestorePath
+    | UndropBranch
+    | Void
+)

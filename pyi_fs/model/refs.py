@@ -1,0 +1,219 @@
+"""The refs of a workspace: branches and snapshots as an immutable fold of its operations log."""
+
+import re
+from typing import NamedTuple
+
+from immutables import Map
+
+from pyi_fs import limits
+from pyi_fs.errors import InvalidArgumentError, NotFoundError
+from pyi_fs.ids import BranchName, InodeNumber, LayerId, OperationId, Position, SnapshotId
+from pyi_fs.model.operation import (
+    Begin,
+    Continue,
+    DeleteSnapshot,
+    DropBranch,
+    MakeBranch,
+    MoveBranch,
+    NameSnapshot,
+    Operation,
+    Reserve,
+    RestorePath,
+    TakeSnapshot,
+    UndropBranch,
+    Void,
+)
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+
+
+def check_ref_name(text: str) -> str:
+    """Returns a name of a workspace, branch or snapshot as given; `InvalidArgumentError` with a sentence if it is not one."""
+    if len(text) > limits.REF_NAME_LENGTH_MAX:
+        raise InvalidArgumentError(f"a name has at most {limits.REF_NAME_LENGTH_MAX} characters, this one has {len(text)}")
+    if not _NAME.fullmatch(text) or ".." in text:
+        raise InvalidArgumentError(
+            f"not a name: {text!r} (a letter, then letters, digits, '.', '_' or '-', and no '..')"
+        )
+    return text
+
+
+class Snapshot(NamedTuple):
+    """A named place of a branch's history. `parent` is the snapshot before it in its lineage."""
+
+    id: SnapshotId
+    branch: BranchName
+    position: Position
+    time_ns: int
+    added: int
+    modified: int
+    deleted: int
+    parent: SnapshotId | None
+    name: str | None
+    message: str
+    automatic: str
+
+
+class BranchRef(NamedTuple):
+    """A branch as the log knows it: it starts from `position`, and writes to `layer` once it has written since."""
+
+    name: BranchName
+    position: Position
+    layer: LayerId | None
+    last: SnapshotId | None
+    ephemeral: bool
+    made_ns: int
+    dropped: bool = False
+
+
+class Refs(NamedTuple):
+    """All refs after `count` operations. `undone`: operations taken back; `redoable`: undo operations that `redo` would take back, newest last."""
+
+    count: int = 0
+    branches: "Map[BranchName, BranchRef]" = Map()
+    snapshots: "Map[SnapshotId, Snapshot]" = Map()
+    names: "Map[str, SnapshotId]" = Map()
+    snapshot_count: int = 0
+    inode_end: InodeNumber = InodeNumber(2)
+    undoable: tuple[OperationId, ...] = ()
+    redoable: tuple[OperationId, ...] = ()
+    source: str = ""
+    made_ns: int = 0
+
+    def branch(self, name: str) -> BranchRef:
+        """Returns a branch that is not dropped; `NotFoundError`."""
+        found = self.branches.get(BranchName(name))
+        if found is None or found.dropped:
+            raise NotFoundError(f"no branch '{name}' (there are: {', '.join(self.branch_names()) or 'none'})")
+        return found
+
+    def branch_names(self) -> list[BranchName]:
+        """Returns the names of branches that are not dropped, sorted."""
+        return sorted(name for name, ref in self.branches.items() if not ref.dropped)
+
+    def find_snapshot(self, text: str) -> Snapshot:
+        """Returns the snapshot with that name, id, or number before the dash; `NotFoundError`."""
+        key = self.names.get(text) or SnapshotId(text)
+        found = self.snapshots.get(key)
+        if found is None and text.isdecimal():
+            prefix = f"{text}-"
+            matches = [snapshot for id_, snapshot in self.snapshots.items() if id_.startswith(prefix)]
+            found = matches[0] if len(matches) == 1 else None
+        if found is None:
+            raise NotFoundError(f"no snapshot '{text}'")
+        return found
+
+    def ordered(self) -> list[Snapshot]:
+        """Returns the snapshots in the order they were taken."""
+        return sorted(self.snapshots.values(), key=lambda snapshot: int(snapshot.id.partition("-")[0]))
+
+
+# Undo stacks are bounded: what lies further back is in the log and can be restored by name.
+_STACK_MAX = 1_000
+
+
+def with_operation(refs: Refs, operation: Operation) -> Refs:
+    """Returns the refs after one more operation, whose id is `refs.count + 1`."""
+    number = OperationId(refs.count + 1)
+    return _changed(refs, operation, number)._replace(count=number)
+
+
+def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
+    match op:
+        case Begin():
+            ref = BranchRef(op.branch, Position(*op.position), None, None, False, op.time_ns)
+            return refs._replace(
+                branches=refs.branches.set(op.branch, ref), inode_end=op.inode_floor, source=op.source, made_ns=op.time_ns
+            )
+        case Reserve():
+            return refs._replace(inode_end=max(refs.inode_end, op.end))
+        case Continue():
+            return _with_branch(refs, op.branch, layer=op.layer)
+        case TakeSnapshot():
+            return _taken(refs, op)
+        case NameSnapshot():
+            named = refs.snapshots[op.id]._replace(name=op.name, message=op.message)
+            return refs._replace(snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id))
+        case DeleteSnapshot():
+            return _without_snapshot(refs, op.id)
+        case MakeBranch():
+            ref = BranchRef(op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns)
+            return _done(refs._replace(branches=refs.branches.set(op.branch, ref)), number)
+        case DropBranch():
+            gone = _with_branch(refs, op.branch, dropped=True)
+            return _undone(gone, number, op.undoes) if op.undoes else _done(gone, number)
+        case MoveBranch():
+            return _branch_moved(refs, op, number)
+        case RestorePath():
+            return _done(refs, number)
+        case UndropBranch():
+            back = _with_branch(refs, op.branch, dropped=False)
+            return _undone(back, number, op.undoes) if op.undoes else _redone(back, number)
+        case Void():
+            return _voided(refs, op)
+        case _:
+            # SwitchHead moves a mount, not a ref: it is its own inverse and `undo` leaves it alone.
+            return refs
+
+
+def _with_branch(refs: Refs, name: BranchName, **changes: object) -> Refs:
+    ref = refs.branches[name]._replace(**changes)  # type: ignore[arg-type]
+    return refs._replace(branches=refs.branches.set(name, ref))
+
+
+def _taken(refs: Refs, op: TakeSnapshot) -> Refs:
+    snapshot = Snapshot(
+        op.id,
+        op.branch,
+        Position(*op.position),
+        op.time_ns,
+        op.added,
+        op.modified,
+        op.deleted,
+        op.parent,
+        op.name or None,
+        op.message,
+        op.automatic,
+    )
+    names = refs.names.set(op.name, op.id) if op.name else refs.names
+    taken = refs._replace(
+        snapshots=refs.snapshots.set(op.id, snapshot), names=names, snapshot_count=refs.snapshot_count + 1
+    )
+    return _with_branch(taken, op.branch, last=op.id)
+
+
+def _without_snapshot(refs: Refs, snapshot_id: SnapshotId) -> Refs:
+    snapshot = refs.snapshots.get(snapshot_id)
+    if snapshot is None:
+        return refs
+    names = refs.names.delete(snapshot.name) if snapshot.name else refs.names
+    return refs._replace(snapshots=refs.snapshots.delete(snapshot_id), names=names)
+
+
+def _branch_moved(refs: Refs, op: MoveBranch, number: OperationId) -> Refs:
+    moved = _with_branch(refs, op.branch, position=Position(*op.after), layer=None, last=op.parent)
+    if op.undoes:
+        return _undone(moved, number, op.undoes)
+    if op.redoes:
+        return _redone(moved, number)
+    return _done(moved, number)
+
+
+def _done(refs: Refs, number: OperationId) -> Refs:
+    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], number), redoable=())
+
+
+def _undone(refs: Refs, number: OperationId, undoes: OperationId) -> Refs:
+    undoable = tuple(operation for operation in refs.undoable if operation < undoes)
+    return refs._replace(undoable=undoable, redoable=(*refs.redoable[-_STACK_MAX:], number))
+
+
+def _redone(refs: Refs, number: OperationId) -> Refs:
+    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], number), redoable=refs.redoable[:-1])
+
+
+def _voided(refs: Refs, op: Void) -> Refs:
+    for snapshot in list(refs.snapshots.values()):
+        if snapshot.position.layer == op.layer and snapshot.position.offset > op.offset:
+            refs = _without_snapshot(refs, snapshot.id)
+    return refs
