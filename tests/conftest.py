@@ -6,7 +6,7 @@ on broken ground would only say so again, less clearly.
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -96,11 +96,12 @@ def pytest_runtest_protocol(
     return result
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
+@pytest.fixture(autouse=True)
+def _collected_heap() -> Iterator[None]:
     """Collects garbage after each test, so that a leaked descriptor is this test's failure.
 
-    Last, so that fixtures are gone; pytest's own hook that looks for such leaks is last too, but
-    plugins are asked before it.
+    A fixture, because pytest looks for such leaks in the last hook of the teardown, and no hook of a
+    conftest can stand between that one and the end of the fixtures. Set up first, torn down last.
     """
+    yield
     gc.collect()
