@@ -74,6 +74,8 @@ def _check_name(name: bytes) -> None:
 def _named(tree: Tree, directory: InodeNumber, name: bytes) -> tuple[InodeNumber, Inode]:
     number = tree.lookup(directory, name)
     if number is None:
+        # Only now, off the usual way: a name that could never be there is refused as such, not as absent.
+        _check_name(name)
         raise NotFoundError(f"no such name: {name!r}")
     return number, tree.existing(number)
 
@@ -197,9 +199,9 @@ def _renamed(tree: Tree, change: Rename) -> Tree:
         raise InvalidArgumentError(f"rename flags {change.flags} are not supported")
     _parent(tree, change.parent)
     _parent(tree, change.new_parent)
-    _check_name(change.new_name)
     old, new = (change.parent, change.name), (change.new_parent, change.new_name)
     number, inode = _named(tree, *old)
+    _check_name(change.new_name)
     target_number = tree.lookup(*new)
     if target_number is None and change.flags == RENAME_EXCHANGE:
         raise NotFoundError(f"no such name: {change.new_name!r}")

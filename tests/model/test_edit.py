@@ -1,0 +1,85 @@
+"""Rules of names, one by one; whole sequences are compared in `tests/properties/test_oracle.py`."""
+
+import errno
+from collections.abc import Iterable
+
+import pytest
+
+from pyi_fs import limits
+from pyi_fs.errors import RequestError
+from pyi_fs.ids import ROOT_INODE, InodeNumber
+from pyi_fs.model.check import check
+from pyi_fs.model.edit import apply
+from pyi_fs.model.mutation import (
+    RENAME_EXCHANGE,
+    RENAME_NOREPLACE,
+    Create,
+    Link,
+    Mutation,
+    Reap,
+    Remove,
+    Rename,
+)
+from pyi_fs.model.tree import Tree, over, root_only
+
+ROOT = ROOT_INODE
+LONG = b"n" * 256
+
+
+def made(*paths: str) -> Tree:
+    """Returns a tree of these paths, in order; a slash at the end makes a directory. Numbers from 2."""
+    tree = root_only(0o40755, 0, 0, 1)
+    for path in paths:
+        above, _, name = path.rstrip("/").encode().rpartition(b"/")
+        mode = 0o40755 if path.endswith("/") else 0o100644
+        number = InodeNumber(tree.last_inode + 1)
+        tree = apply(tree, Create(tree.resolve(above), name, number, mode, 0, 0, 2))
+    return tree
+
+
+def rename(tree: Tree, old: str, new: str, flags: int = 0) -> Tree:
+    """Returns the tree after rename(2) at time 9."""
+    above, _, name = old.encode().rpartition(b"/")
+    new_above, _, new_name = new.encode().rpartition(b"/")
+    return run(tree, [Rename(tree.resolve(above), name, tree.resolve(new_above), new_name, flags, 9)])
+
+
+def run(tree: Tree, changes: Iterable[Mutation]) -> Tree:
+    """Returns the tree after all of them, checked."""
+    for change in changes:
+        tree = apply(tree, change)
+    assert check(tree) == []
+    return tree
+
+
+def refused(tree: Tree, change: Mutation) -> int:
+    """Returns the errno of a mutation that must fail."""
+    with pytest.raises(RequestError) as caught:
+        apply(tree, change)
+    return caught.value.errno
+
+
+def rename_refused(tree: Tree, old: str, new: str, flags: int = 0) -> int:
+    """Returns the errno of a rename that must fail."""
+    with pytest.raises(RequestError) as caught:
+        rename(tree, old, new, flags)
+    return caught.value.errno
+
+
+def nlink(tree: Tree, path: str) -> int:
+    """Returns a link count."""
+    return tree.existing(tree.resolve(path.encode())).nlink
+
+
+def test_long_name_is_too_long_and_not_absent() -> None:
+    """A name of 256 bytes is ENAMETOOLONG wherever it is given, and an absent name is ENOENT."""
+    tree = made("a")
+    file = InodeNumber(2)
+    assert refused(tree, Create(ROOT, LONG, InodeNumber(3), 0o100644, 0, 0, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Link(file, ROOT, LONG, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Remove(ROOT, LONG, False, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Remove(ROOT, LONG, True, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Rename(ROOT, LONG, ROOT, b"b", 0, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Rename(ROOT, b"a", ROOT, LONG, 0, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Rename(ROOT, b"absent", ROOT, LONG, 0, 9)) == errno.ENOENT
+    run(tree, [Create(ROOT, LONG[:-1], InodeNumber(3), 0o100644, 0, 0, 9)])
