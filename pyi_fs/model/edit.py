@@ -121,10 +121,10 @@ def _linked(tree: Tree, change: Link) -> Tree:
     parent = _parent(tree, change.parent)
     _check_name(change.name)
     inode = tree.existing(change.number)
-    if inode.is_directory:
-        raise NotPermittedError("a directory has one name")
     if tree.lookup(change.parent, change.name) is not None:
         raise AlreadyExistsError(f"exists: {change.name!r}")
+    if inode.is_directory:
+        raise NotPermittedError("a directory has one name")
     if inode.nlink >= limits.LINKS_MAX:
         raise TooManyLinksError(f"a file has at most {limits.LINKS_MAX} links")
     if inode.nlink == 0:
@@ -269,6 +269,9 @@ def _exchanged(tree: Tree, change: Rename, number: InodeNumber, target_number: I
 def _rename_over(tree: Tree, change: Rename, number: InodeNumber, inode: Inode, target_number: InodeNumber) -> Tree:
     target = tree.existing(target_number)
     if target.is_directory and not inode.is_directory:
+        if _is_below(tree, change.parent, target_number):
+            # The kernel looks at this first: the target holds the source, so it is not empty.
+            raise DirectoryNotEmptyError(f"not empty: {change.new_name!r}")
         raise IsADirectoryInTreeError(f"is a directory: {change.new_name!r}")
     if inode.is_directory and not target.is_directory:
         raise NotADirectoryInTreeError(f"not a directory: {change.new_name!r}")

@@ -83,3 +83,21 @@ def test_long_name_is_too_long_and_not_absent() -> None:
     assert refused(tree, Rename(ROOT, b"a", ROOT, LONG, 0, 9)) == errno.ENAMETOOLONG
     assert refused(tree, Rename(ROOT, b"absent", ROOT, LONG, 0, 9)) == errno.ENOENT
     run(tree, [Create(ROOT, LONG[:-1], InodeNumber(3), 0o100644, 0, 0, 9)])
+
+
+def test_errno_is_that_of_the_check_the_kernel_makes_first() -> None:
+    """A link over a name is EEXIST even for a directory; a target above its source is ENOTEMPTY."""
+    tree = made("d/", "d/f", "d/e/", "d/e/f")
+    directory = tree.resolve(b"d/e")
+    assert refused(tree, Link(directory, ROOT, b"d", 9)) == errno.EEXIST
+    assert refused(tree, Link(directory, ROOT, b"x", 9)) == errno.EPERM
+    assert rename_refused(tree, "d/e/f", "d") == errno.ENOTEMPTY
+    assert rename_refused(tree, "d/f", "d") == errno.ENOTEMPTY
+    assert rename_refused(tree, "d/f", "d/e") == errno.EISDIR
+    assert rename_refused(tree, "d/e", "d/f") == errno.ENOTDIR
+    assert rename_refused(tree, "d", "d/e/x") == errno.EINVAL
+    assert rename_refused(tree, "d/e", "d", RENAME_EXCHANGE) == errno.EINVAL
+    assert rename_refused(tree, "d", "d/f", RENAME_EXCHANGE) == errno.EINVAL
+    assert rename_refused(tree, "d/f", "d/e", RENAME_NOREPLACE) == errno.EEXIST
+    assert rename_refused(tree, "d/f", "x", RENAME_EXCHANGE) == errno.ENOENT
+    assert rename_refused(tree, "d/f", "x", RENAME_NOREPLACE | RENAME_EXCHANGE) == errno.EINVAL
