@@ -229,9 +229,11 @@ def _with_parents(
     return inodes
 
 
-def _rename_to_free(tree: Tree, change: Rename, number: InodeNumber, inode: Inode) -> Tree:
+def _rename_to_free(tree: Tree, change: Rename, number: InodeNumber, inode: Inode, directories_over: int = 0) -> Tree:
+    """Returns the tree with the dentry moved to a name that is free, or held a directory that is already cleared."""
     old, new = (change.parent, change.name), (change.new_parent, change.new_name)
     nlinks = {change.parent: 0, change.new_parent: 0}
+    nlinks[change.new_parent] -= directories_over
     if inode.is_directory:
         nlinks[change.parent] -= 1
         nlinks[change.new_parent] += 1
@@ -281,11 +283,7 @@ def _rename_over(tree: Tree, change: Rename, number: InodeNumber, inode: Inode, 
     inodes = tree.inodes.set(target_number, gone)
     unlinked = tree.unlinked if gone.nlink else tree.unlinked.set(target_number, None)
     cleared = Tree(tree.base, inodes, tree.directories, unlinked, tree.last_inode)
-    moved = _rename_to_free(cleared, change, number, inode)
-    if not target.is_directory:
-        return moved
-    parents = _with_parents(moved, moved.inodes, {change.new_parent: -1}, change.time_ns)
-    return Tree(moved.base, parents, moved.directories, moved.unlinked, moved.last_inode)
+    return _rename_to_free(cleared, change, number, inode, directories_over=int(target.is_directory))
 
 
 def _reaped(tree: Tree, change: Reap) -> Tree:

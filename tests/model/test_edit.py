@@ -101,3 +101,25 @@ def test_errno_is_that_of_the_check_the_kernel_makes_first() -> None:
     assert rename_refused(tree, "d/f", "d/e", RENAME_NOREPLACE) == errno.EEXIST
     assert rename_refused(tree, "d/f", "x", RENAME_EXCHANGE) == errno.ENOENT
     assert rename_refused(tree, "d/f", "x", RENAME_NOREPLACE | RENAME_EXCHANGE) == errno.EINVAL
+
+
+def test_directory_takes_the_place_of_another_in_a_full_directory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """EMLINK counts what is left: one directory over another adds no link, one more does."""
+    monkeypatch.setattr(limits, "LINKS_MAX", 4)
+    tree = made("full/", "full/a/", "full/b/", "c/", "f")
+    assert nlink(tree, "full") == 4
+    assert rename_refused(tree, "c", "full/c") == errno.EMLINK
+    replaced = rename(tree, "c", "full/a")
+    assert (nlink(replaced, "full"), nlink(replaced, "")) == (4, 3)
+    assert nlink(rename(tree, "full/b", "full/a"), "full") == 3
+    exchanged = rename(tree, "c", "full/a", RENAME_EXCHANGE)
+    assert (nlink(exchanged, "full"), nlink(exchanged, "")) == (4, 4)
+    below = made("full/", "full/a/", "full/b/", "c/", "full/f")
+    assert rename_refused(below, "c", "full/f", RENAME_EXCHANGE) == errno.EMLINK
+    links = run(tree, [Link(InodeNumber(6), ROOT, b"f%d" % n, 9) for n in range(3)])
+    assert refused(links, Link(InodeNumber(6), ROOT, b"g", 9)) == errno.EMLINK
+    assert refused(made("a/", "b/"), Create(ROOT, b"c", InodeNumber(4), 0o40755, 0, 0, 9)) == (
+        errno.EMLINK
+    )
