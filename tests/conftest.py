@@ -100,8 +100,8 @@ def pytest_runtest_protocol(
 def _collected_heap() -> Iterator[None]:
     """Collects garbage after each test, so that a leaked descriptor is this test's failure.
 
-    A fixture, because pytest looks for such leaks in the last hook of the teardown, and no hook of a
-    conftest can stand between that one and the end of the fixtures. Set up first, torn down last.
+    A fixture, because pytest looks for such leaks in the last hook of the teardown, and no hook of
+    a conftest can stand between that one and the end of the fixtures. Set up first, torn down last.
     """
     yield
     gc.collect()
