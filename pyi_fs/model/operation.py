@@ -82,6 +82,7 @@ class DropBranch(msgspec.Struct, frozen=True, array_like=True, tag=8, omit_defau
     time_ns: int
     branch: BranchName
     undoes: OperationId = OperationId(0)
+    redoes: OperationId = OperationId(0)
 
 
 class SwitchHead(msgspec.Struct, frozen=True, array_like=True, tag=9):
@@ -122,7 +123,7 @@ class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
     time_ns: int
     branch: BranchName
-    undoes: OperationId
+    undoes: OperationId = OperationId(0)
     redoes: OperationId = OperationId(0)
 
 

@@ -66,8 +66,15 @@ class BranchRef(NamedTuple):
     dropped: bool = False
 
 
+class Done(NamedTuple):
+    """An operation that `undo` or `redo` would take back."""
+
+    operation: OperationId
+    branch: BranchName
+
+
 class Refs(NamedTuple):
-    """All refs after `count` operations. `undone`: operations taken back; `redoable`: undo operations that `redo` would take back, newest last."""
+    """All refs after `count` operations. `undoable` and `redoable` are stacks, newest last; what was undone leaves the first."""
 
     count: int = 0
     branches: "Map[BranchName, BranchRef]" = Map()
@@ -75,8 +82,8 @@ class Refs(NamedTuple):
     names: "Map[str, SnapshotId]" = Map()
     snapshot_count: int = 0
     inode_end: InodeNumber = InodeNumber(2)
-    undoable: tuple[OperationId, ...] = ()
-    redoable: tuple[OperationId, ...] = ()
+    undoable: tuple[Done, ...] = ()
+    redoable: tuple[Done, ...] = ()
     source: str = ""
     made_ns: int = 0
 
@@ -138,17 +145,16 @@ def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
             return _without_snapshot(refs, op.id)
         case MakeBranch():
             ref = BranchRef(op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns)
-            return _done(refs._replace(branches=refs.branches.set(op.branch, ref)), number)
+            made = refs._replace(branches=refs.branches.set(op.branch, ref))
+            return _done(made, Done(number, op.branch))
         case DropBranch():
-            gone = _with_branch(refs, op.branch, dropped=True)
-            return _undone(gone, number, op.undoes) if op.undoes else _done(gone, number)
+            return _finished(_with_branch(refs, op.branch, dropped=True), op, number)
         case MoveBranch():
             return _branch_moved(refs, op, number)
         case RestorePath():
-            return _done(refs, number)
+            return _done(refs, Done(number, op.branch))
         case UndropBranch():
-            back = _with_branch(refs, op.branch, dropped=False)
-            return _undone(back, number, op.undoes) if op.undoes else _redone(back, number)
+            return _finished(_with_branch(refs, op.branch, dropped=False), op, number)
         case Void():
             return _voided(refs, op)
         case _:
@@ -192,24 +198,31 @@ def _without_snapshot(refs: Refs, snapshot_id: SnapshotId) -> Refs:
 
 def _branch_moved(refs: Refs, op: MoveBranch, number: OperationId) -> Refs:
     moved = _with_branch(refs, op.branch, position=Position(*op.after), layer=None, last=op.parent)
+    return _finished(moved, op, number)
+
+
+def _done(refs: Refs, done: Done) -> Refs:
+    redoable = tuple(other for other in refs.redoable if other.branch != done.branch)
+    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], done), redoable=redoable)
+
+
+def _undone(refs: Refs, done: Done, undoes: OperationId) -> Refs:
+    undoable = tuple(other for other in refs.undoable if other.operation < undoes or other.branch != done.branch)
+    return refs._replace(undoable=undoable, redoable=(*refs.redoable[-_STACK_MAX:], done))
+
+
+def _redone(refs: Refs, done: Done, redoes: OperationId) -> Refs:
+    redoable = tuple(other for other in refs.redoable if other.operation != redoes)
+    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], done), redoable=redoable)
+
+
+def _finished(refs: Refs, op: MoveBranch | DropBranch | UndropBranch, number: OperationId) -> Refs:
+    done = Done(number, op.branch)
     if op.undoes:
-        return _undone(moved, number, op.undoes)
+        return _undone(refs, done, op.undoes)
     if op.redoes:
-        return _redone(moved, number)
-    return _done(moved, number)
-
-
-def _done(refs: Refs, number: OperationId) -> Refs:
-    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], number), redoable=())
-
-
-def _undone(refs: Refs, number: OperationId, undoes: OperationId) -> Refs:
-    undoable = tuple(operation for operation in refs.undoable if operation < undoes)
-    return refs._replace(undoable=undoable, redoable=(*refs.redoable[-_STACK_MAX:], number))
-
-
-def _redone(refs: Refs, number: OperationId) -> Refs:
-    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], number), redoable=refs.redoable[:-1])
+        return _redone(refs, done, op.redoes)
+    return _done(refs, done)
 
 
 def _voided(refs: Refs, op: Void) -> Refs:

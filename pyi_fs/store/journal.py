@@ -1,0 +1,150 @@
+"""The journal of a layer: append, sync and replay frames.
+
+Invariants:
+- Frames are appended by the one process that holds the branch's lock; others read.
+- What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
+- A torn last frame is normal: it is what a killed writer leaves, and is cut off by the next writer. A bad frame before the last sync is
+  damage: `CorruptRecordError`. `synced` notes how far that is: 16-byte entries (offset u64, XXH3-64 of it), the last valid one counts; it is
+  itself never synced, so it can only be too low.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from xxhash import xxh3_64_intdigest
+
+from pyi_fs.errors import CorruptRecordError, FormatUnknownError
+from pyi_fs.format.record import LayerHeader, decode_header, decode_mutation, encode_frame, encode_header, frames
+from pyi_fs.ids import LayerId
+from pyi_fs.model.mutation import Mutation
+from pyi_fs.store import layout
+from pyi_fs.store.storage import AppendFile, Storage
+
+_SYNCED = struct.Struct("<QQ")
+# The note is cut back to nothing when it has grown to this; an empty note only delays an alarm.
+_SYNCED_BYTES_MAX = 64 * 1024
+
+
+def journal_seed(layer: LayerId) -> int:
+    """Returns the checksum seed of a layer's journal."""
+    return layer << 20
+
+
+class JournalWriter:
+    """The end of a layer's journal, held by the writer of its branch."""
+
+    def __init__(self, storage: Storage, layer: LayerId, file: AppendFile, synced_file: AppendFile) -> None:
+        """Takes over open files whose torn tail has been cut; use `create` or `resume`."""
+        self._storage = storage
+        self._layer = layer
+        self._seed = journal_seed(layer)
+        self._file = file
+        self._synced_file = synced_file
+        self.synced_bytes = 0
+
+    @classmethod
+    def create(cls, storage: Storage, header: LayerHeader) -> "JournalWriter":
+        """Makes the journal of a new layer, whose directory is there; nothing is durable yet."""
+        layer = header.layer
+        file = storage.open_append(layout.journal(layer), create=True)
+        synced_file = storage.open_append(layout.synced(layer), create=True)
+        writer = cls(storage, layer, file, synced_file)
+        writer.append(encode_header(header))
+        return writer
+
+    @classmethod
+    def resume(cls, storage: Storage, layer: LayerId, valid_bytes: int) -> "JournalWriter":
+        """Opens a journal for more frames after its valid end, cutting off a torn tail."""
+        file = storage.open_append(layout.journal(layer))
+        if file.size_bytes > valid_bytes:
+            file.truncate(valid_bytes)
+        if not storage.exists(layout.synced(layer)):
+            storage.open_append(layout.synced(layer), create=True).close()
+        writer = cls(storage, layer, file, storage.open_append(layout.synced(layer)))
+        writer.synced_bytes = min(read_synced(storage, layer), valid_bytes)
+        return writer
+
+    @property
+    def end(self) -> int:
+        """Returns the offset one past the last frame."""
+        return self._file.size_bytes
+
+    def append(self, payload: bytes) -> int:
+        """Appends a frame; returns the journal's new end. Survives the death of this process."""
+        self._file.append(encode_frame(payload, self._file.size_bytes, self._seed))
+        return self._file.size_bytes
+
+    def sync(self) -> int:
+        """Makes everything appended before the call durable; returns the offset up to which. May run in a thread."""
+        end = self._file.size_bytes
+        if end > self.synced_bytes:
+            self._file.sync()
+            if self._synced_file.size_bytes >= _SYNCED_BYTES_MAX:
+                self._synced_file.truncate(0)
+            self._synced_file.append(_SYNCED.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), self._seed)))
+            self.synced_bytes = max(self.synced_bytes, end)
+        return end
+
+    def close(self) -> None:
+        """Closes the files; syncs nothing."""
+        self._file.close()
+        self._synced_file.close()
+
+
+def read_synced(storage: Storage, layer: LayerId) -> int:
+    """Returns the offset up to which a layer's journal is known to have been durable (0 if unknown)."""
+    try:
+        data = storage.read(layout.synced(layer))
+    except FileNotFoundError:
+        return 0
+    seed = journal_seed(layer)
+    for start in range(len(data) // _SYNCED.size * _SYNCED.size - _SYNCED.size, -1, -_SYNCED.size):
+        offset, checksum = _SYNCED.unpack_from(data, start)
+        if xxh3_64_intdigest(offset.to_bytes(8, "little"), seed) == checksum:
+            return int(offset)
+    return 0
+
+
+def _read_from(storage: Storage, layer: LayerId, start: int) -> bytes:
+    file = storage.open_read(layout.journal(layer))
+    try:
+        return file.read_at(start, max(file.size_bytes() - start, 0))
+    finally:
+        file.close()
+
+
+def read_header(storage: Storage, layer: LayerId) -> tuple[LayerHeader, int]:
+    """Returns a layer's header and the offset of the first mutation; `FormatUnknownError` if it is torn."""
+    file = storage.open_read(layout.journal(layer))
+    try:
+        data = file.read_at(0, 4096)
+    finally:
+        file.close()
+    for end, payload in frames(data, journal_seed(layer)):
+        return decode_header(payload), end
+    raise FormatUnknownError(f"{layout.journal(layer)}: no valid header")
+
+
+def replay(storage: Storage, layer: LayerId, start: int, stop: int | None = None) -> Iterator[tuple[int, Mutation]]:
+    """Yields (end offset, mutation) of the frames in `[start, stop)`; `start` 0 skips the header.
+
+    With `stop` None the valid end is where frames stop being valid, and a stop before the last sync is an alarm.
+    With a `stop` every frame that ends at or before it must be valid.
+    """
+    data = _read_from(storage, layer, start)
+    end = start
+    for end, payload in frames(data, journal_seed(layer), base=start):
+        if stop is not None and end > stop:
+            return
+        if start == 0 and payload and decode_is_header(payload):
+            continue
+        yield end, decode_mutation(payload)
+    required = read_synced(storage, layer) if stop is None else 0
+    if end < required:
+        # Not a torn tail: these bytes were durable once.
+        raise CorruptRecordError(layout.journal(layer), end, f"a frame (synced to {required})", "damage")
+
+
+def decode_is_header(payload: bytes) -> bool:
+    """Returns whether a payload is a layer's header (MessagePack array whose first element is 100)."""
+    return len(payload) > 1 and payload[0] & 0xF0 == 0x90 and payload[1] == 100

@@ -1,0 +1,280 @@
+"""The pool of layers: making, opening and reading them.
+
+Invariants:
+- A layer's directory, header and parent never change; only its branch's writer appends.
+- Reads of scratch are checked against the runs of the segment. A segment that is no longer a file was sealed: its map says which chunk
+  each kept byte is in.
+- Open descriptors are bounded by `limits.OPEN_SEGMENTS_MAX`.
+"""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from xxhash import xxh3_64_intdigest
+
+from pyi_fs import limits
+from pyi_fs.errors import CorruptSegmentError, NotFoundError
+from pyi_fs.format.record import LayerHeader, encode_mutation
+from pyi_fs.format.table import Table
+from pyi_fs.ids import Buffer, LayerId, SegmentId, layer_name, segment_layer
+from pyi_fs.model.extent import ExtentList, overlapping
+from pyi_fs.model.mutation import Mutation, Write
+from pyi_fs.store import layout, runs, sealmap
+from pyi_fs.store.chunks import ChunkStore
+from pyi_fs.store.journal import JournalWriter, read_header, replay
+from pyi_fs.store.runs import RunTable
+from pyi_fs.store.scratch import Appended, ScratchWriter, next_segment_index, segments_of
+from pyi_fs.store.storage import ReadFile, Storage
+
+
+class LayerWriter:
+    """The end of one layer: its journal and its scratch, held by the process that has the branch's lock."""
+
+    def __init__(self, storage: Storage, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter) -> None:
+        """Use `Layers.create` or `Layers.resume`."""
+        self.layer = layer
+        self.scratch = scratch
+        self._journal = journal
+        self._storage = storage
+        self._unsynced_parents = True
+
+    @property
+    def end(self) -> int:
+        """Returns the journal's end: with the layer, the position of the branch."""
+        return self._journal.end
+
+    def append_data(self, data: Buffer) -> Appended:
+        """Appends file data to scratch; the record that names it comes after."""
+        return self.scratch.append(data)
+
+    def append(self, mutation: Mutation) -> int:
+        """Appends a mutation; returns the journal's new end."""
+        return self._journal.append(encode_mutation(mutation))
+
+    @property
+    def is_synced(self) -> bool:
+        """Returns whether everything appended is durable."""
+        return self._journal.synced_bytes >= self._journal.end and not self._unsynced_parents
+
+    def sync(self) -> None:
+        """Makes everything appended before the call durable: data, then the records that name it, then new names. May run in a thread."""
+        self.scratch.sync()
+        self._journal.sync()
+        if self._unsynced_parents:
+            directory = layout.layer_directory(self.layer)
+            for path in (directory, directory.rpartition("/")[0], layout.LAYERS):
+                self._storage.sync_directory(path)
+            self._unsynced_parents = False
+
+    def close(self) -> None:
+        """Closes the files; syncs nothing."""
+        self.scratch.close()
+        self._journal.close()
+
+
+class Layers:
+    """All layers of a store, as one process sees them."""
+
+    def __init__(self, storage: Storage, chunks: ChunkStore) -> None:
+        """Opens nothing yet."""
+        self._storage = storage
+        self._chunks = chunks
+        self._writers: dict[LayerId, LayerWriter] = {}
+        self._files: OrderedDict[SegmentId, ReadFile] = OrderedDict()
+        self._runs: dict[SegmentId, RunTable] = {}
+        self._maps: dict[SegmentId, ExtentList] = {}
+        self._tables: dict[LayerId, Table] = {}
+        self._headers: dict[LayerId, LayerHeader] = {}
+
+    def new_directory(self) -> LayerId:
+        """Makes the directory of a new layer and returns its id: random, and not used by any other."""
+        while True:
+            layer = LayerId(int.from_bytes(os.urandom(5), "little"))
+            directory = layout.layer_directory(layer)
+            self._storage.make_directory(directory.rpartition("/")[0], parents=True)
+            try:
+                self._storage.make_directory(directory)
+            except FileExistsError:
+                continue
+            return layer
+
+    def create(self, header: LayerHeader) -> LayerWriter:
+        """Makes the journal of a layer whose directory `new_directory` made. Nothing is durable before its `sync`."""
+        journal = JournalWriter.create(self._storage, header)
+        writer = LayerWriter(self._storage, header.layer, journal, ScratchWriter(self._storage, header.layer))
+        self._writers[header.layer] = writer
+        self._headers[header.layer] = header
+        return writer
+
+    def resume(self, layer: LayerId, valid_bytes: int) -> LayerWriter:
+        """Opens a layer for more writing after `valid_bytes` of its journal, with new segments."""
+        journal = JournalWriter.resume(self._storage, layer, valid_bytes)
+        scratch = ScratchWriter(self._storage, layer, next_segment_index(self._storage, layer))
+        writer = self._writers[layer] = LayerWriter(self._storage, layer, journal, scratch)
+        return writer
+
+    def close_writer(self, writer: LayerWriter) -> None:
+        """Ends the writing of a layer here."""
+        writer.close()
+        self._writers.pop(writer.layer, None)
+
+    def header(self, layer: LayerId) -> LayerHeader:
+        """Returns a layer's header; `NotFoundError` if there is no such layer."""
+        found = self._headers.get(layer)
+        if found is None:
+            try:
+                found, _ = read_header(self._storage, layer)
+            except FileNotFoundError as error:
+                raise NotFoundError(f"layer {layer_name(layer)} is gone from the store") from error
+            self._headers[layer] = found
+        return found
+
+    def records(self, layer: LayerId, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Mutation]]:
+        """Yields (end offset, mutation) of a layer's journal; see `journal.replay`."""
+        return replay(self._storage, layer, start, stop)
+
+    def base(self, layer: LayerId) -> Table | None:
+        """Returns the base table of a layer, mapped, or None if it has none (yet)."""
+        found = self._tables.get(layer)
+        if found is None:
+            try:
+                file = self._storage.open_read(layout.base(layer))
+            except FileNotFoundError:
+                return None
+            try:
+                found = self._tables[layer] = Table(file.map())
+            finally:
+                file.close()
+        return found
+
+    def pin(self, layer: LayerId, text: str) -> None:
+        """Notes durably that something starts from a layer: from now on its writer gives nothing back that is there now."""
+        lock = self._storage.lock(layout.pins(layer))
+        assert lock is not None
+        try:
+            lock.write_text(lock.read_text() + text + "\n")
+        finally:
+            lock.release()
+        self._storage.sync_directory(layout.layer_directory(layer))
+
+    def read_scratch(self, segment: SegmentId, offset: int, length: int, *, nowait: bool = False) -> bytes | None:
+        """Returns verified bytes of a segment, wherever they are now; `CorruptSegmentError` if they are not what was written.
+
+        With `nowait`, None if that would have to wait for a disk or decode a chunk.
+        """
+        writer = self._writers.get(segment_layer(segment))
+        file = writer.scratch.file(segment) if writer is not None else None
+        if file is None and segment not in self._files and not self._open_segment(segment):
+            return self._read_sealed(segment, offset, length, nowait=nowait)
+        table = self._runs_of(segment, offset, offset + length)
+        if table is None:
+            raise CorruptSegmentError(layout.scratch(segment), offset, "bytes named by a record", "no run")
+        first, last = table[0], table[-1]
+        start, end = first[0], last[0] + last[1]
+        if file is not None:
+            data = file.read_at(start, end - start)
+        else:
+            self._files.move_to_end(segment)
+            read = self._files[segment].read_at_nowait if nowait else self._files[segment].read_at
+            found = read(start, end - start)
+            if found is None:
+                return None
+            data = found
+        self._verify(segment, data, start, table)
+        return data if start == offset and len(data) == length else data[offset - start : offset - start + length]
+
+    def sealed_map(self, segment: SegmentId) -> ExtentList | None:
+        """Returns where a sealed segment's bytes are (extents whose file offsets are offsets in the segment), or None."""
+        found = self._maps.get(segment)
+        if found is None:
+            try:
+                data = self._storage.read(layout.seal_map(segment))
+            except FileNotFoundError:
+                return None
+            found = self._maps[segment] = sealmap.decode(data, layout.seal_map(segment))
+        return found
+
+    def forget_segment(self, segment: SegmentId) -> None:
+        """Closes a segment that was sealed or removed, so that its blocks are free."""
+        file = self._files.pop(segment, None)
+        if file is not None:
+            file.close()
+
+    def writer_of(self, layer: LayerId) -> LayerWriter | None:
+        """Returns the writer of a layer if this process writes it."""
+        return self._writers.get(layer)
+
+    def segments(self, layer: LayerId) -> list[SegmentId]:
+        """Returns the segments of a layer that are files."""
+        return segments_of(self._storage, layer)
+
+    def close(self) -> None:
+        """Closes every file this process has open in the pool."""
+        for writer in list(self._writers.values()):
+            self.close_writer(writer)
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        self._tables.clear()
+
+    def _open_segment(self, segment: SegmentId) -> bool:
+        try:
+            file = self._storage.open_read(layout.scratch(segment))
+        except FileNotFoundError:
+            return False
+        self._files[segment] = file
+        while len(self._files) > limits.OPEN_SEGMENTS_MAX:
+            _, oldest = self._files.popitem(last=False)
+            oldest.close()
+        return True
+
+    def _read_sealed(self, segment: SegmentId, offset: int, length: int, *, nowait: bool) -> bytes | None:
+        pieces = self.sealed_map(segment)
+        if pieces is None:
+            raise CorruptSegmentError(layout.scratch(segment), offset, "a segment or its map", "neither")
+        found = overlapping(pieces, offset, offset + length)
+        if sum(piece.length for piece in found) != length:
+            raise CorruptSegmentError(layout.seal_map(segment), offset, f"{length} kept bytes", "a gap")
+        parts = []
+        for piece in found:
+            chunk = self._chunks.get_nowait(piece.chunk) if nowait else self._chunks.get(piece.chunk)
+            if chunk is None:
+                return None
+            parts.append(chunk[piece.source_offset : piece.source_offset + piece.length])
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _runs_of(self, segment: SegmentId, start: int, end: int) -> list[tuple[int, int, int]] | None:
+        writer = self._writers.get(segment_layer(segment))
+        table = writer.scratch.runs(segment) if writer is not None else None
+        if table is not None:
+            return table.covering(start, end)
+        table = self._runs.get(segment)
+        found = table.covering(start, end) if table is not None else None
+        if found is None:
+            self._load_runs(segment)
+            table = self._runs.get(segment)
+            found = table.covering(start, end) if table is not None else None
+        return found
+
+    def _load_runs(self, segment: SegmentId) -> None:
+        """Reads the runs of a closed segment, or those of all segments of its layer from the journal (its writer died or lives elsewhere)."""
+        try:
+            self._runs[segment] = runs.decode(self._storage.read(layout.runs(segment)), layout.runs(segment))
+            return
+        except FileNotFoundError:
+            pass
+        tables: dict[SegmentId, RunTable] = {}
+        for _, mutation in replay(self._storage, segment_layer(segment), 0, 1 << 62):
+            if type(mutation) is Write and segment_layer(mutation.segment) == segment_layer(segment):
+                table = tables.setdefault(mutation.segment, RunTable())
+                table.append(mutation.source_offset, mutation.length, mutation.checksums)
+        self._runs.update(tables)
+
+    def _verify(self, segment: SegmentId, data: bytes, start: int, table: list[tuple[int, int, int]]) -> None:
+        view = memoryview(data)
+        for run_start, length, checksum in table:
+            run = view[run_start - start : run_start - start + length]
+            found = xxh3_64_intdigest(run)
+            if found != checksum or len(run) != length:
+                raise CorruptSegmentError(layout.scratch(segment), run_start, f"{checksum:016x}", f"{found:016x}")

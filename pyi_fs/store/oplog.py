@@ -1,0 +1,115 @@
+"""The operations log of a workspace: shared by all its processes, appended under `flock`.
+
+Invariants:
+- A record is appended only after its writer has folded all records before it: what it decided (a free name, the next number) holds.
+- A torn last record is what a killed process leaves; the next writer, holding the lock, cuts it off.
+- What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
+"""
+
+from collections.abc import Callable, Iterator
+
+from pyi_fs.errors import NotFoundError
+from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
+from pyi_fs.ids import OperationId, WorkspaceName
+from pyi_fs.model.operation import DropBranch, MakeBranch, MoveBranch, Operation, RestorePath, UndropBranch
+from pyi_fs.model.refs import Refs, with_operation
+from pyi_fs.store import layout
+from pyi_fs.store.storage import ReadFile, Storage
+
+_SEED = 0x6C6F67
+Undoable = MoveBranch | RestorePath | MakeBranch | DropBranch | UndropBranch
+
+
+class OperationsLog:
+    """One process's view of a workspace's log: the refs folded so far, and the way to add to it."""
+
+    def __init__(self, storage: Storage, workspace: WorkspaceName) -> None:
+        """Opens and folds the log; `NotFoundError` if there is no such workspace."""
+        self._storage = storage
+        self._path = layout.operations_log(workspace)
+        try:
+            self._file: ReadFile = storage.open_read(self._path)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no workspace '{workspace}'") from error
+        self._end = 0
+        self._synced = 0
+        self.refs = Refs()
+        self.undoable: dict[OperationId, Undoable] = {}
+        self.refresh()
+        self._synced = self._end
+
+    @staticmethod
+    def create(storage: Storage, workspace: WorkspaceName, first: Operation) -> None:
+        """Makes a workspace's directory and its log with one record, durable on return; `FileExistsError` if it is there."""
+        storage.make_directory(layout.WORKSPACES, parents=True)
+        storage.make_directory(layout.workspace_directory(workspace), parents=True)
+        storage.make_directory(f"{layout.workspace_directory(workspace)}/locks", parents=True)
+        file = storage.open_append(layout.operations_log(workspace), create=True)
+        try:
+            file.append(encode_frame(encode_operation(first), 0, _SEED))
+            file.sync()
+        finally:
+            file.close()
+        for directory in (layout.workspace_directory(workspace), layout.WORKSPACES, ""):
+            storage.sync_directory(directory)
+
+    def refresh(self) -> Refs:
+        """Folds what other processes added; returns the refs. One `fstat` when there is nothing new."""
+        size = self._file.size_bytes()
+        if size > self._end:
+            data = self._file.read_at(self._end, size - self._end)
+            for end, payload in frames(data, _SEED, base=self._end):
+                self._fold(decode_operation(payload))
+                self._end = end
+        return self.refs
+
+    def append(self, decide: Callable[[Refs], Operation]) -> Operation:
+        """Adds the record that `decide` makes of the newest refs; what it raises leaves the log as it was."""
+        lock = self._storage.lock(self._path)
+        assert lock is not None
+        try:
+            refs = self.refresh()
+            operation = decide(refs)
+            file = self._storage.open_append(self._path)
+            try:
+                if file.size_bytes > self._end:
+                    file.truncate(self._end)
+                file.append(encode_frame(encode_operation(operation), self._end, _SEED))
+                self._end = file.size_bytes
+            finally:
+                file.close()
+            self._fold(operation)
+            return operation
+        finally:
+            lock.release()
+
+    @property
+    def is_synced(self) -> bool:
+        """Returns whether all records this process has seen are durable."""
+        return self._synced >= self._end
+
+    def sync(self) -> None:
+        """Makes every record that this process has seen durable. May run in a thread."""
+        end = self._end
+        if self._synced < end:
+            file = self._storage.open_append(self._path)
+            try:
+                file.sync()
+            finally:
+                file.close()
+            self._synced = max(self._synced, end)
+
+    def operations(self) -> Iterator[tuple[OperationId, Operation]]:
+        """Yields (id, operation) from the first to the last."""
+        data = self._file.read_at(0, self._end)
+        for index, (_, payload) in enumerate(frames(data, _SEED)):
+            yield OperationId(index + 1), decode_operation(payload)
+
+    def close(self) -> None:
+        """Closes the file; syncs nothing."""
+        self._file.close()
+
+    def _fold(self, operation: Operation) -> None:
+        self.refs = with_operation(self.refs, operation)
+        if isinstance(operation, Undoable):
+            self.undoable[OperationId(self.refs.count)] = operation

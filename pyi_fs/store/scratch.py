@@ -1,0 +1,231 @@
+"""The scratch of a layer: file data as it was written, in append-only segments, and what of it can be given back.
+
+Invariants (decision 0001, *Giving scratch back*):
+- Data is appended before the journal record that names it; nothing is overwritten in place.
+- A range is garbage when a mutation superseded it and no ref can reach it: it lies at or after the segment's *ref mark*.
+- Garbage that was never synced goes at once; garbage that was synced waits until what superseded it is synced too.
+- Only the layer's writer gives back, under the `flock` of the layer's `pins`, and after moving the ref marks if somebody pinned.
+"""
+
+from bisect import bisect_left
+from threading import Lock
+from typing import NamedTuple
+
+from pyi_fs import limits
+from pyi_fs.ids import Buffer, LayerId, SegmentId, segment_id
+from pyi_fs.store import layout
+from pyi_fs.store.runs import RunTable, checksums_of
+from pyi_fs.store.storage import AppendFile, Storage
+
+
+class Appended(NamedTuple):
+    """Where an append went."""
+
+    segment: SegmentId
+    offset: int
+    checksums: bytes
+
+
+class _Segment:
+    """One segment of the layer being written.
+
+    `dead`: sorted disjoint [start, end) ranges that are garbage; `punched`: those of them already given back as they stand.
+    """
+
+    __slots__ = ("dead", "file", "punched", "ref_mark", "runs", "synced")
+
+    def __init__(self, file: AppendFile) -> None:
+        self.file: AppendFile | None = file
+        self.runs = RunTable()
+        self.ref_mark = 0
+        self.synced = 0
+        self.dead: list[tuple[int, int]] = []
+        self.punched: set[tuple[int, int]] = set()
+
+    def size(self) -> int:
+        return self.file.size_bytes if self.file is not None else 0
+
+
+class ScratchWriter:
+    """The segments of a layer, held by the writer of its branch."""
+
+    def __init__(self, storage: Storage, layer: LayerId, next_index: int = 0) -> None:
+        """Continues a layer after its last segment; old segments of the layer are left as they are."""
+        self._storage = storage
+        self._layer = layer
+        self._next_index = next_index
+        self._segments: dict[SegmentId, _Segment] = {}
+        self._current: SegmentId | None = None
+        self._waiting: list[tuple[SegmentId, int, int]] = []
+        # `sync` and `reclaim` run in threads of their own; the lists below are the only state they share with the owner.
+        self._garbage_lock = Lock()
+        self._pins_seen = storage.size_bytes(layout.pins(layer)) or 0
+        self.directory_dirty = False
+        self.appended_bytes = 0
+        self.returned_bytes = 0
+        self.garbage_bytes = 0
+
+    def append(self, data: Buffer) -> Appended:
+        """Appends the data of one write to the current segment (a new one when it is full). Survives this process."""
+        current = self._segments[self._current] if self._current is not None else None
+        if current is None or current.file is None or current.file.size_bytes + len(data) > limits.SEGMENT_BYTES_MAX:
+            current = self._start_segment()
+        assert self._current is not None and current.file is not None
+        offset = current.file.append(data)
+        checksums = checksums_of(data)
+        current.runs.append(offset, len(data), checksums)
+        self.appended_bytes += len(data)
+        return Appended(self._current, offset, checksums)
+
+    def runs(self, segment: SegmentId) -> RunTable | None:
+        """Returns the runs of a segment this writer made, or None."""
+        found = self._segments.get(segment)
+        return found.runs if found is not None else None
+
+    def file(self, segment: SegmentId) -> AppendFile | None:
+        """Returns the open file of a segment this writer made, or None."""
+        found = self._segments.get(segment)
+        return found.file if found is not None else None
+
+    def mark_refs(self) -> None:
+        """Everything appended so far may be reached through a ref: it is never garbage. O(segments still written or dying)."""
+        with self._garbage_lock:
+            for segment in self._segments.values():
+                segment.ref_mark = segment.size()
+                segment.dead.clear()
+            self._waiting.clear()
+            self.garbage_bytes = 0
+
+    def supersede(self, segment: SegmentId, offset: int, length: int) -> None:
+        """Notes that a range is no longer part of the branch's tree."""
+        found = self._segments.get(segment)
+        if found is None or offset < found.ref_mark:
+            return
+        with self._garbage_lock:
+            self.garbage_bytes += length
+            if offset < found.synced:
+                self._waiting.append((segment, offset, length))
+            else:
+                _add_range(found.dead, offset, offset + length)
+
+    def sync(self) -> None:
+        """Makes all appended data durable. May run in a thread while the owner appends."""
+        ends = [(segment, segment.size()) for segment in list(self._segments.values()) if segment.file is not None]
+        for segment, end in ends:
+            file = segment.file
+            if end > segment.synced and file is not None:
+                file.sync()
+        if self.directory_dirty:
+            self.directory_dirty = False
+            self._storage.sync_directory(layout.layer_directory(self._layer))
+        for segment, end in ends:
+            segment.synced = max(segment.synced, end)
+
+    def take_waiting(self) -> list[tuple[SegmentId, int, int]]:
+        """Returns and forgets the garbage that waits for a sync: call before a sync, and `release` its result after it."""
+        with self._garbage_lock:
+            waiting, self._waiting = self._waiting, []
+        return waiting
+
+    def release(self, waited: list[tuple[SegmentId, int, int]]) -> None:
+        """What superseded these ranges is durable now: they may be given back."""
+        with self._garbage_lock:
+            for segment, offset, length in waited:
+                found = self._segments.get(segment)
+                if found is not None and offset >= found.ref_mark:
+                    _add_range(found.dead, offset, offset + length)
+
+    def plan_reclaim(self) -> list[tuple[SegmentId, int, int]]:
+        """Returns the ranges worth giving back now: whole segments (offset 0, length = size) and long ranges of others."""
+        plan = []
+        for segment, state in self._segments.items():
+            if state.file is None or not state.dead:
+                continue
+            size = state.file.size_bytes
+            if state.dead == [(0, size)] and segment != self._current:
+                plan.append((segment, 0, size))
+                continue
+            long_enough = [pair for pair in state.dead if pair[1] - pair[0] >= limits.PUNCH_BYTES_MIN]
+            plan += [(segment, a, b - a) for a, b in long_enough if (a, b) not in state.punched]
+        return plan
+
+    def reclaim(self, plan: list[tuple[SegmentId, int, int]]) -> None:
+        """Gives ranges back: removes whole segments, punches others. Runs in the owner's thread or while it does not append."""
+        lock = self._storage.lock(layout.pins(self._layer))
+        assert lock is not None
+        try:
+            pinned = self._storage.size_bytes(layout.pins(self._layer)) or 0
+            if pinned != self._pins_seen:
+                self._pins_seen = pinned
+                self.mark_refs()
+                return
+            for segment, offset, length in plan:
+                self._give_back(segment, offset, length)
+        finally:
+            lock.release()
+
+    def close(self) -> None:
+        """Writes the runs of its segments beside them and closes them; syncs nothing."""
+        for segment, state in self._segments.items():
+            if state.file is not None:
+                self._storage.write_atomic(layout.runs(segment), [state.runs.encode()], durable=False)
+                state.file.close()
+        self._segments.clear()
+        self._current = None
+
+    def _start_segment(self) -> _Segment:
+        segment = segment_id(self._layer, self._next_index)
+        file = self._storage.open_append(layout.scratch(segment), create=True)
+        self._next_index += 1
+        self._current = segment
+        self.directory_dirty = True
+        state = self._segments[segment] = _Segment(file)
+        return state
+
+    def _give_back(self, segment: SegmentId, offset: int, length: int) -> None:
+        state = self._segments.get(segment)
+        if state is None or state.file is None:
+            return
+        if offset == 0 and length == state.file.size_bytes and segment != self._current:
+            state.file.close()
+            self._storage.remove(layout.scratch(segment))
+            del self._segments[segment]
+        else:
+            state.file.punch(offset, length)
+            state.punched = {pair for pair in state.punched if pair in state.dead}
+            state.punched.add((offset, offset + length))
+        self.returned_bytes += length
+        self.garbage_bytes = max(0, self.garbage_bytes - length)
+
+
+def _add_range(ranges: list[tuple[int, int]], start: int, end: int) -> None:
+    """Adds [start, end) to sorted disjoint ranges, joining neighbours."""
+    index = bisect_left(ranges, (start, end))
+    if index and ranges[index - 1][1] >= start:
+        index -= 1
+        start = ranges[index][0]
+    stop = index
+    while stop < len(ranges) and ranges[stop][0] <= end:
+        end = max(end, ranges[stop][1])
+        stop += 1
+    ranges[index:stop] = [(start, end)]
+
+
+def segments_of(storage: Storage, layer: LayerId) -> list[SegmentId]:
+    """Returns the segments of a layer that are files, in order."""
+    names = storage.list(layout.layer_directory(layer))
+    indexes = sorted(index for index in map(layout.segment_of, names) if index is not None)
+    return [segment_id(layer, index) for index in indexes]
+
+
+def next_segment_index(storage: Storage, layer: LayerId) -> int:
+    """Returns an index that no segment of the layer has or had: runs and maps of removed ones count too."""
+    indexes = [0]
+    for name in storage.list(layout.layer_directory(layer)):
+        for prefix in ("scratch-", "runs-", "map-"):
+            found = layout.segment_of(name, prefix)
+            if found is not None:
+                indexes.append(found + 1)
+    return max(indexes)
+
+
