@@ -80,10 +80,16 @@ def _named(tree: Tree, directory: InodeNumber, name: bytes) -> tuple[InodeNumber
     return number, tree.existing(number)
 
 
-def _with_names(directories: "Map[InodeNumber, Names]", number: InodeNumber, changes: dict[bytes, int]) -> "Map[InodeNumber, Names]":
+def _with_names(
+    tree: Tree, directories: "Map[InodeNumber, Names]", number: InodeNumber, changes: dict[bytes, int]
+) -> "Map[InodeNumber, Names]":
     names = directories.get(number, _NO_NAMES)
     for name, child in changes.items():
-        names = names.set(name, InodeNumber(child))
+        if child or (number <= tree.base.last_inode and tree.base.lookup(number, name) is not None):
+            names = names.set(name, InodeNumber(child))
+        elif name in names:
+            # Nothing below to hide: a job that makes and removes temporary names must not grow the overlay.
+            names = names.delete(name)
     return directories.set(number, names)
 
 
@@ -138,7 +144,7 @@ def _linked(tree: Tree, change: Link) -> Tree:
     return Tree(
         tree.base,
         tree.inodes.set(change.number, linked).set(change.parent, changed),
-        _with_names(tree.directories, change.parent, {change.name: change.number}),
+        _with_names(tree, tree.directories, change.parent, {change.name: change.number}),
         unlinked,
         tree.last_inode,
     )
@@ -173,7 +179,7 @@ def _removed(tree: Tree, change: Remove) -> Tree:
     return Tree(
         tree.base,
         tree.inodes.set(number, gone).set(change.parent, changed),
-        _with_names(directories, change.parent, {change.name: _WHITEOUT}),
+        _with_names(tree, directories, change.parent, {change.name: _WHITEOUT}),
         tree.unlinked if gone.nlink else tree.unlinked.set(number, None),
         tree.last_inode,
     )
@@ -238,11 +244,11 @@ def _rename_to_free(tree: Tree, change: Rename, number: InodeNumber, inode: Inod
         nlinks[change.parent] -= 1
         nlinks[change.new_parent] += 1
     inodes = tree.inodes.set(number, _moved(inode, old, new, change.time_ns))
-    directories = _with_names(tree.directories, change.parent, {change.name: 0})
+    directories = _with_names(tree, tree.directories, change.parent, {change.name: 0})
     return Tree(
         tree.base,
         _with_parents(tree, inodes, nlinks, change.time_ns),
-        _with_names(directories, change.new_parent, {change.new_name: number}),
+        _with_names(tree, directories, change.new_parent, {change.new_name: number}),
         tree.unlinked,
         tree.last_inode,
     )
@@ -258,11 +264,11 @@ def _exchanged(tree: Tree, change: Rename, number: InodeNumber, target_number: I
     nlinks[change.new_parent] += inode.is_directory - target.is_directory
     inodes = tree.inodes.set(number, _moved(inode, old, new, change.time_ns))
     inodes = inodes.set(target_number, _moved(target, new, old, change.time_ns))
-    directories = _with_names(tree.directories, change.parent, {change.name: target_number})
+    directories = _with_names(tree, tree.directories, change.parent, {change.name: target_number})
     return Tree(
         tree.base,
         _with_parents(tree, inodes, nlinks, change.time_ns),
-        _with_names(directories, change.new_parent, {change.new_name: number}),
+        _with_names(tree, directories, change.new_parent, {change.new_name: number}),
         tree.unlinked,
         tree.last_inode,
     )
@@ -323,7 +329,7 @@ def _grafted(tree: Tree, change: Graft) -> Tree:
             unlinked = unlinked.delete(number)
         last = max(last, number)
     for parent, name, child in change.dentries:
-        directories = _with_names(directories, parent, {name: child})
+        directories = _with_names(tree, directories, parent, {name: child})
     return Tree(tree.base, inodes, directories, unlinked, last)
 
 

@@ -123,3 +123,25 @@ def test_directory_takes_the_place_of_another_in_a_full_directory(
     assert refused(made("a/", "b/"), Create(ROOT, b"c", InodeNumber(4), 0o40755, 0, 0, 9)) == (
         errno.EMLINK
     )
+
+
+def test_names_that_come_and_go_leave_nothing_behind() -> None:
+    """Temporary files, removed and reaped or renamed over, do not grow the overlay."""
+    tree = over(made("d/", "d/kept"))
+    directory = tree.resolve(b"d")
+    for round_ in range(50):
+        number = InodeNumber(tree.last_inode + 1)
+        tree = run(
+            tree,
+            [
+                Create(directory, b"tmp%d" % round_, number, 0o100644, 0, 0, 9),
+                Rename(directory, b"tmp%d" % round_, directory, b"out%d" % round_, 0, 9),
+                Remove(directory, b"out%d" % round_, False, 9),
+                Reap((number,)),
+            ],
+        )
+    assert len(tree.directories[directory]) == 0
+    assert set(tree.inodes) == {directory}
+    gone = run(tree, [Remove(directory, b"kept", False, 9)])
+    assert gone.lookup(directory, b"kept") is None
+    assert not gone.has_entries(directory)
