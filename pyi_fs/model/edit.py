@@ -319,6 +319,12 @@ def _grafted(tree: Tree, change: Graft) -> Tree:
     inodes, directories, unlinked = tree.inodes, tree.directories, tree.unlinked
     last = tree.last_inode
     for number, inode in change.inodes:
+        if inode is None:
+            directories = directories.delete(number) if number in directories else directories
+        elif inode.is_directory and tree.inode(number) is None and number <= tree.base.last_inode:
+            # It was reaped, and what hid its names in the base went with it: it comes back empty.
+            hidden = {name: _WHITEOUT for name, _ in tree.base.entries(number)}
+            directories = directories.set(number, Map(hidden))
         if inode is None and number > tree.base.last_inode:
             inodes = inodes.delete(number) if number in inodes else inodes
         else:

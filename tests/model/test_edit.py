@@ -14,6 +14,7 @@ from pyi_fs.model.mutation import (
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
     Create,
+    Graft,
     Link,
     Mutation,
     Reap,
@@ -41,7 +42,9 @@ def rename(tree: Tree, old: str, new: str, flags: int = 0) -> Tree:
     """Returns the tree after rename(2) at time 9."""
     above, _, name = old.encode().rpartition(b"/")
     new_above, _, new_name = new.encode().rpartition(b"/")
-    return run(tree, [Rename(tree.resolve(above), name, tree.resolve(new_above), new_name, flags, 9)])
+    return run(
+        tree, [Rename(tree.resolve(above), name, tree.resolve(new_above), new_name, flags, 9)]
+    )
 
 
 def run(tree: Tree, changes: Iterable[Mutation]) -> Tree:
@@ -75,7 +78,9 @@ def test_long_name_is_too_long_and_not_absent() -> None:
     """A name of 256 bytes is ENAMETOOLONG wherever it is given, and an absent name is ENOENT."""
     tree = made("a")
     file = InodeNumber(2)
-    assert refused(tree, Create(ROOT, LONG, InodeNumber(3), 0o100644, 0, 0, 9)) == errno.ENAMETOOLONG
+    assert (
+        refused(tree, Create(ROOT, LONG, InodeNumber(3), 0o100644, 0, 0, 9)) == errno.ENAMETOOLONG
+    )
     assert refused(tree, Link(file, ROOT, LONG, 9)) == errno.ENAMETOOLONG
     assert refused(tree, Remove(ROOT, LONG, False, 9)) == errno.ENAMETOOLONG
     assert refused(tree, Remove(ROOT, LONG, True, 9)) == errno.ENAMETOOLONG
@@ -145,3 +150,29 @@ def test_names_that_come_and_go_leave_nothing_behind() -> None:
     gone = run(tree, [Remove(directory, b"kept", False, 9)])
     assert gone.lookup(directory, b"kept") is None
     assert not gone.has_entries(directory)
+
+
+def test_directory_that_comes_back_has_only_the_names_it_is_given() -> None:
+    """A graft of a reaped directory does not bring back what the base once held in it."""
+    tree = over(made("d/", "d/a", "d/b"))
+    directory, file = tree.resolve(b"d"), tree.resolve(b"d/a")
+    kept = run(tree, [Remove(directory, b"b", False, 9)])
+    gone = run(
+        kept,
+        [
+            Remove(directory, b"a", False, 9),
+            Remove(ROOT, b"d", True, 9),
+            Reap(tuple(InodeNumber(n) for n in (2, 3, 4))),
+        ],
+    )
+    records = tuple((number, kept.existing(number)) for number in (ROOT, directory, file))
+    graft = Graft(records, ((ROOT, b"d", directory), (directory, b"a", file)))
+    back = run(gone, [graft])
+    assert [path for path, _, _ in back.walk()] == [b"d", b"d/a"]
+    assert refused(back, Remove(directory, b"b", False, 9)) == errno.ENOENT
+    away = Graft(
+        ((ROOT, gone.existing(ROOT)), (directory, None), (file, None)),
+        ((ROOT, b"d", InodeNumber(0)),),
+    )
+    again = run(run(back, [away]), [graft])
+    assert [path for path, _, _ in again.walk()] == [b"d", b"d/a"]
