@@ -3,7 +3,14 @@
 import stat
 
 from pyi_fs import limits
-from pyi_fs.errors import AttributeNotFoundError, FileTooLargeError, InvalidArgumentError, IsADirectoryInTreeError, NoSpaceError
+from pyi_fs.errors import (
+    AttributeNotFoundError,
+    FileTooLargeError,
+    InvalidArgumentError,
+    IsADirectoryInTreeError,
+    NoSpaceError,
+    UnsupportedError,
+)
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent
@@ -26,13 +33,24 @@ def _with_inode(tree: Tree, number: InodeNumber, inode: Inode) -> Tree:
     return Tree(tree.base, tree.inodes.set(number, inode), tree.directories, tree.unlinked, tree.last_inode)
 
 
-def _file(tree: Tree, number: InodeNumber, end: int) -> Inode:
+_FALLOCATE_MODES = (
+    0,
+    FALLOCATE_KEEP_SIZE,
+    FALLOCATE_PUNCH_HOLE | FALLOCATE_KEEP_SIZE,
+    FALLOCATE_ZERO_RANGE,
+    FALLOCATE_ZERO_RANGE | FALLOCATE_KEEP_SIZE,
+)
+
+
+def _file(tree: Tree, number: InodeNumber, offset: int, length: int) -> Inode:
     inode = tree.existing(number)
     if inode.is_directory:
         raise IsADirectoryInTreeError(f"inode {number} is a directory")
     if not inode.is_file:
         raise InvalidArgumentError(f"inode {number} is not a regular file")
-    if end > limits.FILE_BYTES_MAX:
+    if offset < 0 or length < 0:
+        raise InvalidArgumentError(f"not a range: {length} bytes at {offset}")
+    if offset + length > limits.FILE_BYTES_MAX:
         raise FileTooLargeError(f"a file has at most {limits.FILE_BYTES_MAX} bytes")
     return inode
 
@@ -44,9 +62,13 @@ def _without_setid(mode: int) -> int:
 
 
 def written(tree: Tree, change: Write) -> Tree:
-    """Returns the tree after a write; `FileTooLargeError` beyond the limit."""
+    """Returns the tree after a write; `FileTooLargeError` beyond the limit. One of no bytes changes nothing."""
     end = change.offset + change.length
-    inode = _file(tree, change.number, end)
+    inode = _file(tree, change.number, change.offset, change.length)
+    if change.length == 0:
+        return tree
+    if change.length > extent.EXTENT_BYTES_MAX:
+        raise InvalidArgumentError(f"a write has at most {extent.EXTENT_BYTES_MAX} bytes")
     new = Extent(change.offset, change.length, extent.SCRATCH, extent.scratch_source(change.segment), change.source_offset)
     changed = with_fields(
         inode,
@@ -69,7 +91,7 @@ def set_attributes(tree: Tree, change: SetAttributes) -> Tree:
         mode = _without_setid(mode)
     size, extents, mtime_ns = inode.size, inode.extents, inode.mtime_ns
     if change.size is not None:
-        _file(tree, change.number, change.size)
+        _file(tree, change.number, 0, change.size)
         if change.size < size:
             extents = extent.without_range(extents, change.size, size)
         size = change.size
@@ -91,9 +113,11 @@ def set_attributes(tree: Tree, change: SetAttributes) -> Tree:
 def allocated(tree: Tree, change: Allocate) -> Tree:
     """Returns the tree after fallocate: punched, zeroed or longer."""
     end = change.offset + change.length
-    inode = _file(tree, change.number, end)
-    if change.length <= 0 or change.offset < 0:
+    inode = _file(tree, change.number, change.offset, change.length)
+    if change.length == 0:
         raise InvalidArgumentError("fallocate of an empty range")
+    if change.flags not in _FALLOCATE_MODES:
+        raise UnsupportedError(f"fallocate mode {change.flags} is not supported")
     keep_size = bool(change.flags & FALLOCATE_KEEP_SIZE)
     extents = inode.extents
     if change.flags & (FALLOCATE_PUNCH_HOLE | FALLOCATE_ZERO_RANGE):
@@ -104,9 +128,11 @@ def allocated(tree: Tree, change: Allocate) -> Tree:
 
 
 def shared(tree: Tree, change: Share) -> Tree:
-    """Returns the tree after a range came to share the extents of another file."""
+    """Returns the tree after a range came to share the extents of another file; no bytes: no change."""
     end = change.offset + change.length
-    inode = _file(tree, change.number, end)
+    inode = _file(tree, change.number, change.offset, change.length)
+    if change.length == 0:
+        return tree
     extents = extent.without_range(inode.extents, change.offset, end)
     for piece in extent.iterate(change.extents):
         extents = extent.with_extent(extents, piece._replace(file_offset=piece.file_offset + change.offset))

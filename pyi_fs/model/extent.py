@@ -25,7 +25,8 @@ ENTRY_BYTES = 56
 BLOCK_ENTRIES_MAX = 128
 SCRATCH = 1
 CHUNK = 2
-_LENGTH_MAX = 0xFFFF0000
+# Lengths are u32 on disk; a round number below, so that aligned runs stay aligned when merging stops.
+EXTENT_BYTES_MAX = 0xFFFF0000
 _ENTRY = struct.Struct("<QII32sQ")
 _HEAD = struct.Struct("<QI")
 _SEGMENT = struct.Struct("<Q24x")
@@ -128,7 +129,7 @@ def _continues(left: Extent, right: Extent) -> bool:
         and left.source_offset + left.length == right.source_offset
         and left.source == right.source
         and left.kind == right.kind
-        and left.length + right.length <= _LENGTH_MAX
+        and left.length + right.length <= EXTENT_BYTES_MAX
     )
 
 

@@ -255,7 +255,9 @@ class Oracle:
             node.mode &= ~stat.S_ISGID
 
     def _write(self, change: mutation.Write) -> None:
-        node = self._file(change.number, change.offset, change.length, 1)
+        node = self._file(change.number, change.offset, change.length, 0)
+        if change.length == 0:
+            return
         source = self.content.segments[change.segment]
         begin = change.source_offset
         self._put(node, change.offset, bytes(source[begin : begin + change.length]))
@@ -293,7 +295,9 @@ class Oracle:
         self._touch(change.number, change.time_ns)
 
     def _share(self, change: mutation.Share) -> None:
-        node = self._file(change.number, change.offset, change.length, 1)
+        node = self._file(change.number, change.offset, change.length, 0)
+        if change.length == 0:
+            return
         self._put(node, change.offset, self.content.bytes_of(change.extents, change.length))
         self._touch(change.number, change.time_ns)
 
