@@ -28,7 +28,7 @@ LONG = b"n" * 256
 
 
 def made(*paths: str) -> Tree:
-    """Returns a tree of these paths, in order; a slash at the end makes a directory. Numbers from 2."""
+    """Returns a tree of these paths, in order; a slash makes a directory. Numbers from 2."""
     tree = root_only(0o40755, 0, 0, 1)
     for path in paths:
         above, _, name = path.rstrip("/").encode().rpartition(b"/")
@@ -39,7 +39,7 @@ def made(*paths: str) -> Tree:
 
 
 def rename(tree: Tree, old: str, new: str, flags: int = 0) -> Tree:
-    """Returns the tree after rename(2) at time 9."""
+    """Returns the tree after a rename at time 9."""
     above, _, name = old.encode().rpartition(b"/")
     new_above, _, new_name = new.encode().rpartition(b"/")
     return run(

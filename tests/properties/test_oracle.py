@@ -1,0 +1,121 @@
+"""The model and the oracle do the same, step for step, through any sequence of mutations.
+
+Link and block limits are made small here, so that sequences of a few dozen steps meet them.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pyi_fs import limits
+from pyi_fs.errors import RequestError
+from pyi_fs.ids import InodeNumber
+from pyi_fs.model import extent
+from pyi_fs.model.check import check
+from pyi_fs.model.edit import apply
+from pyi_fs.model.mutation import Graft, Mutation, Reap, Rename
+from pyi_fs.model.tree import Tree, on_base, over, root_only
+from tests.support.oracle import Content, Oracle, picture_of
+from tests.support.strategies import mutations
+
+pytestmark = pytest.mark.slow
+_SETTINGS = settings(
+    deadline=None,
+    stateful_step_count=40,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_limits() -> Iterator[None]:
+    """Makes EMLINK and lists of many blocks common."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "LINKS_MAX", 5)
+        patch.setattr(extent, "BLOCK_ENTRIES_MAX", 3)
+        yield
+
+
+class Pair:
+    """A tree and an oracle that are driven together."""
+
+    def __init__(self) -> None:
+        self.content = Content()
+        self.tree = root_only(0o40755, 0, 0, 1)
+        self.oracle = Oracle(self.content, 0o40755, 0, 0, 1)
+
+    def step(self, change: Mutation) -> None:
+        """Applies a mutation to both and compares errno, state, and the invariants."""
+        errnos: list[int | None] = [None, None]
+        before = self.tree
+        try:
+            self.tree = apply(self.tree, change)
+        except RequestError as error:
+            errnos[0] = error.errno
+        try:
+            self.oracle.apply(change)
+        except OSError as error:
+            errnos[1] = error.errno
+        assert errnos[0] == errnos[1], change
+        assert errnos[0] is None or self.tree is before
+        self.compare()
+
+    def compare(self) -> None:
+        """Asserts that both show the same and that the tree is sound."""
+        assert picture_of(self.tree, self.content) == self.oracle.picture()
+        assert check(self.tree, self.content.segment_end) == []
+
+
+def graft_between(old: Tree, new: Tree) -> Graft:
+    """Returns the mutation that makes `new` out of `old`: all records and dentries that differ."""
+
+    def dentries(tree: Tree) -> dict[tuple[InodeNumber, bytes], InodeNumber]:
+        return {(d, name): child for d in tree.numbers() for name, child in tree.entries(d)}
+
+    numbers = sorted({*old.numbers(), *new.numbers()})
+    before, after = dentries(old), dentries(new)
+    return Graft(
+        tuple((n, new.inode(n)) for n in numbers if old.inode(n) != new.inode(n)),
+        tuple(
+            (*key, after.get(key, InodeNumber(0)))
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ),
+    )
+
+
+@_SETTINGS
+@given(st.data())
+def test_model_and_oracle_agree_after_every_step(data: st.DataObject) -> None:
+    """Same errno, paths, records and contents; freezing and changing the base change nothing."""
+    pair = Pair()
+    kept, kept_oracle = pair.tree, pair.oracle.copy()
+    for step in range(data.draw(st.integers(1, 40), label="steps")):
+        what = data.draw(st.integers(0, 29), label="what")
+        if what == 0:
+            pair.tree = over(pair.tree)
+        elif what == 1:
+            # An equal base that is another object, as a checkpoint's table is for a frozen tree.
+            base = pair.tree.base
+            pair.tree = on_base(pair.tree, over(base) if isinstance(base, Tree) else base)
+        elif what == 2:
+            kept, kept_oracle = pair.tree, pair.oracle.copy()
+        elif what == 3:
+            last = pair.tree.last_inode
+            pair.tree = apply(pair.tree, graft_between(pair.tree, kept))
+            assert pair.tree.last_inode >= last
+            pair.oracle = kept_oracle.copy()
+        else:
+            pair.step(data.draw(mutations(pair.tree, pair.content, 1000 + step), label="mutation"))
+        pair.compare()
+
+
+def test_reaping_everything_unlinked_leaves_the_linked_tree() -> None:
+    """What `Reap` takes away is nothing that a path shows."""
+    pair = Pair()
+    tree = pair.tree
+    assert isinstance(apply(tree, Reap((InodeNumber(1), InodeNumber(9)))), Tree)
+    pair.step(Reap((InodeNumber(1), InodeNumber(9))))
+    pair.step(Rename(InodeNumber(1), b"a", InodeNumber(1), b"b", 0, 5))
+    assert sorted(pair.tree.numbers()) == [1]
