@@ -17,6 +17,7 @@ Entry (little endian, `docs/on-disk-format.md` section *Extents*):
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from pyi_fs.ids import ChunkId, SegmentId
@@ -167,10 +168,12 @@ def _entry_range(block: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def _splice(extents: ExtentList, start: int, end: int, new: Extent | None) -> ExtentList:
+    if start >= end:
+        return extents
     if isinstance(extents, bytes):
-        return _blocks(_splice_block(extents, start, end, new))
+        return _split(_splice_block(extents, start, end, new), end)
     first, last, middle = _affected(extents, start, end)
-    spliced = _blocks(_splice_block(b"".join(middle), start, end, new))
+    spliced = _split(_splice_block(b"".join(middle), start, end, new), end)
     inner = (spliced,) if isinstance(spliced, bytes) else spliced
     blocks = extents[:first] + tuple(block for block in inner if block) + extents[last:]
     if len(blocks) > 1:
@@ -202,6 +205,22 @@ def _splice_block(block: bytes, start: int, end: int, new: Extent | None) -> byt
             pieces.append(right.cut(end, right.end))
     middle = b"".join(_ENTRY.pack(*piece) for piece in pieces)
     return block[: low * ENTRY_BYTES] + middle + block[high * ENTRY_BYTES :]
+
+
+def _split(data: bytes, end: int) -> ExtentList:
+    """Returns the blocks of a spliced range: full ones behind an append, even ones elsewhere.
+
+    Full blocks everywhere would give off a block of one entry at every insertion: a file of 20,000 extents written
+    backwards had 19,873 blocks and took 55 us a write (2026-11, as above), evenly split 307 and 12 us.
+    """
+    entries = len(data) // ENTRY_BYTES
+    parts = -(-entries // BLOCK_ENTRIES_MAX)
+    if parts > 1:
+        offset, length = _HEAD.unpack_from(data, len(data) - ENTRY_BYTES)
+        if offset + length != end:
+            cuts = [entries * part // parts * ENTRY_BYTES for part in range(parts + 1)]
+            return tuple(data[low:high] for low, high in pairwise(cuts))
+    return _blocks(data)
 
 
 def _blocks(data: bytes) -> ExtentList:

@@ -50,8 +50,8 @@ def write(number: InodeNumber, offset: int, length: int, *, clear: bool = False)
 
 def attributes(number: InodeNumber, *, clear: bool = False, **fields: Any) -> SetAttributes:
     """Returns a change of the named fields."""
-    names = ("mode", "uid", "gid", "size", "atime_ns", "mtime_ns")
-    return SetAttributes(number, *(fields.get(name) for name in names), NOW, clear)
+    none = dict.fromkeys(("mode", "uid", "gid", "size", "atime_ns", "mtime_ns"))
+    return SetAttributes(number, time_ns=NOW, clear_setid=clear, **{**none, **fields})
 
 
 def file_after(change: Mutation, mode: int = 0o100644) -> Inode:
@@ -174,7 +174,7 @@ def test_share_puts_extents_at_an_offset_and_holes_between() -> None:
     [(0o6755, 0o755), (0o6745, 0o2745), (0o4644, 0o644), (0o2654, 0o654), (0o1644, 0o1644)],
 )
 def test_set_id_bits_go_when_the_kernel_says_so(before: int, after: int) -> None:
-    """Set-user-id always, set-group-id only where the group may execute; without the flag nothing."""
+    """Set-user-id always, set-group-id where the group may execute; without the flag nothing."""
     for change in (write(FILE, 0, 1, clear=True), attributes(FILE, uid=5, clear=True)):
         assert file_after(change, 0o100000 | before).mode == 0o100000 | after
     assert file_after(write(FILE, 0, 1), 0o100000 | before).mode == 0o100000 | before
