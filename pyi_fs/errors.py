@@ -1,36 +1,36 @@
 """Every exception that pyi-fs raises, with its errno.
 
-    PyiError
-    ├── RequestError            the request cannot be done; state unchanged; not logged
-    │   ├── NotFoundError           ENOENT        no such dentry, snapshot, branch, workspace
-    │   ├── AlreadyExistsError      EEXIST
-    │   ├── NotADirectoryInTreeError ENOTDIR
-    │   ├── IsADirectoryInTreeError EISDIR
-    │   ├── DirectoryNotEmptyError  ENOTEMPTY
-    │   ├── InvalidArgumentError    EINVAL        also malformed control commands
-    │   ├── NameTooLongError        ENAMETOOLONG  a limit of limits.py, named in the message
-    │   ├── FileTooLargeError       EFBIG
-    │   ├── TooManyLinksError       EMLINK
-    │   ├── CrossViewError          EXDEV         link or rename between views
-    │   ├── ReadOnlyError           EROFS         writing into a snapshot, or a degraded workspace
-    │   ├── NotPermittedError       EPERM
-    │   ├── AccessDeniedError       EACCES        the control directory, to other users
-    │   ├── BusyError               EBUSY         branch in use, mount busy
-    │   ├── NoSpaceError            ENOSPC
-    │   ├── QuotaExceededError      EDQUOT
-    │   ├── UnsupportedError        EOPNOTSUPP
-    │   ├── StaleNodeError          ESTALE        a node whose view is gone
-    │   └── AttributeNotFoundError  ENODATA
-    └── StoreError              the store failed us; logged once, at the edge; EIO
-        ├── CorruptError            carries file, offset, expected, found
-        │   ├── CorruptRecordError      a journal frame before the last sync
-        │   ├── CorruptSegmentError     a scratch run whose checksum differs
-        │   ├── CorruptPackError
-        │   ├── CorruptTableError
-        │   └── CorruptTreeObjectError
-        ├── MissingChunkError       carries the chunk's id
-        ├── FormatTooNewError       refuses to open; says which version wrote it
-        └── FormatUnknownError
+PyiError
+├── RequestError            the request cannot be done; state unchanged; not logged
+│   ├── NotFoundError           ENOENT        no such dentry, snapshot, branch, workspace
+│   ├── AlreadyExistsError      EEXIST
+│   ├── NotADirectoryInTreeError ENOTDIR
+│   ├── IsADirectoryInTreeError EISDIR
+│   ├── DirectoryNotEmptyError  ENOTEMPTY
+│   ├── InvalidArgumentError    EINVAL        also malformed control commands
+│   ├── NameTooLongError        ENAMETOOLONG  a limit of limits.py, named in the message
+│   ├── FileTooLargeError       EFBIG
+│   ├── TooManyLinksError       EMLINK
+│   ├── CrossViewError          EXDEV         link or rename between views
+│   ├── ReadOnlyError           EROFS         writing into a snapshot, or a degraded workspace
+│   ├── NotPermittedError       EPERM
+│   ├── AccessDeniedError       EACCES        the control directory, to other users
+│   ├── BusyError               EBUSY         branch in use, mount busy
+│   ├── NoSpaceError            ENOSPC
+│   ├── QuotaExceededError      EDQUOT
+│   ├── UnsupportedError        EOPNOTSUPP
+│   ├── StaleNodeError          ESTALE        a node whose view is gone
+│   └── AttributeNotFoundError  ENODATA
+└── StoreError              the store failed us; logged once, at the edge; EIO
+    ├── CorruptError            carries file, offset, expected, found
+    │   ├── CorruptRecordError      a journal frame before the last sync
+    │   ├── CorruptSegmentError     a scratch run whose checksum differs
+    │   ├── CorruptPackError
+    │   ├── CorruptTableError
+    │   └── CorruptTreeObjectError
+    ├── MissingChunkError       carries the chunk's id
+    ├── FormatTooNewError       refuses to open; says which version wrote it
+    └── FormatUnknownError
 """
 
 import errno
@@ -174,7 +174,9 @@ class CorruptError(StoreError):
     `file` is relative to the store; `offset` is bytes into it; `expected` and `found` are what was compared.
     """
 
-    def __init__(self, file: str, offset: int, expected: object = None, found: object = None) -> None:
+    def __init__(
+        self, file: str, offset: int, expected: object = None, found: object = None
+    ) -> None:
         """Keeps the place and both values; the message is made from them."""
         super().__init__(file, offset, expected, found)
         self.file = file

@@ -29,6 +29,9 @@ ViewNumber = NewType("ViewNumber", int)
 NodeId = NewType("NodeId", int)
 """What the kernel knows a file of a view by."""
 
+NO_OPERATION = OperationId(0)
+"""Stands for no operation where a record has room for one."""
+
 Buffer = bytes | bytearray | memoryview
 """Anything whose bytes can be written without a copy."""
 

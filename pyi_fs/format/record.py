@@ -84,9 +84,10 @@ def encode_mutation(mutation: Mutation) -> bytes:
 def decode_mutation(payload: bytes) -> Mutation:
     """Returns the mutation of a valid frame; `FormatUnknownError` if this version does not know it."""
     try:
-        return _decode_mutation(payload)
+        mutation: Mutation = _decode_mutation(payload)
     except msgspec.MsgspecError as error:
         raise FormatUnknownError(f"a journal record of an unknown kind: {error}") from error
+    return mutation
 
 
 def encode_operation(operation: Operation) -> bytes:
@@ -97,9 +98,10 @@ def encode_operation(operation: Operation) -> bytes:
 def decode_operation(payload: bytes) -> Operation:
     """Returns the operation of a valid frame; `FormatUnknownError` if this version does not know it."""
     try:
-        return _decode_operation(payload)
+        operation: Operation = _decode_operation(payload)
     except msgspec.MsgspecError as error:
         raise FormatUnknownError(f"an operations log record of an unknown kind: {error}") from error
+    return operation
 
 
 def encode_header(header: LayerHeader) -> bytes:
@@ -113,9 +115,19 @@ def decode_header(payload: bytes) -> LayerHeader:
         header = _decode_header(payload)
     except msgspec.MsgspecError as error:
         fields = _decode_any(payload)
-        if isinstance(fields, list) and len(fields) > 1 and fields[0] == 100 and isinstance(fields[1], int) and fields[1] > FORMAT_VERSION:
-            raise FormatTooNewError(f"written by format version {fields[1]}; this program knows {FORMAT_VERSION}") from error
+        if (
+            isinstance(fields, list)
+            and len(fields) > 1
+            and fields[0] == 100
+            and isinstance(fields[1], int)
+            and fields[1] > FORMAT_VERSION
+        ):
+            raise FormatTooNewError(
+                f"written by format version {fields[1]}; this program knows {FORMAT_VERSION}"
+            ) from error
         raise FormatUnknownError(f"not a layer's header: {error}") from error
     if header.version > FORMAT_VERSION:
-        raise FormatTooNewError(f"written by format version {header.version}; this program knows {FORMAT_VERSION}")
+        raise FormatTooNewError(
+            f"written by format version {header.version}; this program knows {FORMAT_VERSION}"
+        )
     return header

@@ -43,9 +43,15 @@ def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
         new_number = new.lookup(directory, name)
         old_path = old.path_of(directory, name) if old_number is not None else None
         new_path = new.path_of(directory, name) if new_number is not None else None
-        if old_path is not None and new_path is not None and (old_path == new_path or old_number == new_number):
+        if (
+            old_path is not None
+            and new_path is not None
+            and (old_path == new_path or old_number == new_number)
+        ):
             assert old_number is not None and new_number is not None
-            letter = _letter(old.existing(old_number), new.existing(new_number), old_number == new_number)
+            letter = _letter(
+                old.existing(old_number), new.existing(new_number), old_number == new_number
+            )
             if letter:
                 changes.append(Change(letter, new_path))
             continue
@@ -92,7 +98,11 @@ def _letter(old: Inode, new: Inode, same_inode: bool) -> str:
     if stat.S_IFMT(old.mode) != stat.S_IFMT(new.mode):
         return "T"
     if old.is_directory:
-        return "P" if (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs) else ""
+        return (
+            "P"
+            if (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs)
+            else ""
+        )
     if content_differs(old, new) or not same_inode:
         return "M"
     before = (old.mode, old.uid, old.gid, old.xattrs, old.mtime_ns)
@@ -105,7 +115,9 @@ def _replaced(
     """Returns the changes of paths that another dentry took over (a directory swapped under the same name)."""
     changes = []
     for path in [path for path in added if path in deleted]:
-        letter = _letter(old.existing(deleted.pop(path)), new.existing(added.pop(path)), same_inode=False)
+        letter = _letter(
+            old.existing(deleted.pop(path)), new.existing(added.pop(path)), same_inode=False
+        )
         if letter:
             changes.append(Change(letter, path))
     return changes

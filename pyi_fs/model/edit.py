@@ -81,7 +81,10 @@ def _named(tree: Tree, directory: InodeNumber, name: bytes) -> tuple[InodeNumber
 
 
 def _with_names(
-    tree: Tree, directories: "Map[InodeNumber, Names]", number: InodeNumber, changes: dict[bytes, int]
+    tree: Tree,
+    directories: "Map[InodeNumber, Names]",
+    number: InodeNumber,
+    changes: dict[bytes, int],
 ) -> "Map[InodeNumber, Names]":
     names = directories.get(number, _NO_NAMES)
     for name, child in changes.items():
@@ -111,13 +114,29 @@ def _made(tree: Tree, change: Create) -> Tree:
     now = change.time_ns
     size = len(change.target)
     inode = Inode(
-        mode, 2 if directory else 1, change.uid, gid, size, now, now, now, now, change.parent, change.name, b"", change.target, change.rdev
+        mode,
+        2 if directory else 1,
+        change.uid,
+        gid,
+        size,
+        now,
+        now,
+        now,
+        now,
+        change.parent,
+        change.name,
+        b"",
+        change.target,
+        change.rdev,
     )
     changed = with_fields(parent, mtime_ns=now, ctime_ns=now, nlink=parent.nlink + directory)
     return Tree(
         tree.base,
         tree.inodes.set(change.number, inode).set(change.parent, changed),
-        tree.directories.set(change.parent, tree.directories.get(change.parent, _NO_NAMES).set(change.name, change.number)),
+        tree.directories.set(
+            change.parent,
+            tree.directories.get(change.parent, _NO_NAMES).set(change.name, change.number),
+        ),
         tree.unlinked,
         max(tree.last_inode, change.number),
     )
@@ -134,7 +153,14 @@ def _linked(tree: Tree, change: Link) -> Tree:
     if inode.nlink >= limits.LINKS_MAX:
         raise TooManyLinksError(f"a file has at most {limits.LINKS_MAX} links")
     if inode.nlink == 0:
-        linked = with_fields(inode, nlink=1, parent=change.parent, name=change.name, links=(), ctime_ns=change.time_ns)
+        linked = with_fields(
+            inode,
+            nlink=1,
+            parent=change.parent,
+            name=change.name,
+            links=(),
+            ctime_ns=change.time_ns,
+        )
         unlinked = tree.unlinked.delete(change.number)
     else:
         links = (*inode.links, (change.parent, change.name))
@@ -157,7 +183,12 @@ def _without_dentry(inode: Inode, parent: InodeNumber, name: bytes, time_ns: int
     if (inode.parent, inode.name) == (parent, name):
         (first_parent, first_name), *rest = inode.links
         return with_fields(
-            inode, nlink=inode.nlink - 1, parent=first_parent, name=first_name, links=tuple(rest), ctime_ns=time_ns
+            inode,
+            nlink=inode.nlink - 1,
+            parent=first_parent,
+            name=first_name,
+            links=tuple(rest),
+            ctime_ns=time_ns,
         )
     links = tuple(link for link in inode.links if link != (parent, name))
     return with_fields(inode, nlink=inode.nlink - 1, links=links, ctime_ns=time_ns)
@@ -175,7 +206,12 @@ def _removed(tree: Tree, change: Remove) -> Tree:
     elif inode.is_directory:
         raise IsADirectoryInTreeError(f"is a directory: {change.name!r}")
     gone = _without_dentry(inode, change.parent, change.name, change.time_ns)
-    changed = with_fields(parent, mtime_ns=change.time_ns, ctime_ns=change.time_ns, nlink=parent.nlink - change.directory)
+    changed = with_fields(
+        parent,
+        mtime_ns=change.time_ns,
+        ctime_ns=change.time_ns,
+        nlink=parent.nlink - change.directory,
+    )
     return Tree(
         tree.base,
         tree.inodes.set(number, gone).set(change.parent, changed),
@@ -194,10 +230,14 @@ def _is_below(tree: Tree, number: InodeNumber, ancestor: InodeNumber) -> bool:
         number = tree.existing(number).parent
 
 
-def _moved(inode: Inode, old: tuple[InodeNumber, bytes], new: tuple[InodeNumber, bytes], time_ns: int) -> Inode:
+def _moved(
+    inode: Inode, old: tuple[InodeNumber, bytes], new: tuple[InodeNumber, bytes], time_ns: int
+) -> Inode:
     if (inode.parent, inode.name) == old:
         return with_fields(inode, parent=new[0], name=new[1], ctime_ns=time_ns)
-    return with_fields(inode, links=tuple(new if link == old else link for link in inode.links), ctime_ns=time_ns)
+    return with_fields(
+        inode, links=tuple(new if link == old else link for link in inode.links), ctime_ns=time_ns
+    )
 
 
 def _renamed(tree: Tree, change: Rename) -> Tree:
@@ -215,7 +255,11 @@ def _renamed(tree: Tree, change: Rename) -> Tree:
         raise AlreadyExistsError(f"exists: {change.new_name!r}")
     if target_number == number:
         return tree
-    if inode.is_directory and change.parent != change.new_parent and _is_below(tree, change.new_parent, number):
+    if (
+        inode.is_directory
+        and change.parent != change.new_parent
+        and _is_below(tree, change.new_parent, number)
+    ):
         raise InvalidArgumentError("a directory cannot move into itself")
     if target_number is None:
         return _rename_to_free(tree, change, number, inode)
@@ -225,17 +269,27 @@ def _renamed(tree: Tree, change: Rename) -> Tree:
 
 
 def _with_parents(
-    tree: Tree, inodes: "Map[InodeNumber, Inode | None]", nlinks: dict[InodeNumber, int], time_ns: int
+    tree: Tree,
+    inodes: "Map[InodeNumber, Inode | None]",
+    nlinks: dict[InodeNumber, int],
+    time_ns: int,
 ) -> "Map[InodeNumber, Inode | None]":
     for number, difference in nlinks.items():
         parent = inodes.get(number) or tree.existing(number)
         if difference > 0 and parent.nlink + difference > limits.LINKS_MAX:
             raise TooManyLinksError(f"a directory has at most {limits.LINKS_MAX} links")
-        inodes = inodes.set(number, with_fields(parent, mtime_ns=time_ns, ctime_ns=time_ns, nlink=parent.nlink + difference))
+        inodes = inodes.set(
+            number,
+            with_fields(
+                parent, mtime_ns=time_ns, ctime_ns=time_ns, nlink=parent.nlink + difference
+            ),
+        )
     return inodes
 
 
-def _rename_to_free(tree: Tree, change: Rename, number: InodeNumber, inode: Inode, directories_over: int = 0) -> Tree:
+def _rename_to_free(
+    tree: Tree, change: Rename, number: InodeNumber, inode: Inode, directories_over: int = 0
+) -> Tree:
     """Returns the tree with the dentry moved to a name that is free, or held a directory that is already cleared."""
     old, new = (change.parent, change.name), (change.new_parent, change.new_name)
     nlinks = {change.parent: 0, change.new_parent: 0}
@@ -274,7 +328,9 @@ def _exchanged(tree: Tree, change: Rename, number: InodeNumber, target_number: I
     )
 
 
-def _rename_over(tree: Tree, change: Rename, number: InodeNumber, inode: Inode, target_number: InodeNumber) -> Tree:
+def _rename_over(
+    tree: Tree, change: Rename, number: InodeNumber, inode: Inode, target_number: InodeNumber
+) -> Tree:
     target = tree.existing(target_number)
     if target.is_directory and not inode.is_directory:
         if _is_below(tree, change.parent, target_number):
@@ -289,7 +345,9 @@ def _rename_over(tree: Tree, change: Rename, number: InodeNumber, inode: Inode, 
     inodes = tree.inodes.set(target_number, gone)
     unlinked = tree.unlinked if gone.nlink else tree.unlinked.set(target_number, None)
     cleared = Tree(tree.base, inodes, tree.directories, unlinked, tree.last_inode)
-    return _rename_to_free(cleared, change, number, inode, directories_over=int(target.is_directory))
+    return _rename_to_free(
+        cleared, change, number, inode, directories_over=int(target.is_directory)
+    )
 
 
 def _reaped(tree: Tree, change: Reap) -> Tree:
@@ -298,7 +356,9 @@ def _reaped(tree: Tree, change: Reap) -> Tree:
         if number not in unlinked:
             continue
         unlinked = unlinked.delete(number)
-        inodes = inodes.set(number, None) if number <= tree.base.last_inode else inodes.delete(number)
+        inodes = (
+            inodes.set(number, None) if number <= tree.base.last_inode else inodes.delete(number)
+        )
         if number in directories:
             directories = directories.delete(number)
     return Tree(tree.base, inodes, directories, unlinked, tree.last_inode)

@@ -30,7 +30,9 @@ from pyi_fs.model.tree import Tree
 
 
 def _with_inode(tree: Tree, number: InodeNumber, inode: Inode) -> Tree:
-    return Tree(tree.base, tree.inodes.set(number, inode), tree.directories, tree.unlinked, tree.last_inode)
+    return Tree(
+        tree.base, tree.inodes.set(number, inode), tree.directories, tree.unlinked, tree.last_inode
+    )
 
 
 _FALLOCATE_MODES = (
@@ -69,7 +71,13 @@ def written(tree: Tree, change: Write) -> Tree:
         return tree
     if change.length > extent.EXTENT_BYTES_MAX:
         raise InvalidArgumentError(f"a write has at most {extent.EXTENT_BYTES_MAX} bytes")
-    new = Extent(change.offset, change.length, extent.SCRATCH, extent.scratch_source(change.segment), change.source_offset)
+    new = Extent(
+        change.offset,
+        change.length,
+        extent.SCRATCH,
+        extent.scratch_source(change.segment),
+        change.source_offset,
+    )
     changed = with_fields(
         inode,
         size=max(inode.size, end),
@@ -123,7 +131,9 @@ def allocated(tree: Tree, change: Allocate) -> Tree:
     if change.flags & (FALLOCATE_PUNCH_HOLE | FALLOCATE_ZERO_RANGE):
         extents = extent.without_range(extents, change.offset, end)
     size = inode.size if keep_size else max(inode.size, end)
-    changed = with_fields(inode, extents=extents, size=size, mtime_ns=change.time_ns, ctime_ns=change.time_ns)
+    changed = with_fields(
+        inode, extents=extents, size=size, mtime_ns=change.time_ns, ctime_ns=change.time_ns
+    )
     return _with_inode(tree, change.number, changed)
 
 
@@ -135,9 +145,15 @@ def shared(tree: Tree, change: Share) -> Tree:
         return tree
     extents = extent.without_range(inode.extents, change.offset, end)
     for piece in extent.iterate(change.extents):
-        extents = extent.with_extent(extents, piece._replace(file_offset=piece.file_offset + change.offset))
+        extents = extent.with_extent(
+            extents, piece._replace(file_offset=piece.file_offset + change.offset)
+        )
     changed = with_fields(
-        inode, extents=extents, size=max(inode.size, end), mtime_ns=change.time_ns, ctime_ns=change.time_ns
+        inode,
+        extents=extents,
+        size=max(inode.size, end),
+        mtime_ns=change.time_ns,
+        ctime_ns=change.time_ns,
     )
     return _with_inode(tree, change.number, changed)
 
@@ -149,7 +165,9 @@ def set_xattr(tree: Tree, change: SetXattr) -> Tree:
     xattrs = tuple(sorted((*others, (change.name, change.value))))
     if sum(len(name) + 1 for name, _ in xattrs) > limits.XATTR_LIST_BYTES_MAX:
         raise NoSpaceError("too many extended attributes")
-    return _with_inode(tree, change.number, with_fields(inode, xattrs=xattrs, ctime_ns=change.time_ns))
+    return _with_inode(
+        tree, change.number, with_fields(inode, xattrs=xattrs, ctime_ns=change.time_ns)
+    )
 
 
 def removed_xattr(tree: Tree, change: RemoveXattr) -> Tree:
@@ -158,4 +176,6 @@ def removed_xattr(tree: Tree, change: RemoveXattr) -> Tree:
     xattrs = tuple(pair for pair in inode.xattrs if pair[0] != change.name)
     if len(xattrs) == len(inode.xattrs):
         raise AttributeNotFoundError(f"no attribute {change.name!r}")
-    return _with_inode(tree, change.number, with_fields(inode, xattrs=xattrs, ctime_ns=change.time_ns))
+    return _with_inode(
+        tree, change.number, with_fields(inode, xattrs=xattrs, ctime_ns=change.time_ns)
+    )

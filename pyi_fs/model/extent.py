@@ -65,7 +65,9 @@ class Extent(NamedTuple):
     def cut(self, start: int, end: int) -> "Extent":
         """Returns the part inside the file range `[start, end)`, which must overlap."""
         low, high = max(start, self.file_offset), min(end, self.end)
-        return Extent(low, high - low, self.kind, self.source, self.source_offset + low - self.file_offset)
+        return Extent(
+            low, high - low, self.kind, self.source, self.source_offset + low - self.file_offset
+        )
 
 
 def scratch_source(segment: SegmentId) -> bytes:
@@ -139,7 +141,9 @@ def _offset_of(block: bytes) -> int:
     return offset
 
 
-def _affected(blocks: tuple[bytes, ...], start: int, end: int) -> tuple[int, int, tuple[bytes, ...]]:
+def _affected(
+    blocks: tuple[bytes, ...], start: int, end: int
+) -> tuple[int, int, tuple[bytes, ...]]:
     """Returns `(first, last, blocks[first:last])`: all blocks that may hold or touch `[start, end)`."""
     first = max(bisect_right(blocks, start, key=_offset_of) - 1, 0)
     last = bisect_right(blocks, end, lo=first, key=_offset_of)

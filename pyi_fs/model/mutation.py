@@ -149,5 +149,17 @@ class Graft(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
 
 
 Mutation = (
-    Create | Link | Remove | Rename | Write | SetAttributes | Allocate | SetXattr | RemoveXattr | Share | Reap | Adopt | Graft
+    Create
+    | Link
+    | Remove
+    | Rename
+    | Write
+    | SetAttributes
+    | Allocate
+    | SetXattr
+    | RemoveXattr
+    | Share
+    | Reap
+    | Adopt
+    | Graft
 )

@@ -6,7 +6,15 @@ new fields are appended with a default. A position is written as (layer, offset)
 
 import msgspec
 
-from pyi_fs.ids import BranchName, InodeNumber, LayerId, OperationId, Position, SnapshotId
+from pyi_fs.ids import (
+    NO_OPERATION,
+    BranchName,
+    InodeNumber,
+    LayerId,
+    OperationId,
+    Position,
+    SnapshotId,
+)
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -81,8 +89,8 @@ class DropBranch(msgspec.Struct, frozen=True, array_like=True, tag=8, omit_defau
 
     time_ns: int
     branch: BranchName
-    undoes: OperationId = OperationId(0)
-    redoes: OperationId = OperationId(0)
+    undoes: OperationId = NO_OPERATION
+    redoes: OperationId = NO_OPERATION
 
 
 class SwitchHead(msgspec.Struct, frozen=True, array_like=True, tag=9):
@@ -103,8 +111,8 @@ class MoveBranch(msgspec.Struct, frozen=True, array_like=True, tag=10, omit_defa
     parent: SnapshotId | None
     parent_before: SnapshotId | None
     snapshot: SnapshotId | None = None
-    undoes: OperationId = OperationId(0)
-    redoes: OperationId = OperationId(0)
+    undoes: OperationId = NO_OPERATION
+    redoes: OperationId = NO_OPERATION
 
 
 class RestorePath(msgspec.Struct, frozen=True, array_like=True, tag=11):
@@ -123,8 +131,8 @@ class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
     time_ns: int
     branch: BranchName
-    undoes: OperationId = OperationId(0)
-    redoes: OperationId = OperationId(0)
+    undoes: OperationId = NO_OPERATION
+    redoes: OperationId = NO_OPERATION
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True, tag=13):

@@ -30,7 +30,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 def check_ref_name(text: str) -> str:
     """Returns a name of a workspace, branch or snapshot as given; `InvalidArgumentError` with a sentence if it is not one."""
     if len(text) > limits.REF_NAME_LENGTH_MAX:
-        raise InvalidArgumentError(f"a name has at most {limits.REF_NAME_LENGTH_MAX} characters, this one has {len(text)}")
+        raise InvalidArgumentError(
+            f"a name has at most {limits.REF_NAME_LENGTH_MAX} characters, this one has {len(text)}"
+        )
     if not _NAME.fullmatch(text) or ".." in text:
         raise InvalidArgumentError(
             f"not a name: {text!r} (a letter, then letters, digits, '.', '_' or '-', and no '..')"
@@ -74,9 +76,9 @@ class Done(NamedTuple):
 
 
 class Refs(NamedTuple):
-    """All refs after `count` operations. `undoable` and `redoable` are stacks, newest last; what was undone leaves the first."""
+    """All refs after `operation_count` operations. `undoable` and `redoable` are stacks, newest last; what was undone leaves the first."""
 
-    count: int = 0
+    operation_count: int = 0
     branches: "Map[BranchName, BranchRef]" = Map()
     snapshots: "Map[SnapshotId, Snapshot]" = Map()
     names: "Map[str, SnapshotId]" = Map()
@@ -91,7 +93,9 @@ class Refs(NamedTuple):
         """Returns a branch that is not dropped; `NotFoundError`."""
         found = self.branches.get(BranchName(name))
         if found is None or found.dropped:
-            raise NotFoundError(f"no branch '{name}' (there are: {', '.join(self.branch_names()) or 'none'})")
+            raise NotFoundError(
+                f"no branch '{name}' (there are: {', '.join(self.branch_names()) or 'none'})"
+            )
         return found
 
     def branch_names(self) -> list[BranchName]:
@@ -104,7 +108,9 @@ class Refs(NamedTuple):
         found = self.snapshots.get(key)
         if found is None and text.isdecimal():
             prefix = f"{text}-"
-            matches = [snapshot for id_, snapshot in self.snapshots.items() if id_.startswith(prefix)]
+            matches = [
+                snapshot for id_, snapshot in self.snapshots.items() if id_.startswith(prefix)
+            ]
             found = matches[0] if len(matches) == 1 else None
         if found is None:
             raise NotFoundError(f"no snapshot '{text}'")
@@ -112,7 +118,9 @@ class Refs(NamedTuple):
 
     def ordered(self) -> list[Snapshot]:
         """Returns the snapshots in the order they were taken."""
-        return sorted(self.snapshots.values(), key=lambda snapshot: int(snapshot.id.partition("-")[0]))
+        return sorted(
+            self.snapshots.values(), key=lambda snapshot: int(snapshot.id.partition("-")[0])
+        )
 
 
 # Undo stacks are bounded: what lies further back is in the log and can be restored by name.
@@ -120,9 +128,9 @@ _STACK_MAX = 1_000
 
 
 def with_operation(refs: Refs, operation: Operation) -> Refs:
-    """Returns the refs after one more operation, whose id is `refs.count + 1`."""
-    number = OperationId(refs.count + 1)
-    return _changed(refs, operation, number)._replace(count=number)
+    """Returns the refs after one more operation, whose id is `refs.operation_count + 1`."""
+    number = OperationId(refs.operation_count + 1)
+    return _changed(refs, operation, number)._replace(operation_count=number)
 
 
 def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
@@ -130,7 +138,10 @@ def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
         case Begin():
             ref = BranchRef(op.branch, Position(*op.position), None, None, False, op.time_ns)
             return refs._replace(
-                branches=refs.branches.set(op.branch, ref), inode_end=op.inode_floor, source=op.source, made_ns=op.time_ns
+                branches=refs.branches.set(op.branch, ref),
+                inode_end=op.inode_floor,
+                source=op.source,
+                made_ns=op.time_ns,
             )
         case Reserve():
             return refs._replace(inode_end=max(refs.inode_end, op.end))
@@ -140,11 +151,15 @@ def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
             return _taken(refs, op)
         case NameSnapshot():
             named = refs.snapshots[op.id]._replace(name=op.name, message=op.message)
-            return refs._replace(snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id))
+            return refs._replace(
+                snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id)
+            )
         case DeleteSnapshot():
             return _without_snapshot(refs, op.id)
         case MakeBranch():
-            ref = BranchRef(op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns)
+            ref = BranchRef(
+                op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns
+            )
             made = refs._replace(branches=refs.branches.set(op.branch, ref))
             return _done(made, Done(number, op.branch))
         case DropBranch():
@@ -183,7 +198,9 @@ def _taken(refs: Refs, op: TakeSnapshot) -> Refs:
     )
     names = refs.names.set(op.name, op.id) if op.name else refs.names
     taken = refs._replace(
-        snapshots=refs.snapshots.set(op.id, snapshot), names=names, snapshot_count=refs.snapshot_count + 1
+        snapshots=refs.snapshots.set(op.id, snapshot),
+        names=names,
+        snapshot_count=refs.snapshot_count + 1,
     )
     return _with_branch(taken, op.branch, last=op.id)
 
@@ -207,7 +224,9 @@ def _done(refs: Refs, done: Done) -> Refs:
 
 
 def _undone(refs: Refs, done: Done, undoes: OperationId) -> Refs:
-    undoable = tuple(other for other in refs.undoable if other.operation < undoes or other.branch != done.branch)
+    undoable = tuple(
+        other for other in refs.undoable if other.operation < undoes or other.branch != done.branch
+    )
     return refs._replace(undoable=undoable, redoable=(*refs.redoable[-_STACK_MAX:], done))
 
 

@@ -77,7 +77,9 @@ def _rename(touched: Touched, change: Rename) -> None:
     touched.inodes.add(change.new_parent)
 
 
-def _one(touched: Touched, change: Write | SetAttributes | Allocate | SetXattr | RemoveXattr | Share) -> None:
+def _one(
+    touched: Touched, change: Write | SetAttributes | Allocate | SetXattr | RemoveXattr | Share
+) -> None:
     touched.inodes.add(change.number)
 
 

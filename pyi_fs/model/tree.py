@@ -192,7 +192,9 @@ class Tree:
         found = (self.path_of(parent, name) for parent, name in inode.dentries())
         return [path for path in found if path is not None]
 
-    def walk(self, directory: InodeNumber = ROOT_INODE, prefix: bytes = b"") -> Iterator[tuple[bytes, InodeNumber, Inode]]:
+    def walk(
+        self, directory: InodeNumber = ROOT_INODE, prefix: bytes = b""
+    ) -> Iterator[tuple[bytes, InodeNumber, Inode]]:
         """Yields (path, number, record) of everything below a directory, parents before children, names sorted."""
         stack = [(prefix, directory)]
         while stack:
@@ -210,7 +212,9 @@ class Tree:
 
 def over(base: Base) -> Tree:
     """Returns the tree that equals a base: an empty overlay on it. O(unlinked inodes)."""
-    unlinked = base.unlinked if isinstance(base, Tree) else Map(dict.fromkeys(base.unlinked_numbers()))
+    unlinked = (
+        base.unlinked if isinstance(base, Tree) else Map(dict.fromkeys(base.unlinked_numbers()))
+    )
     return Tree(base, Map(), Map(), unlinked, base.last_inode)
 
 

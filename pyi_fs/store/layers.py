@@ -31,7 +31,9 @@ from pyi_fs.store.storage import ReadFile, Storage
 class LayerWriter:
     """The end of one layer: its journal and its scratch, held by the process that has the branch's lock."""
 
-    def __init__(self, storage: Storage, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter) -> None:
+    def __init__(
+        self, storage: Storage, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter
+    ) -> None:
         """Use `Layers.create` or `Layers.resume`."""
         self.layer = layer
         self.scratch = scratch
@@ -62,15 +64,19 @@ class LayerWriter:
         self.scratch.sync()
         self._journal.sync()
         if self._unsynced_parents:
-            directory = layout.layer_directory(self.layer)
-            for path in (directory, directory.rpartition("/")[0], layout.LAYERS):
-                self._storage.sync_directory(path)
+            _sync_names(self._storage, self.layer)
             self._unsynced_parents = False
 
     def close(self) -> None:
         """Closes the files; syncs nothing."""
         self.scratch.close()
         self._journal.close()
+
+
+def _sync_names(storage: Storage, layer: LayerId) -> None:
+    directory = layout.layer_directory(layer)
+    for path in (directory, directory.rpartition("/")[0], layout.LAYERS):
+        storage.sync_directory(path)
 
 
 class Layers:
@@ -102,7 +108,9 @@ class Layers:
     def create(self, header: LayerHeader) -> LayerWriter:
         """Makes the journal of a layer whose directory `new_directory` made. Nothing is durable before its `sync`."""
         journal = JournalWriter.create(self._storage, header)
-        writer = LayerWriter(self._storage, header.layer, journal, ScratchWriter(self._storage, header.layer))
+        writer = LayerWriter(
+            self._storage, header.layer, journal, ScratchWriter(self._storage, header.layer)
+        )
         self._writers[header.layer] = writer
         self._headers[header.layer] = header
         return writer
@@ -113,6 +121,19 @@ class Layers:
         scratch = ScratchWriter(self._storage, layer, next_segment_index(self._storage, layer))
         writer = self._writers[layer] = LayerWriter(self._storage, layer, journal, scratch)
         return writer
+
+    def sync(self, layer: LayerId) -> None:
+        """Makes everything in a layer that is no longer open durable: segments, then the journal, then the names."""
+        paths = [layout.scratch(segment) for segment in self.segments(layer)] + [
+            layout.journal(layer)
+        ]
+        for path in paths:
+            file = self._storage.open_append(path)
+            try:
+                file.sync()
+            finally:
+                file.close()
+        _sync_names(self._storage, layer)
 
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""
@@ -130,7 +151,9 @@ class Layers:
             self._headers[layer] = found
         return found
 
-    def records(self, layer: LayerId, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, Mutation]]:
+    def records(
+        self, layer: LayerId, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[int, Mutation]]:
         """Yields (end offset, mutation) of a layer's journal; see `journal.replay`."""
         return replay(self._storage, layer, start, stop)
 
@@ -158,7 +181,9 @@ class Layers:
             lock.release()
         self._storage.sync_directory(layout.layer_directory(layer))
 
-    def read_scratch(self, segment: SegmentId, offset: int, length: int, *, nowait: bool = False) -> bytes | None:
+    def read_scratch(
+        self, segment: SegmentId, offset: int, length: int, *, nowait: bool = False
+    ) -> bytes | None:
         """Returns verified bytes of a segment, wherever they are now; `CorruptSegmentError` if they are not what was written.
 
         With `nowait`, None if that would have to wait for a disk or decode a chunk.
@@ -169,7 +194,9 @@ class Layers:
             return self._read_sealed(segment, offset, length, nowait=nowait)
         table = self._runs_of(segment, offset, offset + length)
         if table is None:
-            raise CorruptSegmentError(layout.scratch(segment), offset, "bytes named by a record", "no run")
+            raise CorruptSegmentError(
+                layout.scratch(segment), offset, "bytes named by a record", "no run"
+            )
         first, last = table[0], table[-1]
         start, end = first[0], last[0] + last[1]
         if file is not None:
@@ -182,7 +209,11 @@ class Layers:
                 return None
             data = found
         self._verify(segment, data, start, table)
-        return data if start == offset and len(data) == length else data[offset - start : offset - start + length]
+        return (
+            data
+            if start == offset and len(data) == length
+            else data[offset - start : offset - start + length]
+        )
 
     def sealed_map(self, segment: SegmentId) -> ExtentList | None:
         """Returns where a sealed segment's bytes are (extents whose file offsets are offsets in the segment), or None."""
@@ -229,22 +260,32 @@ class Layers:
             oldest.close()
         return True
 
-    def _read_sealed(self, segment: SegmentId, offset: int, length: int, *, nowait: bool) -> bytes | None:
+    def _read_sealed(
+        self, segment: SegmentId, offset: int, length: int, *, nowait: bool
+    ) -> bytes | None:
         pieces = self.sealed_map(segment)
         if pieces is None:
-            raise CorruptSegmentError(layout.scratch(segment), offset, "a segment or its map", "neither")
+            raise CorruptSegmentError(
+                layout.scratch(segment), offset, "a segment or its map", "neither"
+            )
         found = overlapping(pieces, offset, offset + length)
         if sum(piece.length for piece in found) != length:
-            raise CorruptSegmentError(layout.seal_map(segment), offset, f"{length} kept bytes", "a gap")
+            raise CorruptSegmentError(
+                layout.seal_map(segment), offset, f"{length} kept bytes", "a gap"
+            )
         parts = []
         for piece in found:
-            chunk = self._chunks.get_nowait(piece.chunk) if nowait else self._chunks.get(piece.chunk)
+            chunk = (
+                self._chunks.get_nowait(piece.chunk) if nowait else self._chunks.get(piece.chunk)
+            )
             if chunk is None:
                 return None
             parts.append(chunk[piece.source_offset : piece.source_offset + piece.length])
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _runs_of(self, segment: SegmentId, start: int, end: int) -> list[tuple[int, int, int]] | None:
+    def _runs_of(
+        self, segment: SegmentId, start: int, end: int
+    ) -> list[tuple[int, int, int]] | None:
         writer = self._writers.get(segment_layer(segment))
         table = writer.scratch.runs(segment) if writer is not None else None
         if table is not None:
@@ -260,21 +301,29 @@ class Layers:
     def _load_runs(self, segment: SegmentId) -> None:
         """Reads the runs of a closed segment, or those of all segments of its layer from the journal (its writer died or lives elsewhere)."""
         try:
-            self._runs[segment] = runs.decode(self._storage.read(layout.runs(segment)), layout.runs(segment))
+            self._runs[segment] = runs.decode(
+                self._storage.read(layout.runs(segment)), layout.runs(segment)
+            )
             return
         except FileNotFoundError:
             pass
         tables: dict[SegmentId, RunTable] = {}
         for _, mutation in replay(self._storage, segment_layer(segment), 0, 1 << 62):
-            if type(mutation) is Write and segment_layer(mutation.segment) == segment_layer(segment):
+            if type(mutation) is Write and segment_layer(mutation.segment) == segment_layer(
+                segment
+            ):
                 table = tables.setdefault(mutation.segment, RunTable())
                 table.append(mutation.source_offset, mutation.length, mutation.checksums)
         self._runs.update(tables)
 
-    def _verify(self, segment: SegmentId, data: bytes, start: int, table: list[tuple[int, int, int]]) -> None:
+    def _verify(
+        self, segment: SegmentId, data: bytes, start: int, table: list[tuple[int, int, int]]
+    ) -> None:
         view = memoryview(data)
         for run_start, length, checksum in table:
             run = view[run_start - start : run_start - start + length]
             found = xxh3_64_intdigest(run)
             if found != checksum or len(run) != length:
-                raise CorruptSegmentError(layout.scratch(segment), run_start, f"{checksum:016x}", f"{found:016x}")
+                raise CorruptSegmentError(
+                    layout.scratch(segment), run_start, f"{checksum:016x}", f"{found:016x}"
+                )

@@ -1,20 +1,28 @@
 """The name of every file in a store, and the parser back.
 
-    format                              one line: `pyi-fs store VERSION`
-    index.sqlite                        chunk index, leases
-    packs/xx/HEX.pack                   immutable packs
-    layers/xx/LAYER/journal             mutations of a layer
-    layers/xx/LAYER/scratch-NNNNNN      its data segments
-    layers/xx/LAYER/runs-NNNNNN         checksums of a closed segment
-    layers/xx/LAYER/map-NNNNNN          where a sealed segment's bytes are now
-    layers/xx/LAYER/base                base table: the tree at the layer's parent position
-    layers/xx/LAYER/synced              how far the journal was durable
-    layers/xx/LAYER/pins                who starts from this layer
-    workspaces/NAME/log                 operations log
-    workspaces/NAME/locks/BRANCH        the lock of a branch's writer
+format                              one line: `pyi-fs store VERSION`
+index.sqlite                        chunk index, leases
+packs/xx/HEX.pack                   immutable packs
+layers/xx/LAYER/journal             mutations of a layer
+layers/xx/LAYER/scratch-NNNNNN      its data segments
+layers/xx/LAYER/runs-NNNNNN         checksums of a closed segment
+layers/xx/LAYER/map-NNNNNN          where a sealed segment's bytes are now
+layers/xx/LAYER/base                base table: the tree at the layer's parent position
+layers/xx/LAYER/synced              how far the journal was durable
+layers/xx/LAYER/pins                who starts from this layer
+workspaces/NAME/log                 operations log
+workspaces/NAME/locks/BRANCH        the lock of a branch's writer
 """
 
-from pyi_fs.ids import BranchName, LayerId, SegmentId, WorkspaceName, layer_name, segment_index, segment_layer
+from pyi_fs.ids import (
+    BranchName,
+    LayerId,
+    SegmentId,
+    WorkspaceName,
+    layer_name,
+    segment_index,
+    segment_layer,
+)
 
 FORMAT = "format"
 LAYERS = "layers"

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator
 from pyi_fs.errors import NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
-from pyi_fs.model.operation import DropBranch, MakeBranch, MoveBranch, Operation, RestorePath, UndropBranch
+from pyi_fs.model.operation import (
+    DropBranch,
+    MakeBranch,
+    MoveBranch,
+    Operation,
+    RestorePath,
+    UndropBranch,
+)
 from pyi_fs.model.refs import Refs, with_operation
 from pyi_fs.store import layout
 from pyi_fs.store.storage import ReadFile, Storage
@@ -112,4 +119,4 @@ class OperationsLog:
     def _fold(self, operation: Operation) -> None:
         self.refs = with_operation(self.refs, operation)
         if isinstance(operation, Undoable):
-            self.undoable[OperationId(self.refs.count)] = operation
+            self.undoable[OperationId(self.refs.operation_count)] = operation

@@ -73,7 +73,11 @@ class RunTable:
 def decode(data: bytes, file: str) -> RunTable:
     """Returns the table of a runs file; `CorruptSegmentError` naming `file` if it is damaged."""
     body, tail = data[:-8], data[-8:]
-    if len(data) < 8 or len(body) % _ENTRY.size or _CHECKSUM.unpack(tail)[0] != xxh3_64_intdigest(body):
+    if (
+        len(data) < 8
+        or len(body) % _ENTRY.size
+        or _CHECKSUM.unpack(tail)[0] != xxh3_64_intdigest(body)
+    ):
         raise CorruptSegmentError(file, 0, "a table of runs", "damage")
     table = RunTable()
     for start, length, _, checksum in _ENTRY.iter_unpack(body):
@@ -88,4 +92,6 @@ def checksums_of(data: Buffer) -> bytes:
         return _CHECKSUM.pack(xxh3_64_intdigest(data))
     view = memoryview(data)
     starts = range(0, length, RUN_BYTES_MAX)
-    return b"".join(_CHECKSUM.pack(xxh3_64_intdigest(view[start : start + RUN_BYTES_MAX])) for start in starts)
+    return b"".join(
+        _CHECKSUM.pack(xxh3_64_intdigest(view[start : start + RUN_BYTES_MAX])) for start in starts
+    )

@@ -68,7 +68,11 @@ class ScratchWriter:
     def append(self, data: Buffer) -> Appended:
         """Appends the data of one write to the current segment (a new one when it is full). Survives this process."""
         current = self._segments[self._current] if self._current is not None else None
-        if current is None or current.file is None or current.file.size_bytes + len(data) > limits.SEGMENT_BYTES_MAX:
+        if (
+            current is None
+            or current.file is None
+            or current.file.size_bytes + len(data) > limits.SEGMENT_BYTES_MAX
+        ):
             current = self._start_segment()
         assert self._current is not None and current.file is not None
         offset = current.file.append(data)
@@ -110,7 +114,11 @@ class ScratchWriter:
 
     def sync(self) -> None:
         """Makes all appended data durable. May run in a thread while the owner appends."""
-        ends = [(segment, segment.size()) for segment in list(self._segments.values()) if segment.file is not None]
+        ends = [
+            (segment, segment.size())
+            for segment in list(self._segments.values())
+            if segment.file is not None
+        ]
         for segment, end in ends:
             file = segment.file
             if end > segment.synced and file is not None:
@@ -145,7 +153,9 @@ class ScratchWriter:
             if state.dead == [(0, size)] and segment != self._current:
                 plan.append((segment, 0, size))
                 continue
-            long_enough = [pair for pair in state.dead if pair[1] - pair[0] >= limits.PUNCH_BYTES_MIN]
+            long_enough = [
+                pair for pair in state.dead if pair[1] - pair[0] >= limits.PUNCH_BYTES_MIN
+            ]
             plan += [(segment, a, b - a) for a, b in long_enough if (a, b) not in state.punched]
         return plan
 
@@ -168,7 +178,9 @@ class ScratchWriter:
         """Writes the runs of its segments beside them and closes them; syncs nothing."""
         for segment, state in self._segments.items():
             if state.file is not None:
-                self._storage.write_atomic(layout.runs(segment), [state.runs.encode()], durable=False)
+                self._storage.write_atomic(
+                    layout.runs(segment), [state.runs.encode()], durable=False
+                )
                 state.file.close()
         self._segments.clear()
         self._current = None
@@ -227,5 +239,3 @@ def next_segment_index(storage: Storage, layer: LayerId) -> int:
             if found is not None:
                 indexes.append(found + 1)
     return max(indexes)
-
-

@@ -23,6 +23,10 @@ def encode(pieces: list[Extent]) -> bytes:
 def decode(data: bytes, file: str) -> ExtentList:
     """Returns the map's pieces; `CorruptSegmentError` naming `file` if it is damaged."""
     body, tail = data[:-8], data[-8:]
-    if len(data) < 8 or len(body) % ENTRY_BYTES or _CHECKSUM.unpack(tail)[0] != xxh3_64_intdigest(body):
+    if (
+        len(data) < 8
+        or len(body) % ENTRY_BYTES
+        or _CHECKSUM.unpack(tail)[0] != xxh3_64_intdigest(body)
+    ):
         raise CorruptSegmentError(file, 0, "a seal map", "damage")
     return from_extents(list(iterate(body)))

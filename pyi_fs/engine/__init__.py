@@ -1,0 +1,1 @@
+"""The one mutable thing: current trees, and what runs beside them."""

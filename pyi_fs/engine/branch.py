@@ -1,0 +1,374 @@
+"""One branch: its current tree, and the only way to change it.
+
+Describe, compute, append, publish, acknowledge: `commit` is a plain `def` without a yield point between reading the tree and replacing it, so it
+needs no lock. Durability (`sync`) may run in a thread beside it.
+
+Invariants:
+- `tree` is the fold of `position`.
+- A layer is opened at the first write after the branch was opened, made or published.
+- `touched` covers what differs from `last_tree`, the tree of the last snapshot (or of the branch's start).
+"""
+
+import threading
+from typing import Protocol
+
+from pyi_fs import limits
+from pyi_fs.engine.reader import Reader
+from pyi_fs.errors import CorruptSegmentError, FileTooLargeError, ReadOnlyError
+from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, SnapshotId
+from pyi_fs.model import extent
+from pyi_fs.model.edit import apply
+from pyi_fs.model.inode import Inode
+from pyi_fs.model.mutation import (
+    Adopt,
+    Allocate,
+    Graft,
+    Mutation,
+    Reap,
+    SetAttributes,
+    Share,
+    Write,
+)
+from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Base, Tree, on_base, over
+from pyi_fs.store.layers import LayerWriter
+
+_MAY_SUPERSEDE = (Write, SetAttributes, Allocate, Share, Reap)
+# Layers left behind by a publish stay open this many deep, so that a restore does not wait for closing them.
+_RETIRED_MAX = 8
+
+
+class PublishListener(Protocol):
+    """What a mount does when another tree becomes the current one; called synchronously by `publish`."""
+
+    def orphans(
+        self, branch: "Branch", old: Tree, new: Tree, touched: Touched | None
+    ) -> list[InodeNumber]:
+        """Returns the inodes of `old` that somebody has open and that must live on, because `new` has others in their place."""
+
+    def published(
+        self,
+        branch: "Branch",
+        old: Tree,
+        new: Tree,
+        touched: Touched | None,
+        adopted: dict[InodeNumber, InodeNumber],
+    ) -> None:
+        """`new` is current. `adopted`: old number -> the number under which it lives on, unlinked, in `new`; `touched` None: anything differs."""
+
+
+class BranchServices(Protocol):
+    """What a branch needs from its workspace."""
+
+    def open_layer(self, branch: "Branch") -> LayerWriter:
+        """Opens the layer that the branch's next mutation goes to, and notes it in the log."""
+
+    def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
+        """Returns a fresh range `[first, end)` of inode numbers."""
+
+    def sync_log(self) -> None:
+        """Makes the operations log durable."""
+
+    def sync_layer(self, layer: LayerId) -> None:
+        """Makes everything in a closed layer durable."""
+
+    def close_writer(self, writer: LayerWriter) -> None:
+        """Ends the writing of a layer."""
+
+
+class Branch:
+    """A branch open for writing in this process, which holds its lock (or a read-only one, which writes nothing)."""
+
+    def __init__(
+        self,
+        services: BranchServices,
+        reader: Reader,
+        name: BranchName,
+        tree: Tree,
+        position: Position,
+        *,
+        resumable: bool = False,
+        read_only: bool = False,
+    ) -> None:
+        """Starts at a position with its tree; `resumable`: the position is the end of a layer that may be appended to."""
+        self._services = services
+        self.reader = reader
+        self.name = name
+        self.tree = tree
+        self.read_only = read_only
+        self.generation = 0
+        self.listener: PublishListener | None = None
+        self.last: SnapshotId | None = None
+        self.last_tree = tree
+        self.touched = Touched()
+        self.is_touched_complete = True
+        self.records_since_base = 0
+        self.written_bytes = 0
+        self._start = position
+        self.resumable = resumable
+        self._writer: LayerWriter | None = None
+        self._retired: list[LayerWriter] = []
+        self._closed_unsynced: list[LayerId] = []
+        self._inode_next = InodeNumber(0)
+        self._inode_end = InodeNumber(0)
+        self._inode_range = limits.INODE_RANGE_MIN
+        self._sync_lock = threading.Lock()
+
+    @property
+    def position(self) -> Position:
+        """Returns the position whose fold `tree` is."""
+        writer = self._writer
+        return Position(writer.layer, writer.end) if writer is not None else self._start
+
+    @property
+    def writer(self) -> LayerWriter | None:
+        """Returns the layer being written, or None before the first write."""
+        return self._writer
+
+    @property
+    def is_changed(self) -> bool:
+        """Returns whether the tree may differ from the last snapshot's."""
+        return bool(self.touched) or not self.is_touched_complete
+
+    def commit(self, mutation: Mutation) -> Tree:
+        """Makes one change: it is in the tree, and survives the death of this process, on return.
+
+        Raises `RequestError` for an impossible one and `OSError` when the store cannot take it; either way nothing has changed.
+        """
+        if self.read_only:
+            raise ReadOnlyError(f"'{self.name}' is read-only here")
+        old = self.tree
+        new = apply(old, mutation)
+        if new is old:
+            return old
+        writer = self._writer
+        if writer is None:
+            writer = self._open_writer()
+        writer.append(mutation)
+        if isinstance(mutation, _MAY_SUPERSEDE):
+            self._note_garbage(writer, old, mutation)
+        self.tree = new
+        self.touched.add(mutation)
+        self.records_since_base += 1
+        return new
+
+    def write(
+        self,
+        number: InodeNumber,
+        offset: int,
+        data: Buffer,
+        time_ns: int,
+        *,
+        clear_setid: bool = False,
+    ) -> int:
+        """Writes file data; returns its length. Data first, then the record that names it; survives this process on return."""
+        length = len(data)
+        if self.read_only:
+            raise ReadOnlyError(f"'{self.name}' is read-only here")
+        if offset + length > limits.FILE_BYTES_MAX:
+            raise FileTooLargeError(f"a file has at most {limits.FILE_BYTES_MAX} bytes")
+        self.tree.existing(number)
+        if length == 0:
+            return 0
+        writer = self._writer
+        if writer is None:
+            writer = self._open_writer()
+        where = writer.append_data(data)
+        self.commit(
+            Write(
+                number,
+                offset,
+                length,
+                where.segment,
+                where.offset,
+                where.checksums,
+                time_ns,
+                clear_setid,
+            )
+        )
+        self.written_bytes += length
+        return length
+
+    def read(self, number: InodeNumber, offset: int, length: int) -> bytes:
+        """Returns bytes of a file of the current tree; may wait for a disk, and may run in a thread.
+
+        What a write superseded meanwhile may be given back under a reader's feet: then the newer record is read.
+        """
+        while True:
+            inode = self.tree.existing(number)
+            try:
+                return self.reader.read(inode, offset, length)
+            except CorruptSegmentError:
+                if self.tree.inode(number) is inode:
+                    raise
+
+    def next_inode(self) -> InodeNumber:
+        """Returns an inode number that was never used in this workspace."""
+        if self._inode_next >= self._inode_end:
+            self._inode_next, self._inode_end = self._services.reserve_inodes(self._inode_range)
+            self._inode_range = min(self._inode_range * 2, limits.INODE_RANGE_MAX)
+        number = self._inode_next
+        self._inode_next = InodeNumber(number + 1)
+        return number
+
+    def mark_ref(self) -> None:
+        """A ref names the current position: what is reachable from it is never given back."""
+        if self._writer is not None:
+            self._writer.scratch.mark_refs()
+
+    def mark_snapshot(self, snapshot: SnapshotId) -> None:
+        """The current tree is that snapshot's."""
+        self.last = snapshot
+        self.last_tree = self.tree
+        self.touched = Touched()
+        self.is_touched_complete = True
+
+    def publish(
+        self,
+        tree: Tree,
+        position: Position,
+        touched: Touched | None,
+        last: SnapshotId | None,
+        since_last: Touched | None,
+    ) -> None:
+        """Makes another tree the current one; the next write opens a layer that starts at `position`.
+
+        `touched` covers the difference to the tree before (None: unknown). `last` is the newest snapshot in the lineage of the new tree,
+        `since_last` what it was touched since then.
+        """
+        old = self.tree
+        orphans = (
+            self.listener.orphans(self, old, tree, touched) if self.listener is not None else []
+        )
+        self._leave_layer()
+        self._start = position
+        self.resumable = False
+        self.tree = tree
+        self.generation += 1
+        self.last = last
+        self.last_tree = tree
+        self.touched = since_last if since_last is not None else Touched()
+        self.is_touched_complete = since_last is not None
+        records = [(number, old.inode(number)) for number in orphans]
+        adopted = self._adopt(
+            [(number, record) for number, record in records if record is not None]
+        )
+        if self.listener is not None:
+            self.listener.published(self, old, self.tree, touched, adopted)
+
+    def graft(self, graft: Graft) -> None:
+        """Commits a restored path and publishes it: whoever has a replaced file open keeps the old one."""
+        old, touched = self.tree, Touched()
+        touched.add(graft)
+        new = apply(old, graft)
+        orphans = (
+            self.listener.orphans(self, old, new, touched) if self.listener is not None else []
+        )
+        records = [(number, old.inode(number)) for number in orphans]
+        self.commit(graft)
+        self.generation += 1
+        adopted = self._adopt(
+            [(number, record) for number, record in records if record is not None]
+        )
+        if self.listener is not None:
+            self.listener.published(self, old, self.tree, touched, adopted)
+
+    def _adopt(self, orphans: list[tuple[InodeNumber, Inode]]) -> dict[InodeNumber, InodeNumber]:
+        adopted = {}
+        for number, record in orphans:
+            adopted[number] = self.next_inode()
+            self.commit(Adopt(adopted[number], record))
+        return adopted
+
+    def roll(self) -> tuple[Position, Tree]:
+        """Leaves the current layer so that a base can be made for the next one; returns the frozen position and tree. O(1)."""
+        position, frozen = self.position, self.tree
+        self._leave_layer()
+        self._start = position
+        self.resumable = False
+        self.tree = over(frozen)
+        self._open_writer()
+        return position, frozen
+
+    def rebase(self, frozen: Tree, base: Base) -> None:
+        """Puts an equal table in the place of the frozen tree under the current one; nobody can tell. O(1)."""
+        if self.tree.base is frozen:
+            self.tree = on_base(self.tree, base)
+            self.records_since_base = 0
+
+    def sync(self) -> None:
+        """Makes everything acknowledged before the call durable: data, records, log. BLOCKS: call it in a thread. Syncs queue up."""
+        with self._sync_lock:
+            retired = list(self._retired)
+            writer = self._writer
+            closed, self._closed_unsynced = self._closed_unsynced, []
+            for layer in closed:
+                self._services.sync_layer(layer)
+            for old in retired:
+                if not old.is_synced:
+                    old.sync()
+            if writer is not None and not writer.is_synced:
+                waited = writer.scratch.take_waiting()
+                writer.sync()
+                writer.scratch.release(waited)
+            self._services.sync_log()
+
+    def reclaim(self) -> None:
+        """Gives back scratch that nobody can reach. BLOCKS for some ms: call it where requests do not wait, never beside a read."""
+        writer = self._writer
+        if writer is not None:
+            plan = writer.scratch.plan_reclaim()
+            if plan:
+                writer.scratch.reclaim(plan)
+
+    def close(self) -> None:
+        """Closes the layers; syncs nothing."""
+        self._leave_layer()
+        for writer in self._retired:
+            self._services.close_writer(writer)
+        self._retired.clear()
+
+    def _open_writer(self) -> LayerWriter:
+        writer = self._writer = self._services.open_layer(self)
+        return writer
+
+    def _leave_layer(self) -> None:
+        if self._writer is not None:
+            self._retired.append(self._writer)
+            self._writer = None
+        while len(self._retired) > _RETIRED_MAX:
+            oldest = self._retired.pop(0)
+            self._services.close_writer(oldest)
+            if not oldest.is_synced:
+                self._closed_unsynced.append(oldest.layer)
+
+    def _note_garbage(self, writer: LayerWriter, old: Tree, mutation: Mutation) -> None:
+        for number, start, end in _superseded(old, mutation):
+            inode = old.inode(number)
+            if inode is None or start >= min(end, inode.size):
+                continue
+            for piece in extent.overlapping(inode.extents, start, min(end, inode.size)):
+                if piece.kind == extent.SCRATCH:
+                    writer.scratch.supersede(piece.segment, piece.source_offset, piece.length)
+        if isinstance(mutation, Share):
+            # From now on two files may hold the same range: what is there now is never garbage by one of them alone.
+            writer.scratch.mark_refs()
+
+
+def _superseded(old: Tree, mutation: Mutation) -> list[tuple[InodeNumber, int, int]]:
+    """Returns (inode, start, end) of the file ranges whose old bytes a mutation takes out of the tree."""
+    match mutation:
+        case Write() | Share():
+            return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]
+        case SetAttributes(size=int(size)):
+            return [(mutation.number, size, limits.FILE_BYTES_MAX)]
+        case Allocate(flags=flags) if flags & ~1:
+            return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]
+        case Reap():
+            return [
+                (number, 0, limits.FILE_BYTES_MAX)
+                for number in mutation.numbers
+                if number in old.unlinked
+            ]
+        case _:
+            return []

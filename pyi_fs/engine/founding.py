@@ -1,0 +1,115 @@
+"""How workspaces begin: empty, as a fork, or from a table an import wrote; and how they end."""
+
+import os
+import stat
+import time
+from pathlib import Path
+
+from pyi_fs.engine.store import Store, boot_id
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.errors import AlreadyExistsError, BusyError, NotFoundError
+from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
+from pyi_fs.ids import BranchName, InodeNumber, Position, WorkspaceName
+from pyi_fs.model.operation import Begin
+from pyi_fs.model.refs import check_ref_name
+from pyi_fs.store import layout
+from pyi_fs.store.oplog import OperationsLog
+
+FIRST_BRANCH = BranchName("main")
+
+
+def create_workspace(
+    store: Store, name: str, *, mode: int = 0o755, uid: int | None = None, gid: int | None = None
+) -> None:
+    """Makes an empty workspace, durable on return. `AlreadyExistsError`; `InvalidArgumentError` for a bad name."""
+    workspace = _free_name(store, name)
+    now = time.time_ns()
+    root = (
+        stat.S_IFDIR | mode,
+        os.getuid() if uid is None else uid,
+        os.getgid() if gid is None else gid,
+        now,
+    )
+    layer = store.layers.new_directory()
+    header = LayerHeader(FORMAT_VERSION, layer, None, root, now, boot_id(), workspace, FIRST_BRANCH)
+    writer = store.layers.create(header)
+    writer.sync()
+    position = Position(layer, writer.end)
+    store.layers.close_writer(writer)
+    begin_workspace(store, workspace, position, "empty", InodeNumber(2))
+
+
+def begin_workspace(
+    store: Store, name: WorkspaceName, position: Position, source: str, inode_floor: InodeNumber
+) -> None:
+    """Makes the log of a workspace whose first branch starts at a durable position. `AlreadyExistsError`."""
+    try:
+        OperationsLog.create(
+            store.storage, name, Begin(time.time_ns(), FIRST_BRANCH, position, source, inode_floor)
+        )
+    except FileExistsError:
+        raise AlreadyExistsError(f"workspace '{name}' exists") from None
+
+
+def fork_workspace(store: Store, source: str, at: str | None, name: str) -> None:
+    """Makes a workspace that begins where another is: at its branch `main` or a branch or snapshot named by `at`. O(1).
+
+    Also while the parent is mounted and written by another process; afterwards either may be written, dropped, collected or die.
+    What the parent had acknowledged is in the fork. `NotFoundError`, `AlreadyExistsError`.
+    """
+    fork = _free_name(store, name)
+    parent = Workspace(store, WorkspaceName(source))
+    try:
+        position = _start_of_fork(parent, at)
+        store.layers.pin(position.layer, f"{fork} {position.offset}")
+        floor = parent.refresh().inode_end
+    finally:
+        parent.close()
+    begin_workspace(store, fork, position, f"{source}@{at}" if at else source, floor)
+
+
+def _start_of_fork(parent: Workspace, at: str | None) -> Position:
+    names = parent.refresh().branch_names()
+    if at is None:
+        return parent.present(FIRST_BRANCH if FIRST_BRANCH in names else names[0])
+    try:
+        return parent.find_snapshot(at).position
+    except NotFoundError:
+        if at in names:
+            return parent.present(at)
+        raise NotFoundError(f"'{parent.name}' has no snapshot or branch '{at}'") from None
+
+
+def remove_workspace(store: Store, name: str) -> None:
+    """Removes a workspace's refs; what only it held is collected. `NotFoundError`; `BusyError` if a branch of it is in use."""
+    workspace = Workspace(store, WorkspaceName(name))
+    try:
+        for branch in workspace.refs.branch_names():
+            holder = workspace.holder(branch)
+            if holder is not None:
+                raise BusyError(f"branch '{branch}' of '{name}' is in use: {holder}")
+    finally:
+        workspace.close()
+    directory = layout.workspace_directory(WorkspaceName(name))
+    # The log goes first: without it there is no workspace, whatever else is left.
+    store.storage.remove(layout.operations_log(WorkspaceName(name)))
+    store.storage.sync_directory(directory)
+    for lock in store.storage.list(f"{directory}/locks"):
+        store.storage.remove(f"{directory}/locks/{lock}")
+    store.storage.remove_directory(f"{directory}/locks")
+    store.storage.remove_directory(directory)
+
+
+def _free_name(store: Store, name: str) -> WorkspaceName:
+    check_ref_name(name)
+    workspace = WorkspaceName(name)
+    if store.storage.exists(layout.operations_log(workspace)):
+        raise AlreadyExistsError(f"workspace '{name}' exists")
+    return workspace
+
+
+def default_store_path(environment_value: str | None) -> Path:
+    """Returns the store to use: the value of `PYI_STORE`, else `~/.local/share/pyi`."""
+    return (
+        Path(environment_value) if environment_value else Path.home() / ".local" / "share" / "pyi"
+    )

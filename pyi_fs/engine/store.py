@@ -1,0 +1,91 @@
+"""A store as one process has it open: storage, chunk store, layers."""
+
+import os
+import sys
+from pathlib import Path
+
+from pyi_fs.errors import FormatTooNewError, FormatUnknownError, NotFoundError
+from pyi_fs.ids import WorkspaceName
+from pyi_fs.store import layout
+from pyi_fs.store.chunks import ChunkStore
+from pyi_fs.store.directory_storage import DirectoryStorage
+from pyi_fs.store.index import ChunkIndex
+from pyi_fs.store.layers import Layers
+from pyi_fs.store.storage import Storage
+
+STORE_VERSION = 1
+_FORMAT_LINE = f"pyi-fs store {STORE_VERSION}\n"
+
+
+class Store:
+    """One process's open store. Many processes may have the same one open."""
+
+    def __init__(self, storage: Storage, path: Path) -> None:
+        """Opens the parts over a storage that holds a store; use `open`."""
+        self.path = path
+        self.storage = storage
+        self.index = ChunkIndex(storage)
+        self.chunks = ChunkStore(storage, self.index)
+        self.layers = Layers(storage, self.chunks)
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = True) -> "Store":
+        """Opens the store in a directory, making it (0700) on first use if `create`.
+
+        `NotFoundError` if there is none, `FormatUnknownError` if the directory holds something else, `FormatTooNewError`.
+        """
+        storage = DirectoryStorage(path)
+        try:
+            line = storage.read(layout.FORMAT).decode(errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            if not create:
+                raise NotFoundError(f"no store at {path} (pyi-mount makes one)") from None
+            _make(storage, path)
+            line = _FORMAT_LINE
+        _check_format(line, path)
+        return cls(storage, path)
+
+    def workspace_names(self) -> list[WorkspaceName]:
+        """Returns the names of all workspaces, sorted."""
+        names = self.storage.list(layout.WORKSPACES)
+        return [
+            WorkspaceName(name)
+            for name in names
+            if self.storage.exists(layout.operations_log(WorkspaceName(name)))
+        ]
+
+    def close(self) -> None:
+        """Closes everything."""
+        self.layers.close()
+        self.chunks.close()
+        self.index.close()
+
+
+def _make(storage: DirectoryStorage, path: Path) -> None:
+    if path.exists() and any(path.iterdir()):
+        raise FormatUnknownError(f"{path} is not empty and not a pyi store")
+    storage.make_directory("", parents=True)
+    os.chmod(path, 0o700)
+    for directory in (layout.LAYERS, layout.WORKSPACES, "packs"):
+        storage.make_directory(directory, parents=True)
+    storage.write_atomic(layout.FORMAT, [_FORMAT_LINE.encode()])
+
+
+def _check_format(line: str, path: Path) -> None:
+    words = line.split()
+    if words[:2] != ["pyi-fs", "store"] or len(words) != 3 or not words[2].isdecimal():
+        raise FormatUnknownError(f"{path} is not a pyi store")
+    if int(words[2]) > STORE_VERSION:
+        raise FormatTooNewError(
+            f"{path} was written by store version {words[2]}; this program knows {STORE_VERSION}"
+        )
+
+
+def boot_id() -> str:
+    """Returns the kernel's id of this boot: what was unsynced before another one may be lost."""
+    if sys.platform != "linux":
+        return ""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,110 @@
+"""What `undo` and `redo` would do: a plan made from the operations log, carried out by the workspace.
+
+Undone can be: restore (of a tree or a path), undo's own inverse, making a branch, dropping one. A second undo goes further back; an operation after an undo
+forgets what could be redone on that branch.
+"""
+
+from typing import NamedTuple
+
+from pyi_fs.errors import NotFoundError
+from pyi_fs.ids import NO_OPERATION, BranchName, OperationId, Position, SnapshotId
+from pyi_fs.model.operation import DropBranch, MakeBranch, MoveBranch, RestorePath, UndropBranch
+from pyi_fs.store.oplog import OperationsLog
+
+
+class MovePlan(NamedTuple):
+    """The branch goes to another position."""
+
+    after: Position
+    parent: SnapshotId | None
+    undoes: OperationId
+    redoes: OperationId
+    sentence: str
+
+
+class DropPlan(NamedTuple):
+    """A branch is dropped."""
+
+    branch: BranchName
+    undoes: OperationId
+    redoes: OperationId
+    sentence: str
+
+
+class UndropPlan(NamedTuple):
+    """A dropped branch comes back."""
+
+    branch: BranchName
+    undoes: OperationId
+    redoes: OperationId
+    sentence: str
+
+
+Plan = MovePlan | DropPlan | UndropPlan
+
+
+def plan_undo(log: OperationsLog, branch: BranchName, operation: OperationId | None = None) -> Plan:
+    """Returns how to take back the newest operation of a branch (or of branches as such), or that operation and what followed it there.
+
+    `NotFoundError` if there is nothing to undo or the operation cannot be undone.
+    """
+    stack = [done for done in log.refs.undoable if _concerns(log, done.operation, branch)]
+    if operation is not None:
+        stack = [done for done in stack if done.operation == operation]
+        if not stack:
+            raise NotFoundError(
+                f"operation {operation} is not one of '{branch}' that can be undone"
+            )
+    if not stack:
+        raise NotFoundError("nothing to undo")
+    return _inverse(log, stack[-1].operation, redo=False)
+
+
+def plan_redo(log: OperationsLog, branch: BranchName) -> Plan:
+    """Returns how to do again what the last `undo` took back; `NotFoundError` if there is nothing."""
+    stack = [done for done in log.refs.redoable if _concerns(log, done.operation, branch)]
+    if not stack:
+        raise NotFoundError("nothing to redo")
+    return _inverse(log, stack[-1].operation, redo=True)
+
+
+def _concerns(log: OperationsLog, operation: OperationId, branch: BranchName) -> bool:
+    found = log.undoable[operation]
+    if isinstance(found, MoveBranch | RestorePath):
+        return found.branch == branch
+    return found.branch != branch
+
+
+def _inverse(log: OperationsLog, operation: OperationId, *, redo: bool) -> Plan:
+    found = log.undoable[operation]
+    undoes, redoes = (NO_OPERATION, operation) if redo else (operation, NO_OPERATION)
+    verb = "redo" if redo else "undo"
+    match found:
+        case MoveBranch():
+            what = (
+                f"restore of {found.snapshot}"
+                if found.snapshot
+                else "undo"
+                if found.undoes
+                else "redo"
+            )
+            sentence = f"{verb} operation {operation} ({what}) of '{found.branch}'"
+            return MovePlan(Position(*found.before), found.parent_before, undoes, redoes, sentence)
+        case RestorePath():
+            path = found.path.decode(errors="backslashreplace")
+            sentence = f"{verb} operation {operation} (restore of {path} from {found.snapshot}) of '{found.branch}'"
+            return MovePlan(Position(*found.before), found.parent_before, undoes, redoes, sentence)
+        case MakeBranch() | UndropBranch():
+            return DropPlan(
+                found.branch,
+                undoes,
+                redoes,
+                f"{verb} operation {operation}: drop branch '{found.branch}'",
+            )
+        case DropBranch():
+            return UndropPlan(
+                found.branch,
+                undoes,
+                redoes,
+                f"{verb} operation {operation}: bring branch '{found.branch}' back",
+            )

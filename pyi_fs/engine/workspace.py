@@ -1,0 +1,501 @@
+"""A workspace as one process has it open: branches, snapshots, forks, restores.
+
+Everything here is a plain `def` that moves refs; none of it walks a tree. Undo and redo are in `engine/undo.py`, making and forking workspaces
+in `engine/founding.py`, answers about sizes in `engine/usage.py`.
+
+Invariants:
+- Log first, then memory: a ref that another process or a later one can see is in the log before it is acted on.
+- A branch is open in at most one process; its lock's text names the holder.
+"""
+
+import json
+import os
+import time
+from typing import NamedTuple
+
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.history import History
+from pyi_fs.engine.reader import Reader
+from pyi_fs.engine.recovery import recover
+from pyi_fs.engine.store import Store, boot_id
+from pyi_fs.engine.undo import DropPlan, MovePlan, Plan, UndropPlan, plan_redo, plan_undo
+from pyi_fs.errors import (
+    AlreadyExistsError,
+    BusyError,
+    InvalidArgumentError,
+    NoSpaceError,
+    NotFoundError,
+)
+from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
+from pyi_fs.ids import (
+    NO_OPERATION,
+    BranchName,
+    InodeNumber,
+    LayerId,
+    OperationId,
+    Position,
+    SnapshotId,
+    WorkspaceName,
+)
+from pyi_fs.limits import INODE_NUMBER_MAX, MESSAGE_BYTES_MAX
+from pyi_fs.model.diff import Change, count, diff, everything
+from pyi_fs.model.mutation import Reap
+from pyi_fs.model.operation import (
+    Continue,
+    DeleteSnapshot,
+    DropBranch,
+    MakeBranch,
+    MoveBranch,
+    NameSnapshot,
+    Operation,
+    Reserve,
+    RestorePath,
+    SwitchHead,
+    TakeSnapshot,
+    UndropBranch,
+)
+from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
+from pyi_fs.model.regraft import graft_of
+from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Tree
+from pyi_fs.store import layout
+from pyi_fs.store.journal import last_boundary
+from pyi_fs.store.layers import LayerWriter
+from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.store.storage import LockFile
+
+
+class Answer(NamedTuple):
+    """What taking a snapshot answers."""
+
+    snapshot: Snapshot
+    unchanged: bool
+
+    def line(self) -> str:
+        """Returns `ID<TAB>+A ~M -D`, or `ID<TAB>unchanged`."""
+        if self.unchanged:
+            return f"{self.snapshot.id}\tunchanged"
+        return line_of(self.snapshot)
+
+
+def line_of(snapshot: Snapshot) -> str:
+    """Returns the line a snapshot was answered with."""
+    return f"{snapshot.id}\t+{snapshot.added} ~{snapshot.modified} -{snapshot.deleted}"
+
+
+class Workspace:
+    """One process's open workspace; also the services of its open branches."""
+
+    def __init__(self, store: Store, name: WorkspaceName, *, holder: str = "") -> None:
+        """Opens a workspace; `NotFoundError`. `holder` is what others are told who has a branch that is opened here."""
+        self.store = store
+        self.name = name
+        self.holder_text = holder
+        self.log = OperationsLog(store.storage, name)
+        self.history = History(store.layers)
+        self.reader = Reader(store.layers, store.chunks)
+        self._branches: dict[BranchName, Branch] = {}
+        self._locks: dict[BranchName, LockFile] = {}
+        self._boot = boot_id()
+
+    @property
+    def refs(self) -> Refs:
+        """Returns the refs as last seen; `refresh` looks again."""
+        return self.log.refs
+
+    def refresh(self) -> Refs:
+        """Returns the refs with what other processes did; one `fstat` when that is nothing."""
+        return self.log.refresh()
+
+    # Branches.
+
+    def open_branch(self, name: str) -> Branch:
+        """Opens a branch for writing: takes its lock, recovers its tree. The same object when it is open here already.
+
+        `NotFoundError`; `BusyError` naming the process that has it.
+        """
+        branch_name = BranchName(name)
+        found = self._branches.get(branch_name)
+        if found is not None:
+            return found
+        self.refresh().branch(name)
+        lock = self.store.storage.lock(layout.branch_lock(self.name, branch_name), wait=False)
+        if lock is None:
+            raise BusyError(
+                f"branch '{name}' of '{self.name}' is in use: {self.holder(branch_name)}"
+            )
+        try:
+            lock.write_text(json.dumps({"pid": os.getpid(), "holder": self.holder_text}) + "\n")
+            branch = self._recovered(self.refresh().branch(name))
+        except BaseException:
+            lock.release()
+            raise
+        self._locks[branch_name] = lock
+        self._branches[branch_name] = branch
+        return branch
+
+    def _recovered(self, ref: BranchRef) -> Branch:
+        found = recover(
+            self.store.storage, self.store.layers, self.history, self.log, ref, self._boot
+        )
+        branch = Branch(
+            self, self.reader, ref.name, found.tree, found.position, resumable=found.resumable
+        )
+        branch.records_since_base = found.records
+        snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
+        if snapshot is not None:
+            since = self._touched_since(snapshot.id, found.position)
+            branch.last, branch.last_tree = snapshot.id, self.history.tree(snapshot.position)
+        else:
+            since = self.history.touched(ref.position, found.position)
+            branch.last_tree = self.history.tree(ref.position)
+        branch.touched = since if since is not None else Touched()
+        branch.is_touched_complete = since is not None
+        if found.tree.unlinked:
+            # Nobody can hold them any more: whoever did died with the last writer.
+            branch.commit(Reap(tuple(found.tree.unlinked)))
+        return branch
+
+    def opened(self, name: BranchName) -> Branch | None:
+        """Returns a branch if it is open here."""
+        return self._branches.get(name)
+
+    def close_branch(self, branch: Branch) -> None:
+        """Closes a branch and gives its lock up; syncs nothing."""
+        if self._branches.get(branch.name) is branch:
+            del self._branches[branch.name]
+            branch.close()
+            self._locks.pop(branch.name).release()
+
+    def holder(self, name: BranchName) -> str | None:
+        """Returns who has a branch open in another process (`PID MOUNTPOINT`), or None."""
+        if name in self._branches:
+            return None
+        lock = self.store.storage.lock(layout.branch_lock(self.name, name), wait=False)
+        if lock is not None:
+            lock.release()
+            return None
+        try:
+            text = self.store.storage.read(layout.branch_lock(self.name, name)).decode(
+                errors="replace"
+            )
+            fields = json.loads(text)
+            return f"{fields['holder'] or 'a program'} (process {fields['pid']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+    def make_branch(self, name: str, start: Branch | Snapshot, *, ephemeral: bool = False) -> None:
+        """Makes a branch at a snapshot or at the present of a branch open here. O(1), no walk, no copy. `AlreadyExistsError`."""
+        check_ref_name(name)
+        if isinstance(start, Branch):
+            position, parent = start.position, start.last
+            start.mark_ref()
+            self.history.remember(position, start.tree)
+        else:
+            position, parent = start.position, start.id
+
+        def decide(refs: Refs) -> Operation:
+            taken = refs.branches.get(BranchName(name))
+            if taken is not None and not taken.dropped:
+                raise AlreadyExistsError(f"branch '{name}' exists")
+            return MakeBranch(time.time_ns(), BranchName(name), position, parent, ephemeral)
+
+        self.log.append(decide)
+
+    def drop_branch(
+        self,
+        name: str,
+        *,
+        undoes: OperationId = NO_OPERATION,
+        redoes: OperationId = NO_OPERATION,
+    ) -> None:
+        """Abandons a branch: it is closed here; only the ref moves, `undo` brings it back. `NotFoundError`; `BusyError` if held elsewhere."""
+        ref = self.refresh().branch(name)
+        if len(self.refs.branch_names()) == 1:
+            raise BusyError(f"'{name}' is the only branch of '{self.name}'")
+        holder = self.holder(ref.name)
+        if holder is not None:
+            raise BusyError(f"branch '{name}' is in use: {holder}")
+        self.log.append(lambda _: DropBranch(time.time_ns(), ref.name, undoes, redoes))
+        branch = self._branches.get(ref.name)
+        if branch is not None:
+            self.close_branch(branch)
+
+    def switch_head(self, old: BranchName, new: BranchName) -> None:
+        """Notes in the log that a mount shows another branch."""
+        self.log.append(lambda _: SwitchHead(time.time_ns(), old, new))
+
+    def newest_tree(self, name: str) -> tuple[Tree, Position]:
+        """Returns the newest snapshot's tree of a branch that another process may hold (or the tree it started from), with its position."""
+        ref = self.refresh().branch(name)
+        snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
+        position = snapshot.position if snapshot is not None else ref.position
+        return self.history.tree(position), position
+
+    def present(self, name: str) -> Position:
+        """Returns the position of a branch's present, also while another process writes it: a cut at a whole record."""
+        ref = self.refresh().branch(name)
+        branch = self._branches.get(ref.name)
+        if branch is not None:
+            branch.mark_ref()
+            return branch.position
+        if ref.layer is None:
+            return ref.position
+        return Position(ref.layer, last_boundary(self.store.storage, ref.layer))
+
+    # Snapshots.
+
+    def snapshot(
+        self, branch: Branch, *, name: str | None = None, message: str = "", automatic: str = ""
+    ) -> Answer:
+        """Takes a snapshot of a branch's present. Nothing changed: no write, the same id again. `AlreadyExistsError` for a taken name."""
+        self.refresh()
+        if name is not None:
+            check_ref_name(name)
+            if len(message.encode()) > MESSAGE_BYTES_MAX:
+                raise InvalidArgumentError(f"a message has at most {MESSAGE_BYTES_MAX} bytes")
+        last = self.refs.snapshots.get(branch.last) if branch.last is not None else None
+        if last is not None and not branch.is_changed:
+            if name is None:
+                return Answer(last, unchanged=True)
+            if last.name is None:
+                self.log.append(lambda refs: _named(refs, branch.name, last.id, name, message))
+                return Answer(self.refs.snapshots[last.id], unchanged=True)
+        counts = count(self._changes_since_last(branch))
+        token = os.urandom(3).hex()
+
+        def decide(refs: Refs) -> Operation:
+            if name is not None:
+                _check_free(refs, name)
+            snapshot_id = SnapshotId(f"{refs.snapshot_count + 1}-{token}")
+            return TakeSnapshot(
+                time.time_ns(),
+                branch.name,
+                snapshot_id,
+                branch.position,
+                *counts,
+                branch.last,
+                name or "",
+                message,
+                automatic,
+            )
+
+        branch.mark_ref()
+        taken = self.log.append(decide)
+        assert isinstance(taken, TakeSnapshot)
+        branch.mark_snapshot(taken.id)
+        self.history.remember(branch.position, branch.tree)
+        return Answer(self.refs.snapshots[taken.id], unchanged=False)
+
+    def last(self, branch: Branch) -> Snapshot | None:
+        """Returns the last snapshot in the lineage of a branch."""
+        return self.refs.snapshots.get(branch.last) if branch.last is not None else None
+
+    def find_snapshot(self, text: str) -> Snapshot:
+        """Returns the snapshot with that name, id or number; `NotFoundError`."""
+        return self.refresh().find_snapshot(text)
+
+    def delete_snapshot(self, text: str, *, reason: str = "asked for") -> None:
+        """Deletes a snapshot; what only it held is collected later. `NotFoundError`."""
+        snapshot = self.find_snapshot(text)
+        self.log.append(lambda _: DeleteSnapshot(time.time_ns(), snapshot.id, reason))
+
+    def snapshot_tree(self, snapshot: Snapshot) -> Tree:
+        """Returns the tree of a snapshot, folding it when it was not looked at lately."""
+        return self.history.tree(snapshot.position)
+
+    def diff(self, a: Snapshot, b: Snapshot | Branch) -> list[Change]:
+        """Returns what changed from a snapshot to another one or to a branch's present."""
+        old = self.snapshot_tree(a)
+        new = b.tree if isinstance(b, Branch) else self.snapshot_tree(b)
+        touched = self.history.touched(a.position, b.position)
+        return diff(old, new, everything(old, new) if touched is None else touched)
+
+    def _changes_since_last(self, branch: Branch) -> list[Change]:
+        old, new = branch.last_tree, branch.tree
+        return diff(
+            old, new, branch.touched if branch.is_touched_complete else everything(old, new)
+        )
+
+    # Restore.
+
+    def restore(self, branch: Branch, text: str, path: bytes | None = None) -> Snapshot:
+        """Makes a branch's tree (or one path of it) that of a snapshot again. What was there stays reachable: `undo`.
+
+        A snapshot is taken first if anything changed. `NotFoundError` for the snapshot, or for a path that is in neither tree.
+        """
+        snapshot = self.find_snapshot(text)
+        tree = self.snapshot_tree(snapshot)
+        if path is not None:
+            self._restore_path(branch, snapshot, tree, path)
+            return snapshot
+        if branch.is_changed:
+            self.snapshot(branch, automatic=f"before restore of {snapshot.id}")
+        self.move_branch(branch, snapshot.position, snapshot.id, tree, snapshot=snapshot.id)
+        return snapshot
+
+    def move_branch(
+        self,
+        branch: Branch,
+        after: Position,
+        parent: SnapshotId | None,
+        tree: Tree,
+        *,
+        snapshot: SnapshotId | None = None,
+        undoes: OperationId = NO_OPERATION,
+        redoes: OperationId = NO_OPERATION,
+    ) -> None:
+        """Notes in the log that a branch goes to another position, then publishes its tree. Restore, undo and redo are this."""
+        before = branch.position
+        touched = self.history.touched(before, after)
+        branch.mark_ref()
+        self.history.remember(before, branch.tree)
+        move = MoveBranch(
+            time.time_ns(),
+            branch.name,
+            before,
+            after,
+            parent,
+            branch.last,
+            snapshot,
+            undoes,
+            redoes,
+        )
+        self.log.append(lambda _: move)
+        branch.publish(tree, after, touched, parent, self._touched_since(parent, after))
+
+    def _touched_since(self, parent: SnapshotId | None, position: Position) -> Touched | None:
+        snapshot = self.refs.snapshots.get(parent) if parent is not None else None
+        return self.history.touched(snapshot.position, position) if snapshot is not None else None
+
+    def _restore_path(self, branch: Branch, snapshot: Snapshot, tree: Tree, path: bytes) -> None:
+        touched = self.history.touched(branch.position, snapshot.position)
+        if touched is None:
+            touched = everything(branch.tree, tree)
+        graft = graft_of(branch.tree, tree, path, touched, time.time_ns(), branch.next_inode)
+        if branch.is_changed:
+            self.snapshot(branch, automatic=f"before restore of {snapshot.id}")
+        before, parent_before, old = branch.position, branch.last, branch.tree
+        branch.mark_ref()
+        self.history.remember(before, old)
+        self.log.append(
+            lambda _: RestorePath(
+                time.time_ns(), branch.name, before, snapshot.id, path, parent_before
+            )
+        )
+        branch.graft(graft)
+
+    # Undo.
+
+    def would_undo(self, branch: Branch) -> str:
+        """Returns a sentence that says what `undo` would do; `NotFoundError` if nothing."""
+        self.refresh()
+        return plan_undo(self.log, branch.name).sentence
+
+    def would_redo(self, branch: Branch) -> str:
+        """Returns a sentence that says what `redo` would do; `NotFoundError` if nothing."""
+        self.refresh()
+        return plan_redo(self.log, branch.name).sentence
+
+    def undo(self, branch: Branch, operation: OperationId | None = None) -> str:
+        """Takes back the newest operation (or the one named); returns what it did. A snapshot is taken first if anything changed."""
+        self.refresh()
+        return self._carry_out(branch, plan_undo(self.log, branch.name, operation))
+
+    def redo(self, branch: Branch) -> str:
+        """Does again what the last undo took back; returns what it did."""
+        self.refresh()
+        return self._carry_out(branch, plan_redo(self.log, branch.name))
+
+    def _carry_out(self, branch: Branch, plan: Plan) -> str:
+        match plan:
+            case MovePlan():
+                if branch.is_changed:
+                    self.snapshot(branch, automatic=f"before {plan.sentence}")
+                tree = self.history.tree(plan.after)
+                self.move_branch(
+                    branch, plan.after, plan.parent, tree, undoes=plan.undoes, redoes=plan.redoes
+                )
+            case DropPlan():
+                self.drop_branch(plan.branch, undoes=plan.undoes, redoes=plan.redoes)
+            case UndropPlan():
+                self.log.append(
+                    lambda _: UndropBranch(
+                        time.time_ns(), plan.branch, undoes=plan.undoes, redoes=plan.redoes
+                    )
+                )
+        return plan.sentence
+
+    # Services of branches, and durability.
+
+    def open_layer(self, branch: Branch) -> LayerWriter:
+        """Opens the layer a branch's next mutation goes to; see `BranchServices`."""
+        position = branch.position
+        if branch.resumable:
+            branch.resumable = False
+            return self.store.layers.resume(position.layer, position.offset)
+        layer = self.store.layers.new_directory()
+        header = LayerHeader(
+            FORMAT_VERSION,
+            layer,
+            position,
+            None,
+            time.time_ns(),
+            self._boot,
+            self.name,
+            branch.name,
+        )
+        writer = self.store.layers.create(header)
+        self.log.append(lambda _: Continue(branch.name, layer))
+        return writer
+
+    def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
+        """Returns a range of numbers nobody in this workspace used; `NoSpaceError` when 2**32 are used up."""
+
+        def decide(refs: Refs) -> Operation:
+            if refs.inode_end + count > INODE_NUMBER_MAX:
+                raise NoSpaceError(
+                    "this workspace has used all inode numbers; fork it from an export"
+                )
+            return Reserve(InodeNumber(refs.inode_end + count))
+
+        taken = self.log.append(decide)
+        assert isinstance(taken, Reserve)
+        return InodeNumber(taken.end - count), taken.end
+
+    def close_writer(self, writer: LayerWriter) -> None:
+        """Ends the writing of a layer here."""
+        self.store.layers.close_writer(writer)
+
+    def sync_layer(self, layer: LayerId) -> None:
+        """Makes everything in a closed layer durable. BLOCKS."""
+        self.store.layers.sync(layer)
+
+    def sync_log(self) -> None:
+        """Makes the operations log durable. BLOCKS."""
+        self.log.sync()
+
+    def sync(self, branch: Branch) -> None:
+        """Makes everything a branch and the log acknowledged durable. BLOCKS: call it in a thread."""
+        branch.sync()
+
+    def close(self) -> None:
+        """Closes every branch and the log; syncs nothing."""
+        for branch in list(self._branches.values()):
+            self.close_branch(branch)
+        self.log.close()
+
+
+def _check_free(refs: Refs, name: str) -> None:
+    taken = refs.names.get(name)
+    if taken is not None:
+        raise AlreadyExistsError(f"snapshot '{name}' exists ({taken})")
+
+
+def _named(
+    refs: Refs, branch: BranchName, snapshot: SnapshotId, name: str, message: str
+) -> Operation:
+    _check_free(refs, name)
+    if snapshot not in refs.snapshots:
+        raise NotFoundError(f"snapshot {snapshot} is gone")
+    return NameSnapshot(time.time_ns(), branch, snapshot, name, message)

@@ -1,0 +1,180 @@
+"""Restoring one path: the raw change (`Graft`) that makes a path of the present tree what it is in another tree.
+
+Only directories with something touched below them are looked into. A restored inode keeps its number if that number is free in the present
+tree; if it is in use elsewhere (moved away, hard-linked, unlinked but open) the path gets a copy under a fresh number.
+"""
+
+from collections.abc import Callable
+
+from pyi_fs.errors import InvalidArgumentError, NotFoundError
+from pyi_fs.ids import ROOT_INODE, InodeNumber
+from pyi_fs.model.inode import Inode, with_fields
+from pyi_fs.model.mutation import Graft
+from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Tree
+
+_WHITEOUT = InodeNumber(0)
+
+
+def graft_of(
+    present: Tree,
+    past: Tree,
+    path: bytes,
+    touched: Touched,
+    time_ns: int,
+    fresh: Callable[[], InodeNumber],
+) -> Graft:
+    """Returns the change that makes `path` of `present` what it is in `past`; `touched` covers the trees' difference.
+
+    `fresh` gives unused inode numbers. `NotFoundError` if the path is in neither tree, or its directory is not in the present one.
+    """
+    parts = [part for part in path.split(b"/") if part not in (b"", b".")]
+    if not parts or b".." in parts:
+        raise InvalidArgumentError("restore of a path needs a path below the root, without '..'")
+    return _Regraft(present, past, _above(present, past, touched), time_ns, fresh).run(parts)
+
+
+def _above(present: Tree, past: Tree, touched: Touched) -> set[InodeNumber]:
+    """Returns every directory of either tree that is touched or has something touched below it."""
+    found: set[InodeNumber] = set()
+    for tree in (present, past):
+        starts = {directory for directory, _ in touched.names}
+        for number in touched.inodes:
+            inode = tree.inode(number)
+            if inode is not None:
+                starts.update(parent for parent, _ in inode.dentries())
+        for number in starts:
+            visited: set[InodeNumber] = set()
+            while number not in visited:
+                visited.add(number)
+                inode = tree.inode(number)
+                if inode is None:
+                    break
+                number = inode.parent
+            found |= visited
+    return found
+
+
+class _Regraft:
+    def __init__(
+        self,
+        present: Tree,
+        past: Tree,
+        above: set[InodeNumber],
+        time_ns: int,
+        fresh: Callable[[], InodeNumber],
+    ) -> None:
+        self._present = present
+        self._past = past
+        self._above = above
+        self._time_ns = time_ns
+        self._fresh = fresh
+        self._records: dict[InodeNumber, Inode] = {}
+        self._dentries: dict[tuple[InodeNumber, bytes], InodeNumber] = {}
+
+    def run(self, parts: list[bytes]) -> Graft:
+        *directories, name = parts
+        parent = self._present.resolve(b"/".join(directories))
+        old = self._present.lookup(parent, name)
+        new = self._past_number(parts)
+        if old is None and new is None:
+            raise NotFoundError(
+                f"no such path then or now: {b'/'.join(parts).decode(errors='backslashreplace')}"
+            )
+        self._replace(parent, name, old, new)
+        if (parent, name) in self._dentries:
+            record = self._record(parent)
+            self._records[parent] = with_fields(
+                record, mtime_ns=self._time_ns, ctime_ns=self._time_ns
+            )
+        return Graft(
+            tuple(self._records.items()),
+            tuple(
+                (directory, entry, number) for (directory, entry), number in self._dentries.items()
+            ),
+        )
+
+    def _past_number(self, parts: list[bytes]) -> InodeNumber | None:
+        number: InodeNumber | None = ROOT_INODE
+        for part in parts:
+            number = self._past.lookup(number, part) if number is not None else None
+        return number
+
+    def _record(self, number: InodeNumber) -> Inode:
+        return self._records.get(number) or self._present.existing(number)
+
+    def _replace(
+        self, parent: InodeNumber, name: bytes, old: InodeNumber | None, new: InodeNumber | None
+    ) -> None:
+        if old is not None and old == new:
+            self._make_equal(old)
+            return
+        if old is not None:
+            self._remove(parent, name, old)
+        if new is not None:
+            self._add(parent, name, new)
+
+    def _make_equal(self, number: InodeNumber) -> None:
+        present, past = self._record(number), self._past.existing(number)
+        if present.is_directory:
+            if number not in self._above:
+                return
+            for name in {
+                name for tree in (self._present, self._past) for name, _ in tree.entries(number)
+            }:
+                self._replace(
+                    number,
+                    name,
+                    self._present.lookup(number, name),
+                    self._past.lookup(number, name),
+                )
+            present = self._record(number)
+            changed = with_fields(
+                past, parent=present.parent, name=present.name, nlink=present.nlink
+            )
+        else:
+            changed = with_fields(
+                past,
+                parent=present.parent,
+                name=present.name,
+                links=present.links,
+                nlink=present.nlink,
+            )
+        if changed != present:
+            self._records[number] = changed
+
+    def _remove(self, parent: InodeNumber, name: bytes, number: InodeNumber) -> None:
+        inode = self._record(number)
+        if inode.is_directory:
+            for child_name, child in list(self._present.entries(number)):
+                self._remove(number, child_name, child)
+            self._count_subdirectory(parent, -1)
+            inode = with_fields(self._record(number), nlink=0)
+        else:
+            left = tuple(link for link in inode.dentries() if link != (parent, name))
+            if left:
+                (first_parent, first_name), *rest = left
+                inode = with_fields(
+                    inode, nlink=len(left), parent=first_parent, name=first_name, links=tuple(rest)
+                )
+            else:
+                inode = with_fields(inode, nlink=0, links=())
+        self._records[number] = with_fields(inode, ctime_ns=self._time_ns)
+        self._dentries[parent, name] = _WHITEOUT
+
+    def _add(self, parent: InodeNumber, name: bytes, past_number: InodeNumber) -> None:
+        past = self._past.existing(past_number)
+        taken = past_number in self._records or self._present.inode(past_number) is not None
+        number = self._fresh() if taken else past_number
+        self._dentries[parent, name] = number
+        if not past.is_directory:
+            self._records[number] = with_fields(past, parent=parent, name=name, links=(), nlink=1)
+            return
+        self._records[number] = with_fields(past, parent=parent, name=name, nlink=2)
+        self._count_subdirectory(parent, 1)
+        for child_name, child in self._past.entries(past_number):
+            self._add(number, child_name, child)
+
+    def _count_subdirectory(self, parent: InodeNumber, difference: int) -> None:
+        record = self._record(parent)
+        self._records[parent] = with_fields(record, nlink=record.nlink + difference)
