@@ -13,7 +13,7 @@
 #   SNR_MIN_DB=50      the accuracy a variant must reach
 #   SAMPLES=4096       length of the test signal
 #   CYCLES=50000       length of the simulation, at least
-#   VCD=FILE           dump all signals of the simulation there
+#   VCD=FILE.vcd       dump all signals of the simulation there (2 KB per cycle)
 #   BUILD=build        where all output goes; this and VCD are relative to the design's directory
 #
 # Exit status: 0 passed; 2 not accurate enough (the report says by how much);
@@ -34,16 +34,21 @@ read_setting() {
     key=${1%%=*}
     value=${1#*=}
     case $key in
-        TAPS | DECIMATION | MACS | DATA_BITS | COEFF_BITS | PIPELINE | SNR_MIN_DB | SAMPLES | CYCLES)
+        TAPS | DECIMATION | MACS | DATA_BITS | COEFF_BITS | PIPELINE | \
+            SNR_MIN_DB | SAMPLES | CYCLES)
             case $value in
-                '' | 0?* | *[!0-9]* | ?????????*) usage_error "$key wants a number, not '$value'" ;;
+                '' | 0?* | *[!0-9]* | ?????????*)
+                    usage_error "$key wants a number, not '$value'"
+                    ;;
             esac
             eval "$key=$value"
             ;;
         VCD | BUILD)
             # Yosys scripts split at blanks, so a path with blanks is refused, not mangled.
             case $value in
-                '' | -* | *[!A-Za-z0-9._/+@,-]*) usage_error "$key wants a plain path, not '$value'" ;;
+                '' | -* | *[!A-Za-z0-9._/+@,-]*)
+                    usage_error "$key wants a plain path, not '$value'"
+                    ;;
             esac
             eval "$key=$value"
             ;;
@@ -126,8 +131,8 @@ make_vectors() {
 run_lint() {
     logged "$BUILD/lint.log" verilator --lint-only -Wall --timing --top-module tb_fir_decimator \
         $(with_parameters -G =) tb/tb_fir_decimator.sv rtl/*.sv
-    logged "$BUILD/lint.log" iverilog -g2012 -Wall -t null $(with_parameters -Ptb_fir_decimator. =) \
-        -s tb_fir_decimator tb/tb_fir_decimator.sv rtl/*.sv
+    logged "$BUILD/lint.log" iverilog -g2012 -Wall -t null \
+        $(with_parameters -Ptb_fir_decimator. =) -s tb_fir_decimator tb/tb_fir_decimator.sv rtl/*.sv
     refuse_warnings "$BUILD/lint.log"
     echo "lint: no warnings"
 }
