@@ -1,0 +1,375 @@
+"""The chunk index is shared by many processes: an SQLite database that says where each chunk is.
+
+A cache of what the packs say of themselves, but for leases and condemnations: it may be deleted and
+is built again from the packs. A pack is published before it is told to the index, so what the index
+names exists, and what a crash kept from the index is found again by `reconcile`.
+
+Invariants:
+- A chunk has one row, though several packs may hold it.
+- One connection per process, never carried across a process fork (sqlite.org, "How To Corrupt An
+  SQLite Database File", 2.6); calls of several threads take turns.
+- Commits survive the process at once; power loss only after a durable one (`durable`, `sync`).
+
+The only file that talks to SQLite. `store/index_schema.py` is the reference of the schema.
+"""
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from types import TracebackType
+from typing import NamedTuple, Protocol
+
+from pyi_fs.errors import (
+    BusyError,
+    CorruptError,
+    CorruptPackError,
+    FormatTooNewError,
+    FormatUnknownError,
+)
+from pyi_fs.format.pack import PackEntry
+from pyi_fs.ids import ChunkId, PackId
+from pyi_fs.store import layout
+from pyi_fs.store.index_schema import APPLICATION_ID, SCHEMA_VERSION, TABLES_1
+from pyi_fs.store.storage import Storage
+
+LOCK_PATH = f"{layout.INDEX}.lock"
+BUSY_TIMEOUT_SECONDS = 30.0
+"""How long a commit waits for those of other processes, each of which takes a millisecond."""
+CACHE_KIB = 2048
+"""SQLite's own page cache, per process; what it misses is in the kernel's."""
+QUERY_IDS_MAX = 500
+"""Ids in one statement: enough to amortise it, and far from SQLite's limit of 32,766 variables."""
+
+_COLUMNS = "id, pack, offset, raw_length, stored_length, method"
+_LOCATE = f"SELECT {_COLUMNS} FROM chunk WHERE id = ?"
+_ADD_CHUNK = f"""
+    INSERT INTO chunk ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET
+        pack = excluded.pack, offset = excluded.offset, raw_length = excluded.raw_length,
+        stored_length = excluded.stored_length, method = excluded.method, condemned = NULL
+    WHERE condemned IS NOT NULL
+"""
+_ADD_PACK = """
+    INSERT INTO pack (id, size_bytes, entry_count) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING
+"""
+
+
+class ChunkLocation(NamedTuple):
+    """Where a chunk is: an entry of a pack."""
+
+    pack: PackId
+    entry: PackEntry
+
+
+class PackSource(Protocol):
+    """What the index is built from: the packs that exist and what they say of themselves."""
+
+    def list_packs(self) -> Iterable[PackId]:
+        """Returns the ids of all packs."""
+
+    def read_index(self, pack: PackId) -> Sequence[PackEntry]:
+        """Returns a pack's entries; `FileNotFoundError` if it is gone."""
+
+
+class PacksFound(NamedTuple):
+    """What `reconcile` and `rebuild` found.
+
+    `added` packs are in the index now that were not; `gone` ones were in it and no longer exist;
+    the `damaged` ones exist, but their own index cannot be read, so their chunks are not known.
+    """
+
+    added: int
+    gone: int
+    damaged: tuple[PackId, ...]
+
+
+class ChunkIndex:
+    """A process's connection to the index of its store."""
+
+    def __init__(self, storage: Storage) -> None:
+        """Opens the index, and makes or migrates it if need be.
+
+        Raises `FormatTooNewError` if a later version wrote it, `FormatUnknownError` if that is not
+        our database, `CorruptError` if it is damaged (see `discard_index`).
+        """
+        self._guard = _Guard()
+        with self._guard:
+            # First by us, so that the mode is 0600; SQLite gives its other files the same.
+            with suppress(FileExistsError):
+                storage.open_append(layout.INDEX, create=True).close()
+            self._connection = sqlite3.connect(
+                storage.host_path(layout.INDEX),
+                timeout=BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            try:
+                self._prepare(storage)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def find(self, chunks: Iterable[ChunkId]) -> dict[ChunkId, ChunkLocation]:
+        """Returns where those of the chunks are that the index knows."""
+        found = {}
+        with self._guard:
+            for batch in _batches(chunks):
+                query = f"SELECT {_COLUMNS} FROM chunk WHERE id IN ({_marks(batch)})"
+                for row in self._connection.execute(query, batch):
+                    found[ChunkId(row[0])] = _location(row)
+        return found
+
+    def locate(self, chunk: ChunkId) -> ChunkLocation | None:
+        """Returns where a chunk is, or None."""
+        with self._guard:
+            row = self._connection.execute(_LOCATE, (chunk,)).fetchone()
+        return None if row is None else _location(row)
+
+    def known(self, chunks: Iterable[ChunkId]) -> set[ChunkId]:
+        """Returns those of the chunks that the index knows, condemned ones included."""
+        return set(self.find(chunks))
+
+    def claim(self, chunks: Iterable[ChunkId]) -> set[ChunkId]:
+        """Returns those of the chunks that need not be stored again, and keeps them from deletion.
+
+        A condemned one is un-condemned in a transaction that sees it still there. One that was not
+        condemned is safe as long as the caller's lease is not newer than this call.
+        """
+        claimed: set[ChunkId] = set()
+        with self._guard:
+            for batch in _batches(chunks):
+                where = f"WHERE id IN ({_marks(batch)})"
+                query = f"SELECT id, condemned FROM chunk {where}"
+                rows = self._connection.execute(query, batch).fetchall()
+                if any(condemned is not None for _, condemned in rows):
+                    with _Transaction(self._connection):
+                        self._connection.execute(
+                            f"UPDATE chunk SET condemned = NULL {where} AND condemned IS NOT NULL",
+                            batch,
+                        )
+                        rows = self._connection.execute(query, batch).fetchall()
+                claimed.update(ChunkId(chunk) for chunk, _ in rows)
+        return claimed
+
+    def add_pack(
+        self, pack: PackId, entries: Sequence[PackEntry], *, durable: bool = False
+    ) -> None:
+        """Makes a published pack and its chunks known, in one transaction; again is no error.
+
+        A chunk that is known already stays where it is, unless it is condemned: then it is the new
+        one from now on. With `durable` this and all earlier commits survive power loss on return.
+        """
+        with self._guard, _Transaction(self._connection, durable=durable):
+            self._insert(pack, entries)
+
+    def packs(self) -> set[PackId]:
+        """Returns the packs that the index knows."""
+        with self._guard:
+            return {PackId(row[0]) for row in self._connection.execute("SELECT id FROM pack")}
+
+    def sync(self) -> None:
+        """Returns when all earlier commits, of any process, survive power loss."""
+        with self._guard, _Transaction(self._connection, durable=True):
+            self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'syncs'")
+
+    def rebuild(self, source: PackSource) -> PacksFound:
+        """Fills the index anew from the packs and makes that durable; returns what there is.
+
+        One transaction: other processes see the old rows or the new. Condemnations are forgotten.
+        """
+        with self._guard, _Transaction(self._connection, durable=True):
+            self._connection.execute("DELETE FROM chunk")
+            self._connection.execute("DELETE FROM pack")
+            return self._add_all(source, source.list_packs())
+
+    def reconcile(self, source: PackSource) -> PacksFound:
+        """Adds the packs that a crash kept from the index; builds it anew if packs are gone.
+
+        A row for a pack that is gone would be worse than no row: its chunk would not be stored
+        again by who has it at hand.
+        """
+        existing = set(source.list_packs())
+        indexed = self.packs()
+        gone = indexed - existing
+        if gone:
+            # Look again: one may have been published after the listing, or collected since.
+            gone = (gone - set(source.list_packs())) & self.packs()
+        if gone:
+            return self.rebuild(source)._replace(gone=len(gone))
+        added = sorted(existing - indexed)
+        if not added:
+            return PacksFound(0, 0, ())
+        with self._guard, _Transaction(self._connection, durable=True):
+            return self._add_all(source, added)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        with self._guard:
+            self._connection.close()
+
+    def _insert(self, pack: PackId, entries: Sequence[PackEntry]) -> None:
+        size_bytes = sum(entry.length for entry in entries)
+        self._connection.execute(_ADD_PACK, (pack, size_bytes, len(entries)))
+        self._connection.executemany(
+            _ADD_CHUNK, ((entry[0], pack, *entry[1:]) for entry in entries)
+        )
+
+    def _add_all(self, source: PackSource, packs: Iterable[PackId]) -> PacksFound:
+        added = 0
+        damaged = []
+        for pack in packs:
+            try:
+                entries = source.read_index(pack)
+            except FileNotFoundError:
+                # Collected by another process after it was listed.
+                continue
+            except CorruptPackError:
+                # One bad pack must not keep a store from opening; whoever asked is told.
+                damaged.append(pack)
+                continue
+            self._insert(pack, entries)
+            added += 1
+        return PacksFound(added, 0, tuple(damaged))
+
+    def _prepare(self, storage: Storage) -> None:
+        version = self._version()
+        if version < SCHEMA_VERSION:
+            # Two processes that switch to WAL at once get "locked" without waiting for each other.
+            lock = storage.lock(LOCK_PATH)
+            assert lock is not None, "BUG: waited and did not get the lock"
+            try:
+                if self._version() < SCHEMA_VERSION:
+                    _migrate(self._connection)
+            finally:
+                lock.release()
+            version = self._version()
+        if version > SCHEMA_VERSION:
+            raise FormatTooNewError(
+                f"{layout.INDEX}: schema {version}, this knows {SCHEMA_VERSION}"
+            )
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+
+    def _version(self) -> int:
+        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(self._connection.execute("PRAGMA application_id").fetchone()[0])
+        is_empty = (
+            self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
+        )
+        if application != APPLICATION_ID and not is_empty:
+            raise FormatUnknownError(f"{layout.INDEX}: a database of something else")
+        return version
+
+
+def discard_index(storage: Storage) -> None:
+    """Removes a damaged index, to be opened and rebuilt; no process may have it open."""
+    for suffix in ("", "-wal", "-shm"):
+        storage.remove(layout.INDEX + suffix)
+    storage.sync_directory("")
+
+
+class _Guard:
+    """Lets one thread at a time at the connection, of the process that made it; maps errors."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        assert os.getpid() == self._process, "BUG: the index was carried across a process fork"
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+        if isinstance(error, sqlite3.Error):
+            raise _translated(error) from error
+
+
+class _Transaction:
+    """A write transaction; with `durable` its commit waits until the write-ahead log is on disk."""
+
+    def __init__(self, connection: sqlite3.Connection, *, durable: bool = False) -> None:
+        self._connection = connection
+        self._durable = durable
+
+    def __enter__(self) -> None:
+        if self._durable:
+            self._connection.execute("PRAGMA synchronous = FULL")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error:
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        finally:
+            # Also after a COMMIT that failed, which leaves the transaction open.
+            if self._connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+            if self._durable:
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    # Each migration is a transaction and recorded with it, so a crash between two is no harm.
+    # Imported here: 64 ms, for what happens once in the life of a store.
+    from sqlite_utils import Database, Migrations
+
+    migrations = Migrations("pyi-fs")
+
+    @migrations()
+    def tables_1(database: Database) -> None:
+        for statement in TABLES_1:
+            database.execute(statement)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("PRAGMA user_version = 1")
+
+    connection.execute("PRAGMA journal_mode = WAL")
+    migrations.apply(Database(connection))
+
+
+def _location(row: tuple[bytes, bytes, int, int, int, int]) -> ChunkLocation:
+    chunk, pack, offset, raw_length, stored_length, method = row
+    entry = PackEntry(ChunkId(chunk), offset, raw_length, stored_length, method)
+    return ChunkLocation(PackId(pack), entry)
+
+
+def _batches(chunks: Iterable[ChunkId]) -> Iterator[list[ChunkId]]:
+    rest = iter(chunks)
+    while batch := list(islice(rest, QUERY_IDS_MAX)):
+        yield batch
+
+
+def _marks(batch: Sequence[ChunkId]) -> str:
+    return ",".join("?" * len(batch))
+
+
+def _translated(error: sqlite3.Error) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), layout.INDEX)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return BusyError(
+            f"{layout.INDEX}: locked for {BUSY_TIMEOUT_SECONDS:.0f} s by another process"
+        )
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return CorruptError(layout.INDEX, 0, "a sound database", str(error))
+    return OSError(errno.EIO, str(error), layout.INDEX)
