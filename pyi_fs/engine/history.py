@@ -6,6 +6,7 @@ Invariants:
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 
 from pyi_fs import limits
 from pyi_fs.errors import CorruptRecordError, NotFoundError
@@ -52,6 +53,18 @@ class History:
             tree = self._folded(tree, step)
         self.remember(position, tree)
         return tree
+
+    def trees(self, layer: LayerId, offsets: Iterable[int]) -> Iterator[tuple[int, Tree]]:
+        """Yields (offset, tree) for offsets of one layer, ascending, in one pass over its journal; keeps none of them."""
+        wanted = sorted(set(offsets))
+        tree = self.start_tree(layer)
+        records = self._layers.records(layer, 0, wanted[-1]) if wanted else iter(())
+        following = next(records, None)
+        for offset in wanted:
+            while following is not None and following[0] <= offset:
+                tree = apply(tree, following[1])
+                following = next(records, None)
+            yield offset, tree
 
     def end(self, layer: LayerId) -> tuple[Tree, Position]:
         """Returns the tree and position at the valid end of a layer: recovery of a branch. A torn tail is normal."""

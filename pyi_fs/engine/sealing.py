@@ -1,0 +1,183 @@
+"""Sealing: what is kept of closed segments moves into chunks, and the segments go. Runs in a worker process; touches no tree.
+
+Plan: the segments to seal, and the positions of all workspaces whose lineage goes through their layers. Then, tree by tree, the kept ranges are
+found, cut into chunks along the *files* they are part of, put into packs, and the map of each segment is written. Retire order: packs and
+index (durable), map (durable), then the segment.
+
+Invariants:
+- Every byte of a segment that any root reaches is in its map before the segment goes.
+- A live branch can only lose references to a closed segment, or gain them from a root: what the roots reach when the plan is made is enough.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pyi_fs.engine.history import History
+from pyi_fs.engine.roots import descendants, kept_positions
+from pyi_fs.engine.store import Store
+from pyi_fs.ids import InodeNumber, LayerId, SegmentId, segment_layer
+from pyi_fs.model import extent
+from pyi_fs.model.extent import Extent
+from pyi_fs.model.mutation import Adopt, Graft, Share, Write
+from pyi_fs.model.tree import Tree
+from pyi_fs.store import layout, sealmap
+from pyi_fs.store.chunker import Chunker
+
+_READ_BYTES = 1 << 20
+
+
+class _Kept:
+    """Which ranges of one segment are in its map already."""
+
+    def __init__(self) -> None:
+        self.pieces: extent.ExtentList = extent.EMPTY
+
+    def missing(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        for piece in extent.overlapping(self.pieces, start, end):
+            if piece.file_offset > start:
+                yield start, piece.file_offset
+            start = piece.end
+        if start < end:
+            yield start, end
+
+
+def seal(
+    store: Store, segments: Iterable[SegmentId], progress: Callable[[int], None] = lambda _: None
+) -> list[SegmentId]:
+    """Seals closed segments; returns those that are gone now. Everything kept is durable before its segment goes.
+
+    The caller's process, or the one it works for, has the lock of the branch that wrote them, or nobody writes it any more.
+    """
+    wanted = {segment for segment in segments if store.storage.exists(layout.scratch(segment))}
+    if not wanted:
+        return []
+    history = History(store.layers)
+    kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
+    for tree, candidates in _trees(store, history, wanted):
+        for number in candidates:
+            inode = tree.inode(number)
+            if inode is not None and inode.extents:
+                for region in _regions(inode.extents, kept):
+                    progress(_seal_region(store, region, kept))
+    store.chunks.flush()
+    for segment in sorted(wanted):
+        pieces = list(extent.iterate(kept[segment].pieces))
+        store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(pieces)])
+        store.layers.forget_segment(segment)
+        store.storage.remove(layout.scratch(segment))
+        store.storage.remove(layout.runs(segment))
+    for layer in {segment_layer(segment) for segment in wanted}:
+        store.storage.sync_directory(layout.layer_directory(layer))
+    return sorted(wanted)
+
+
+def _trees(
+    store: Store, history: History, wanted: set[SegmentId]
+) -> Iterator[tuple[Tree, set[InodeNumber]]]:
+    """Yields every root's tree that may reach the segments, with the inodes that may."""
+    positions = kept_positions(store)
+    layers = {segment_layer(segment) for segment in wanted}
+    reaching = descendants(store, layers, set(positions))
+    candidates = _candidates(store, wanted, layers, reaching)
+    for layer in reaching:
+        for _, tree in history.trees(layer, positions[layer]):
+            yield tree, candidates
+
+
+def _candidates(
+    store: Store, wanted: set[SegmentId], layers: set[LayerId], reaching: set[LayerId]
+) -> set[InodeNumber]:
+    """Returns the inodes whose extents may lie in the segments: written there, or given extents of others later on the way."""
+    found: set[InodeNumber] = set()
+    lineage = set(layers)
+    for layer in reaching:
+        step: LayerId | None = layer
+        while step is not None and step not in lineage:
+            lineage.add(step)
+            parent = store.layers.header(step).parent
+            step = parent.layer if parent is not None else None
+    for layer in lineage:
+        for _, mutation in store.layers.records(layer, 0, 1 << 62):
+            match mutation:
+                case Write() if mutation.segment in wanted:
+                    found.add(mutation.number)
+                case Share() | Adopt():
+                    found.add(mutation.number)
+                case Graft():
+                    found.update(number for number, inode in mutation.inodes if inode is not None)
+                case _:
+                    pass
+    return found
+
+
+def _regions(extents: extent.ExtentList, kept: dict[SegmentId, _Kept]) -> Iterator[list[Extent]]:
+    """Yields runs of scratch pieces that lie side by side in a file and are not sealed yet, in file order."""
+    region: list[Extent] = []
+    for item in extent.iterate(extents):
+        state = kept.get(item.segment) if item.kind == extent.SCRATCH else None
+        if state is None:
+            if region:
+                yield region
+            region = []
+            continue
+        for start, end in state.missing(item.source_offset, item.source_offset + item.length):
+            offset = item.file_offset + start - item.source_offset
+            if region and region[-1].end != offset:
+                yield region
+                region = []
+            region.append(Extent(offset, end - start, item.kind, item.source, start))
+    if region:
+        yield region
+
+
+def _seal_region(store: Store, region: list[Extent], kept: dict[SegmentId, _Kept]) -> int:
+    """Cuts the bytes of a region into chunks and notes where each of its pieces went; returns the bytes."""
+    chunker = Chunker()
+    position = 0
+    index = 0
+    within = 0
+
+    def note(data: bytes) -> None:
+        nonlocal position, index, within
+        chunk = store.chunks.put(data)
+        used = 0
+        while used < len(data):
+            piece = region[index]
+            length = min(piece.length - within, len(data) - used)
+            mapped = Extent(piece.source_offset + within, length, extent.CHUNK, chunk, used)
+            state = kept[piece.segment]
+            state.pieces = extent.with_extent(state.pieces, mapped)
+            used += length
+            within += length
+            if within == piece.length:
+                index += 1
+                within = 0
+        position += len(data)
+
+    for piece in region:
+        for start in range(0, piece.length, _READ_BYTES):
+            length = min(_READ_BYTES, piece.length - start)
+            data = store.layers.read_scratch(piece.segment, piece.source_offset + start, length)
+            assert data is not None
+            for chunk in chunker.feed(data):
+                note(chunk)
+    for chunk in chunker.finish():
+        note(chunk)
+    return position
+
+
+def resolved(store: Store, extents: extent.ExtentList) -> extent.ExtentList:
+    """Returns an extent list with the extents of sealed segments replaced by the chunks they are in (for tables)."""
+    if not any(item.kind == extent.SCRATCH for item in extent.iterate(extents)):
+        return extents
+    pieces: list[Extent] = []
+    for item in extent.iterate(extents):
+        pieces_of = store.layers.sealed_map(item.segment) if item.kind == extent.SCRATCH else None
+        if pieces_of is None:
+            pieces.append(item)
+            continue
+        start = item.source_offset
+        pieces += [
+            piece._replace(file_offset=item.file_offset + piece.file_offset - start)
+            for piece in extent.overlapping(pieces_of, start, start + item.length)
+        ]
+    return extent.from_extents(pieces)
