@@ -153,6 +153,22 @@ def test_index_with_a_good_checksum_is_still_validated(change: dict[str, int]) -
         form.decode_index(index, footer, "p")
 
 
+@pytest.mark.parametrize("order", [(1, 0), (0, 0), (0,), (1,)])
+def test_entries_that_do_not_lie_side_by_side_are_refused(order: tuple[int, ...]) -> None:
+    _, entries = build([(b"abc", b"abc", form.METHOD_RAW), (b"def", b"def", form.METHOD_RAW)])
+    index = form.encode_index([entries[number] for number in order])
+    footer = form.encode_footer(entries[-1].end, index)
+    with pytest.raises(CorruptPackError):
+        form.decode_index(index, footer, "p")
+
+
+def test_entry_that_begins_elsewhere_is_refused() -> None:
+    _, [entry] = build([(b"abc", b"abc", form.METHOD_RAW)])
+    index = form.encode_index([entry._replace(offset=entry.offset + 1)])
+    with pytest.raises(CorruptPackError, match="begins at 17"):
+        form.decode_index(index, form.encode_footer(entry.end, index), "p")
+
+
 def test_error_names_file_and_place() -> None:
     data = bytearray(example())
     data[66] ^= 1

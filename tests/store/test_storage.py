@@ -302,6 +302,33 @@ def test_short_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert storage.read("a") == b"abcdefghijklmnop"
 
 
+def test_nowait_read_of_what_is_partly_in_memory_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel answers with the part it has; only at the end of the file is short an answer."""
+    storage = DirectoryStorage(tmp_path)
+    write(storage, "a", b"abcdef")
+    reader = storage.open_read("a")
+
+    def has_two_bytes(descriptor: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        data = os.pread(descriptor, 2, offset)
+        buffers[0][: len(data)] = data
+        return len(data)
+
+    monkeypatch.setattr(os, "preadv", has_two_bytes)
+    assert reader.read_at_nowait(0, 6) is None
+    assert reader.read_at_nowait(0, 2) == b"ab"
+    assert reader.read_at_nowait(4, 6) == b"ef"
+    for number in (errno.EAGAIN, errno.EOPNOTSUPP):
+
+        def refuses(*_: object, number: int = number) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "preadv", refuses)
+        assert reader.read_at_nowait(0, 2) is None
+
+
 def test_punch_without_support_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     storage = DirectoryStorage(tmp_path)
     file = storage.open_append("a", create=True)
