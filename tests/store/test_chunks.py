@@ -1,15 +1,10 @@
-"""The chunk store: what is put is got, what is flushed survives, what is damaged is never data."""
+"""The chunk store: what is put is got, once; what is damaged is never data."""
 
-import errno
-import random
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,63 +12,15 @@ from pyi_fs.errors import CorruptPackError, MissingChunkError
 from pyi_fs.format import pack as form
 from pyi_fs.ids import ChunkId
 from pyi_fs.store import layout
-from pyi_fs.store.chunks import ChunkStore
-from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex
 from pyi_fs.store.packs import list_packs, pack_path, read_pack_index, verify_pack
-from pyi_fs.store.storage import Storage
-from tests.support.storage import Crash, CrashingStorage, FailingStorage, MemoryStorage
-
-
-def chunk_id(data: bytes) -> ChunkId:
-    return ChunkId(blake3(data).digest())
-
-
-def noise(number: int, length: int = 1000) -> bytes:
-    return random.Random(number).randbytes(length)
-
-
-@contextmanager
-def opened(storage: Storage, **options: int) -> Iterator[ChunkStore]:
-    """A process that opens the store, and leaves it without a flush."""
-    index = ChunkIndex(storage)
-    store = ChunkStore(storage, index, **options)
-    try:
-        store.reconcile()
-        yield store
-    finally:
-        index.close()
-
-
-@pytest.fixture(scope="session")
-def empty_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index with its tables: making them takes longer than the tests."""
-    root = tmp_path_factory.mktemp("index")
-    ChunkIndex(DirectoryStorage(root)).close()
-    return root / layout.INDEX
+from tests.support.chunk_store import chunk_id, noise, opened
+from tests.support.storage import MemoryStorage
 
 
 @pytest.fixture
-def fresh(empty_index: Path, tmp_path: Path) -> Callable[[], Path]:
-    """Makes the index of the test empty, as if it had been lost; returns where it is."""
-
-    def make() -> Path:
-        for suffix in ("-wal", "-shm"):
-            (tmp_path / (layout.INDEX + suffix)).unlink(missing_ok=True)
-        shutil.copy(empty_index, tmp_path / layout.INDEX)
-        return tmp_path
-
-    return make
-
-
-@pytest.fixture
-def storage(fresh: Callable[[], Path]) -> MemoryStorage:
-    return MemoryStorage(fresh())
-
-
-@pytest.fixture
-def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(form, "PACK_BYTES_TARGET", 3000)
+def storage(fresh_index: Callable[[], Path]) -> MemoryStorage:
+    return MemoryStorage(fresh_index())
 
 
 # --- putting and getting -------------------------------------------------------------------------
@@ -91,13 +38,13 @@ def test_chunks_come_back_before_and_after_the_flush(storage: MemoryStorage) -> 
 
 
 def test_random_chunks_round_trip(
-    fresh: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+    fresh_index: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(form, "PACK_BYTES_TARGET", 3000)
 
     @given(st.lists(st.lists(st.binary(max_size=2000), max_size=8), max_size=4))
     def round_trip(flushes: list[list[bytes]]) -> None:
-        storage = MemoryStorage(fresh())
+        storage = MemoryStorage(fresh_index())
         with opened(storage) as store:
             for chunks in flushes:
                 assert store.put_many(chunks) == [chunk_id(chunk) for chunk in chunks]
@@ -293,157 +240,3 @@ def test_chunk_that_moves_while_it_is_read_is_found_at_its_new_place(
 
         monkeypatch.setattr(index, "locate", locate_then_move)
         assert reader.get(chunk) == noise(1)
-
-
-# --- failures and crashes ------------------------------------------------------------------------
-
-
-CHUNKS = [noise(number, 900) for number in range(12)]
-
-
-def scenario(store: ChunkStore, promised: list[bytes]) -> None:
-    """Several packs before and in each flush; chunks of the first flush are put again."""
-    for chunks in (CHUNKS[:7], [*CHUNKS[5:], CHUNKS[0]]):
-        store.put_many(chunks)
-        store.flush()
-        promised += chunks
-
-
-@pytest.mark.crash
-@pytest.mark.slow
-@pytest.mark.usefixtures("small_packs")
-def test_what_was_flushed_survives_a_crash_before_any_call(fresh: Callable[[], Path]) -> None:
-    """A kill leaves the index as it is, a power loss at worst an old one: here an empty one."""
-    counting = CrashingStorage(None, host_root=fresh())
-    with opened(counting) as store:
-        scenario(store, [])
-    promises = set()
-    for number in range(len(counting.calls)):
-        storage = CrashingStorage(number, seed=number, host_root=fresh())
-        promised: list[bytes] = []
-        with pytest.raises(Crash), opened(storage) as store:
-            scenario(store, promised)
-        promises.add(len(promised))
-        found = storage.after_kill()
-        for seed in range(4):
-            with opened(found) as store:
-                for chunk in promised:
-                    assert store.get(chunk_id(chunk)) == chunk
-                if seed == 0:
-                    scenario(store, [])
-            fresh()
-            found = storage.after_power_loss(seed)
-    assert promises == {0, 7}
-
-
-@pytest.mark.usefixtures("small_packs")
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
-def test_what_a_flush_returned_for_is_there_whatever_failed(
-    fresh: Callable[[], Path], error: int
-) -> None:
-    """The caller does as told: after an error it puts again what it put since the last flush."""
-    counting = FailingStorage(None, host_root=fresh())
-    with opened(counting) as store:
-        scenario(store, [])
-    first = next(number for number, call in enumerate(counting.calls) if "packs" in call[1])
-    for number in range(first, len(counting.calls)):
-        storage = FailingStorage(number, error=error, host_root=fresh())
-        with opened(storage) as store:
-            with pytest.raises(OSError, match=r"Input/output|No space"):
-                scenario(store, [])
-            store.abandon()
-            scenario(store, [])
-        with opened(storage) as store:
-            for chunk in CHUNKS:
-                assert store.get(chunk_id(chunk)) == chunk
-        assert not [name for name in storage.list("packs") if name.endswith(".tmp")]
-
-
-@pytest.mark.usefixtures("small_packs")
-def test_flush_does_not_hide_that_a_full_pack_was_lost(fresh: Callable[[], Path]) -> None:
-    counting = CrashingStorage(None, host_root=fresh())
-    with opened(counting) as store:
-        store.put_many(CHUNKS[:4])
-    sync = [call for call, _ in counting.calls].index("sync")
-    storage = FailingStorage(sync, host_root=fresh())
-    with opened(storage) as store:
-        store.put_many(CHUNKS[:3])
-        with pytest.raises(OSError, match="Input/output"):
-            store.put(CHUNKS[3])
-        with pytest.raises(OSError, match="Input/output"):
-            store.flush()
-        with pytest.raises(MissingChunkError):
-            store.get(chunk_id(CHUNKS[0]))
-        store.put_many(CHUNKS[:4])
-        store.flush()
-        assert store.get(chunk_id(CHUNKS[0])) == CHUNKS[0]
-
-
-def test_flush_that_failed_has_kept_nothing_and_can_be_done_again(
-    fresh: Callable[[], Path],
-) -> None:
-    """A sync that failed may have dropped the pages: nothing goes on with the pack it was for."""
-    counting = CrashingStorage(None, host_root=fresh())
-    with opened(counting) as store:
-        store.put(noise(1))
-        store.flush()
-    sync = [call for call, _ in counting.calls].index("sync")
-    storage = FailingStorage(sync, host_root=fresh())
-    with opened(storage) as store:
-        chunk = store.put(noise(1))
-        with pytest.raises(OSError, match="Input/output"):
-            store.flush()
-        assert storage.list("packs") == []
-        with pytest.raises(MissingChunkError):
-            store.get(chunk)
-        store.put(noise(1))
-        store.flush()
-    [pack] = list_packs(storage)
-    assert [entry.chunk for entry in verify_pack(storage, pack)] == [chunk]
-
-
-def test_flush_makes_durable_what_another_process_had_put(
-    storage: MemoryStorage, tmp_path: Path
-) -> None:
-    """Its commit may not have been: the row that made a put needless has to survive, too."""
-    with opened(storage) as first, opened(storage) as second:
-        first.put(noise(1))
-        first.flush()
-        second.put(noise(1))
-        second.flush()
-        second.flush()
-    database = sqlite3.connect(tmp_path / layout.INDEX)
-    assert database.execute("SELECT value FROM meta WHERE key = 'syncs'").fetchone() == (1,)
-    database.close()
-
-
-def test_closed_store_has_dropped_what_was_not_flushed(storage: MemoryStorage) -> None:
-    with opened(storage) as store:
-        store.put(noise(1))
-        store.close()
-    assert storage.list("packs") == []
-
-
-def test_lost_index_is_rebuilt(storage: MemoryStorage, fresh: Callable[[], Path]) -> None:
-    with opened(storage) as store:
-        ids = store.put_many(CHUNKS)
-        store.flush()
-    fresh()
-    index = ChunkIndex(storage)
-    store = ChunkStore(storage, index)
-    with pytest.raises(MissingChunkError):
-        store.get(ids[0])
-    assert store.rebuild().added == 1
-    assert [store.get(chunk) for chunk in ids] == CHUNKS
-    index.close()
-
-
-def test_real_directory_holds_chunks(fresh: Callable[[], Path]) -> None:
-    storage = DirectoryStorage(fresh())
-    with opened(storage) as store:
-        ids = store.put_many([b"text " * 1000, noise(1)])
-        store.flush()
-        store.close()
-    with opened(storage) as store:
-        assert [store.get(chunk) for chunk in ids] == [b"text " * 1000, noise(1)]
-        store.close()

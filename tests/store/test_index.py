@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -286,28 +285,6 @@ def test_damaged_index_is_refused_and_can_be_discarded(
     assert index.rebuild(Packs({pack_id(1): [entry(1)]})) == PacksFound(1, 0, ())
     assert index.known([chunk_id(1)]) == {chunk_id(1)}
     index.close()
-
-
-def test_schema_is_the_documented_one(database: sqlite3.Connection) -> None:
-    documents = Path(__file__).parents[2] / "docs"
-    paths = [documents / "on-disk-format.d" / "packs.md", documents / "on-disk-format.md"]
-    texts = [path.read_text() for path in paths if path.exists()]
-    text = next(text for text in texts if "## Chunk index" in text).partition("## Chunk index")[2]
-    documented: set[tuple[str, str]] = set()
-    table = ""
-    for line in text.splitlines():
-        found = re.match(r"\| (?:`(\w+)` )?\| (.*?) \|", line)
-        if found is None:
-            continue
-        table = found[1] or table
-        if table:
-            documented |= {(table, column) for column in re.findall(r"`(\w+)`", found[2])}
-    query = "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c"
-    rows = database.execute(f"{query} WHERE m.type = 'table' AND m.name NOT LIKE '%migrations'")
-    assert documented == set(rows)
-    assert "0x70796966" in text
-    assert database.execute("PRAGMA application_id").fetchone() == (0x70796966,)
-    assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 # --- made again from the packs -------------------------------------------------------------------

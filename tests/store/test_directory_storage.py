@@ -1,0 +1,140 @@
+"""What the real storage promises beyond the conformance suite: modes, failures, other processes."""
+
+import errno
+import os
+import stat
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from pyi_fs.store import directory_storage
+from pyi_fs.store.directory_storage import DirectoryStorage
+from pyi_fs.store.storage import Storage
+
+
+def write(storage: Storage, path: str, *parts: bytes) -> None:
+    file = storage.open_append(path, create=True)
+    file.append(*parts)
+    file.close()
+
+
+def test_files_and_directories_are_for_their_owner_only(tmp_path: Path) -> None:
+    storage = DirectoryStorage(tmp_path / "new" / "store")
+    storage.make_directory("", parents=True)
+    storage.make_directory("d/e", parents=True)
+    write(storage, "d/a", b"")
+    storage.lock("d/l")
+    for path, mode in (("new", 0o700), ("new/store/d", 0o700), ("new/store/d/e", 0o700)):
+        assert stat.S_IMODE((tmp_path / path).stat().st_mode) == mode
+    for path in ("d/a", "d/l"):
+        assert stat.S_IMODE(os.stat(storage.host_path(path)).st_mode) == 0o600
+
+
+def test_failed_append_is_cut_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that takes half and then is full: the real calls, the second of which fails."""
+    storage = DirectoryStorage(tmp_path)
+    file = storage.open_append("a", create=True)
+    file.append(b"kept")
+    real = os.pwrite
+    calls = count()
+
+    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
+        if next(calls) == 0:
+            return real(descriptor, data[:3], offset)
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(OSError, match="full"):
+        file.append(b"not kept")
+    monkeypatch.undo()
+    assert storage.read("a") == b"kept"
+    assert file.append(b" after") == 4
+    assert storage.read("a") == b"kept after"
+
+
+def test_short_write_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = DirectoryStorage(tmp_path)
+    file = storage.open_append("a", create=True)
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: real(fd, data[:3], offset))
+    monkeypatch.setattr(os, "pwritev", lambda fd, parts, offset: real(fd, parts[0][:1], offset))
+    assert file.append(b"abcdefghij") == 0
+    assert file.append(b"klm", b"nop") == 10
+    assert storage.read("a") == b"abcdefghijklmnop"
+
+
+def test_nowait_read_of_what_is_partly_in_memory_is_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel answers with the part it has; only at the end of the file is short an answer."""
+    storage = DirectoryStorage(tmp_path)
+    write(storage, "a", b"abcdef")
+    reader = storage.open_read("a")
+
+    def has_two_bytes(descriptor: int, buffers: list[bytearray], offset: int, flags: int) -> int:
+        assert flags == os.RWF_NOWAIT
+        data = os.pread(descriptor, 2, offset)
+        buffers[0][: len(data)] = data
+        return len(data)
+
+    monkeypatch.setattr(os, "preadv", has_two_bytes)
+    assert reader.read_at_nowait(0, 6) is None
+    assert reader.read_at_nowait(0, 2) == b"ab"
+    assert reader.read_at_nowait(4, 6) == b"ef"
+    for number in (errno.EAGAIN, errno.EOPNOTSUPP):
+
+        def refuses(*_: object, number: int = number) -> int:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "preadv", refuses)
+        assert reader.read_at_nowait(0, 2) is None
+
+
+def test_punch_without_support_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = DirectoryStorage(tmp_path)
+    file = storage.open_append("a", create=True)
+    file.append(b"x" * 8192)
+    monkeypatch.setattr(directory_storage, "_fallocate", lambda: lambda *_: errno.EOPNOTSUPP)
+    file.punch(0, 8192)
+    assert storage.read("a") == b"x" * 8192
+    monkeypatch.setattr(directory_storage, "_fallocate", lambda: lambda *_: errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"):
+        file.punch(0, 8192)
+
+
+def test_lock_is_held_against_another_process_and_freed_by_its_death(tmp_path: Path) -> None:
+    storage = DirectoryStorage(tmp_path)
+    program = (
+        "import sys; from pyi_fs.store.directory_storage import DirectoryStorage\n"
+        "held = DirectoryStorage(sys.argv[1]).lock('l'); print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert storage.lock("l", wait=False) is None
+        process.kill()
+        process.wait()
+        assert storage.lock("l", wait=False) is not None
+
+
+def test_write_atomic_that_fails_removes_its_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = DirectoryStorage(tmp_path)
+    storage.write_atomic("a", [b"old"])
+
+    def fails(descriptor: int) -> None:
+        raise OSError(errno.EIO, "sync failed")
+
+    monkeypatch.setattr(os, "fdatasync", fails)
+    with pytest.raises(OSError, match="sync failed"):
+        storage.write_atomic("a", [b"new"])
+    assert storage.list("") == ["a"]
+    assert storage.read("a") == b"old"
