@@ -10,6 +10,7 @@ Invariants:
 """
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from pyi_fs import limits
@@ -98,6 +99,8 @@ class Branch:
         self.read_only = read_only
         self.generation = 0
         self.listener: PublishListener | None = None
+        self.wake: Callable[[], None] | None = None
+        """Called once, at the next commit: what runs in the background sleeps while nothing changes."""
         self.last: SnapshotId | None = None
         self.last_tree = tree
         self.touched = Touched()
@@ -126,6 +129,15 @@ class Branch:
         return self._writer
 
     @property
+    def is_synced(self) -> bool:
+        """Returns whether everything acknowledged is durable (but for the operations log)."""
+        return not self._closed_unsynced and all(writer.is_synced for writer in self.writers())
+
+    def writers(self) -> list[LayerWriter]:
+        """Returns the layers this branch has open: those left by a publish, then the current one."""
+        return [*self._retired, *([self._writer] if self._writer is not None else [])]
+
+    @property
     def is_changed(self) -> bool:
         """Returns whether the tree may differ from the last snapshot's."""
         return bool(self.touched) or not self.is_touched_complete
@@ -150,6 +162,9 @@ class Branch:
         self.tree = new
         self.touched.add(mutation)
         self.records_since_base += 1
+        if self.wake is not None:
+            wake, self.wake = self.wake, None
+            wake()
         return new
 
     def write(

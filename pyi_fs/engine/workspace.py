@@ -160,6 +160,10 @@ class Workspace:
         """Returns a branch if it is open here."""
         return self._branches.get(name)
 
+    def opened_branches(self) -> list[Branch]:
+        """Returns all branches open here."""
+        return list(self._branches.values())
+
     def close_branch(self, branch: Branch) -> None:
         """Closes a branch and gives its lock up; syncs nothing."""
         if self._branches.get(branch.name) is branch:

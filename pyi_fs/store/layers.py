@@ -228,6 +228,10 @@ class Layers:
 
     def forget_segment(self, segment: SegmentId) -> None:
         """Closes a segment that was sealed or removed, so that its blocks are free."""
+        writer = self._writers.get(segment_layer(segment))
+        if writer is not None:
+            writer.scratch.forget(segment)
+        self._runs.pop(segment, None)
         file = self._files.pop(segment, None)
         if file is not None:
             file.close()

@@ -146,7 +146,7 @@ class ScratchWriter:
     def plan_reclaim(self) -> list[tuple[SegmentId, int, int]]:
         """Returns the ranges worth giving back now: whole segments (offset 0, length = size) and long ranges of others."""
         plan = []
-        for segment, state in self._segments.items():
+        for segment, state in list(self._segments.items()):
             if state.file is None or not state.dead:
                 continue
             size = state.file.size_bytes
@@ -174,6 +174,43 @@ class ScratchWriter:
         finally:
             lock.release()
 
+    def closed_segments(self) -> list[tuple[SegmentId, int]]:
+        """Returns (segment, size) of the segments that get no more data, oldest first."""
+        with self._garbage_lock:
+            return [
+                (segment, state.size())
+                for segment, state in self._segments.items()
+                if segment != self._current
+            ]
+
+    @property
+    def has_data(self) -> bool:
+        """Returns whether some segment here holds data."""
+        return any(state.size() for state in list(self._segments.values()))
+
+    def close_current(self) -> None:
+        """The next append starts a new segment."""
+        self._current = None
+
+    def hand_over(self, segments: list[SegmentId]) -> None:
+        """Writes the runs of closed segments beside them and gives nothing of them back any more: a sealer reads them now."""
+        for segment in segments:
+            state = self._segments.get(segment)
+            if state is not None and segment != self._current:
+                self._storage.write_atomic(
+                    layout.runs(segment), [state.runs.encode()], durable=False
+                )
+                with self._garbage_lock:
+                    state.ref_mark = state.size()
+                    state.dead.clear()
+
+    def forget(self, segment: SegmentId) -> None:
+        """Closes a segment that was sealed: from now on its bytes come from chunks."""
+        with self._garbage_lock:
+            state = self._segments.pop(segment, None)
+        if state is not None and state.file is not None:
+            state.file.close()
+
     def close(self) -> None:
         """Writes the runs of its segments beside them and closes them; syncs nothing."""
         for segment, state in self._segments.items():
@@ -199,9 +236,10 @@ class ScratchWriter:
         if state is None or state.file is None:
             return
         if offset == 0 and length == state.file.size_bytes and segment != self._current:
+            with self._garbage_lock:
+                del self._segments[segment]
             state.file.close()
             self._storage.remove(layout.scratch(segment))
-            del self._segments[segment]
         else:
             state.file.punch(offset, length)
             state.punched = {pair for pair in state.punched if pair in state.dead}

@@ -1,0 +1,50 @@
+"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal ...`. Not for people.
+
+Ends when the process that started it ends; being killed at any moment loses nothing.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pyi_fs.engine.checkpointing import write_base
+from pyi_fs.engine.sealing import seal
+from pyi_fs.engine.store import Store
+from pyi_fs.ids import LayerId, Position, SegmentId
+
+_PR_SET_PDEATHSIG = 1
+# Below the requests of the mount and the tools that make them.
+_NICENESS = 10
+
+
+def worker_command(store: Path) -> list[str]:
+    """Returns the command line that starts a worker on a store; its arguments are appended."""
+    return [sys.executable, "-m", "pyi_fs.cli.worker", os.fspath(store)]
+
+
+def main() -> int:
+    """Does one piece of work; 0 when it is done and durable, 1 with a line on standard error."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.nice(_NICENESS)
+    path, kind, *arguments = sys.argv[1:]
+    store = Store.open(Path(path), create=False)
+    try:
+        if kind == "table":
+            layer, parent, offset = arguments
+            write_base(
+                store, LayerId(int(layer, 16)), Position(LayerId(int(parent, 16)), int(offset))
+            )
+        elif kind == "seal":
+            seal(store, [SegmentId(int(segment, 16)) for segment in arguments])
+        else:
+            print(f"unknown work: {kind}", file=sys.stderr)
+            return 2
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

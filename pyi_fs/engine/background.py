@@ -1,0 +1,203 @@
+"""What runs beside a mount's requests: syncing, giving scratch back, checkpoints, sealing. One trio task; heavy work in worker processes.
+
+An idle workspace costs nothing: the task sleeps until a branch commits, then looks once a tick until there is nothing left to do.
+Invariant: nothing here blocks the event loop for more than a few ms; what waits for a disk is in a thread, what computes is in a process.
+"""
+
+import logging
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+import trio
+
+from pyi_fs import limits
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.checkpointing import is_due
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.ids import LayerId, SegmentId, layer_name
+
+logger = logging.getLogger(__name__)
+
+# Often enough that garbage stays at a few hundred MB under the fastest rewriter, seldom enough to be invisible (0.1 % of a core).
+_TICK_SECONDS = 0.25
+# Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s of a core.
+_CHECKPOINT_SECONDS_MIN = 10.0
+_RECLAIM_BYTES_MIN = 16 * 1024 * 1024
+
+
+class Background:
+    """The background work of one process's workspace."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        worker: Sequence[str],
+        sync_interval: float = limits.SYNC_INTERVAL_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`worker`: the command line of the worker program; its arguments are appended."""
+        self._workspace = workspace
+        self._worker = tuple(worker)
+        self._sync_interval = sync_interval
+        self._clock = clock
+        self._activity = trio.Event()
+        self._unsynced_since: float | None = None
+        self._last_activity = clock()
+        self._checkpointed: dict[str, float] = {}
+        self._sealed_at = clock()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._activity = trio.Event()
+            for branch in self._workspace.opened_branches():
+                branch.wake = self._wake
+            if await self._tick():
+                await trio.sleep(_TICK_SECONDS)
+            else:
+                await self._activity.wait()
+
+    async def finish(self) -> None:
+        """Makes everything durable: the last thing before a clean end."""
+        for branch in self._workspace.opened_branches():
+            await trio.to_thread.run_sync(branch.sync)
+
+    def _wake(self) -> None:
+        self._last_activity = self._clock()
+        self._activity.set()
+
+    async def _tick(self) -> bool:
+        """Does what is due; returns whether there will be more without anything happening."""
+        pending = False
+        for branch in self._workspace.opened_branches():
+            try:
+                pending |= await self._reclaim(branch)
+                pending |= await self._sync(branch)
+                pending |= await self._checkpoint(branch)
+            except OSError as error:
+                # A full or failing disk: what was acknowledged is still there, the next tick tries again.
+                logger.warning("background work on %s: %s", branch.name, error)
+                pending = True
+        try:
+            pending |= await self._seal()
+        except OSError as error:
+            logger.warning("sealing: %s", error)
+            pending = True
+        return pending
+
+    async def _sync(self, branch: Branch) -> bool:
+        if branch.is_synced and self._workspace.log.is_synced:
+            self._unsynced_since = None
+            return False
+        now = self._clock()
+        if self._unsynced_since is None:
+            self._unsynced_since = now
+        if now - self._unsynced_since >= self._sync_interval:
+            await trio.to_thread.run_sync(branch.sync)
+            self._unsynced_since = None
+        return True
+
+    async def _reclaim(self, branch: Branch) -> bool:
+        writer = branch.writer
+        if writer is None or writer.scratch.garbage_bytes < _RECLAIM_BYTES_MIN:
+            return False
+        before = writer.scratch.returned_bytes
+        await trio.to_thread.run_sync(branch.reclaim)
+        if (
+            writer.scratch.returned_bytes == before
+            and writer.scratch.garbage_bytes >= limits.GARBAGE_BYTES_MAX
+        ):
+            await trio.to_thread.run_sync(branch.sync)
+            await trio.to_thread.run_sync(branch.reclaim)
+        return writer.scratch.returned_bytes > before
+
+    async def _checkpoint(self, branch: Branch) -> bool:
+        if not is_due(branch):
+            return False
+        now = self._clock()
+        if (
+            now - self._checkpointed.get(branch.name, -_CHECKPOINT_SECONDS_MIN)
+            < _CHECKPOINT_SECONDS_MIN
+        ):
+            return True
+        self._checkpointed[branch.name] = now
+        await self.checkpoint(branch)
+        return True
+
+    async def checkpoint(self, branch: Branch) -> None:
+        """Rolls a branch to a new layer and has the base of that layer written; requests go on meanwhile."""
+        position, frozen = branch.roll()
+        layer = branch.position.layer
+        await trio.to_thread.run_sync(branch.sync)
+        if await self._work(
+            "table", layer_name(layer), layer_name(position.layer), str(position.offset)
+        ):
+            base = self._workspace.store.layers.base(layer)
+            if base is not None:
+                branch.rebase(frozen, base)
+
+    async def _seal(self) -> bool:
+        idle = self._clock() - self._last_activity
+        closed = self._closed_segments()
+        total = sum(size for _, _, size in closed)
+        due = total >= limits.SEAL_PRESSURE_BYTES or idle >= limits.SEAL_IDLE_SECONDS
+        if idle >= limits.SEAL_IDLE_SECONDS:
+            for branch in self._workspace.opened_branches():
+                if branch.writer is not None:
+                    branch.writer.scratch.close_current()
+            closed = self._closed_segments()
+        if not closed:
+            return self._has_scratch()
+        if not due:
+            return True
+        await self.seal([segment for _, segment, _ in closed])
+        return True
+
+    async def seal(self, segments: list[SegmentId]) -> None:
+        """Has closed segments sealed; requests go on meanwhile."""
+        for branch in self._workspace.opened_branches():
+            for writer in branch.writers():
+                writer.scratch.hand_over(segments)
+            await trio.to_thread.run_sync(branch.sync)
+        if await self._work("seal", *(f"{segment:x}" for segment in segments)):
+            for segment in segments:
+                self._workspace.store.layers.forget_segment(segment)
+
+    def _closed_segments(self) -> list[tuple[LayerId, SegmentId, int]]:
+        return [
+            (writer.layer, segment, size)
+            for branch in self._workspace.opened_branches()
+            for writer in branch.writers()
+            for segment, size in writer.scratch.closed_segments()
+        ]
+
+    def _has_scratch(self) -> bool:
+        return any(
+            writer.scratch.has_data
+            for branch in self._workspace.opened_branches()
+            for writer in branch.writers()
+        )
+
+    async def _work(self, *arguments: str) -> bool:
+        command = [*self._worker, *arguments]
+        try:
+            done = await trio.run_process(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
+        except OSError as error:
+            logger.warning("no worker process: %s", error)
+            return False
+        if done.returncode:
+            logger.warning(
+                "worker %s ended with %d: %s",
+                arguments[0],
+                done.returncode,
+                done.stderr.decode(errors="replace")[-2000:],
+            )
+        return done.returncode == 0

@@ -1,0 +1,34 @@
+"""Writing a base table: the fold of a position as mapped bytes, so that opening and memory stay small.
+
+The branch has rolled to a new layer first; the table is that layer's base, a cache of a fold, and can be deleted at any time as long as the parent
+layers are there. Runs in a worker process; touches no running branch.
+"""
+
+from pyi_fs import limits
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.history import History
+from pyi_fs.engine.sealing import resolved
+from pyi_fs.engine.store import Store
+from pyi_fs.format.table_writer import encode_table
+from pyi_fs.ids import LayerId, Position
+from pyi_fs.store import layout
+
+
+def is_due(branch: Branch) -> bool:
+    """Returns whether opening the branch again would fold too much, or its overlay is a large part of its base."""
+    records = branch.records_since_base
+    if records >= limits.FOLD_RECORDS_MAX:
+        return True
+    changed = len(branch.tree.inodes)
+    return (
+        records >= limits.CHECKPOINT_INODES_MIN
+        and changed >= limits.CHECKPOINT_INODES_MIN
+        and changed >= branch.tree.base.inode_count * limits.CHECKPOINT_FRACTION
+    )
+
+
+def write_base(store: Store, layer: LayerId, position: Position) -> None:
+    """Writes the base table of a layer whose parent is `position`; durable on return. The position's layer must be synced."""
+    tree = History(store.layers).tree(position)
+    parts = list(encode_table(tree, lambda extents: resolved(store, extents)))
+    store.storage.write_atomic(layout.base(layer), parts)
