@@ -43,7 +43,10 @@ class Store:
             _make(storage, path)
             line = _FORMAT_LINE
         _check_format(line, path)
-        return cls(storage, path)
+        store = cls(storage, path)
+        # A writer killed between a pack's rename and its index commit leaves a pack the index does not know.
+        store.chunks.reconcile()
+        return store
 
     def workspace_names(self) -> list[WorkspaceName]:
         """Returns the names of all workspaces, sorted."""

@@ -15,52 +15,43 @@ from typing import NamedTuple
 
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.history import History
+from pyi_fs.engine.moves import Moves
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.recovery import recover
+from pyi_fs.engine.services import LayerServices
 from pyi_fs.engine.store import Store, boot_id
-from pyi_fs.engine.undo import DropPlan, MovePlan, Plan, UndropPlan, plan_redo, plan_undo
+from pyi_fs.engine.undo import plan_redo, plan_undo
 from pyi_fs.errors import (
     AlreadyExistsError,
     BusyError,
     InvalidArgumentError,
-    NoSpaceError,
     NotFoundError,
 )
-from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
 from pyi_fs.ids import (
     NO_OPERATION,
     BranchName,
-    InodeNumber,
-    LayerId,
     OperationId,
     Position,
     SnapshotId,
     WorkspaceName,
 )
-from pyi_fs.limits import INODE_NUMBER_MAX, MESSAGE_BYTES_MAX
+from pyi_fs.limits import MESSAGE_BYTES_MAX
 from pyi_fs.model.diff import Change, count, diff, everything
 from pyi_fs.model.mutation import Reap
 from pyi_fs.model.operation import (
-    Continue,
     DeleteSnapshot,
     DropBranch,
     MakeBranch,
-    MoveBranch,
     NameSnapshot,
     Operation,
-    Reserve,
-    RestorePath,
     SwitchHead,
     TakeSnapshot,
-    UndropBranch,
 )
 from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
-from pyi_fs.model.regraft import graft_of
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout
 from pyi_fs.store.journal import last_boundary
-from pyi_fs.store.layers import LayerWriter
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import LockFile
 
@@ -84,7 +75,7 @@ def line_of(snapshot: Snapshot) -> str:
 
 
 class Workspace:
-    """One process's open workspace; also the services of its open branches."""
+    """One process's open workspace; one log, one set of locks."""
 
     def __init__(self, store: Store, name: WorkspaceName, *, holder: str = "") -> None:
         """Opens a workspace; `NotFoundError`. `holder` is what others are told who has a branch that is opened here."""
@@ -97,6 +88,8 @@ class Workspace:
         self._branches: dict[BranchName, Branch] = {}
         self._locks: dict[BranchName, LockFile] = {}
         self._boot = boot_id()
+        self._services = LayerServices(store.layers, self.log, name, self._boot)
+        self._moves = Moves(self, self.log, self.history)
 
     @property
     def refs(self) -> Refs:
@@ -139,12 +132,17 @@ class Workspace:
             self.store.storage, self.store.layers, self.history, self.log, ref, self._boot
         )
         branch = Branch(
-            self, self.reader, ref.name, found.tree, found.position, resumable=found.resumable
+            self._services,
+            self.reader,
+            ref.name,
+            found.tree,
+            found.position,
+            resumable=found.resumable,
         )
         branch.records_since_base = found.records
         snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
         if snapshot is not None:
-            since = self._touched_since(snapshot.id, found.position)
+            since = self._moves.touched_since(snapshot.id, found.position)
             branch.last, branch.last_tree = snapshot.id, self.history.tree(snapshot.position)
         else:
             since = self.history.touched(ref.position, found.position)
@@ -321,75 +319,36 @@ class Workspace:
             old, new, branch.touched if branch.is_touched_complete else everything(old, new)
         )
 
-    # Restore.
+    def status(self, branch: Branch) -> dict[str, object]:
+        """Returns what `.pyi/status` shows of a branch; the caller adds what only a mount knows. O(segments open here)."""
+        refs = self.refresh()
+        writers = branch.writers()
+        return {
+            "workspace": self.name,
+            "branch": branch.name,
+            "generation": branch.generation,
+            "last_snapshot": branch.last,
+            "changed": branch.is_changed,
+            "snapshots": len(refs.snapshots),
+            "branches": len(refs.branch_names()),
+            "inodes_changed": len(branch.tree.inodes),
+            "unlinked": len(branch.tree.unlinked),
+            "written_bytes": branch.written_bytes,
+            "scratch_bytes": sum(
+                w.scratch.appended_bytes - w.scratch.returned_bytes for w in writers
+            ),
+            "returned_bytes": sum(writer.scratch.returned_bytes for writer in writers),
+            "garbage_bytes": sum(writer.scratch.garbage_bytes for writer in writers),
+            "journal_bytes": sum(writer.end for writer in writers),
+            "synced": branch.is_synced and self.log.is_synced,
+            "read_only": branch.read_only,
+        }
+
+    # Restore and undo; see `engine/moves.py`.
 
     def restore(self, branch: Branch, text: str, path: bytes | None = None) -> Snapshot:
-        """Makes a branch's tree (or one path of it) that of a snapshot again. What was there stays reachable: `undo`.
-
-        A snapshot is taken first if anything changed. `NotFoundError` for the snapshot, or for a path that is in neither tree.
-        """
-        snapshot = self.find_snapshot(text)
-        tree = self.snapshot_tree(snapshot)
-        if path is not None:
-            self._restore_path(branch, snapshot, tree, path)
-            return snapshot
-        if branch.is_changed:
-            self.snapshot(branch, automatic=f"before restore of {snapshot.id}")
-        self.move_branch(branch, snapshot.position, snapshot.id, tree, snapshot=snapshot.id)
-        return snapshot
-
-    def move_branch(
-        self,
-        branch: Branch,
-        after: Position,
-        parent: SnapshotId | None,
-        tree: Tree,
-        *,
-        snapshot: SnapshotId | None = None,
-        undoes: OperationId = NO_OPERATION,
-        redoes: OperationId = NO_OPERATION,
-    ) -> None:
-        """Notes in the log that a branch goes to another position, then publishes its tree. Restore, undo and redo are this."""
-        before = branch.position
-        touched = self.history.touched(before, after)
-        branch.mark_ref()
-        self.history.remember(before, branch.tree)
-        move = MoveBranch(
-            time.time_ns(),
-            branch.name,
-            before,
-            after,
-            parent,
-            branch.last,
-            snapshot,
-            undoes,
-            redoes,
-        )
-        self.log.append(lambda _: move)
-        branch.publish(tree, after, touched, parent, self._touched_since(parent, after))
-
-    def _touched_since(self, parent: SnapshotId | None, position: Position) -> Touched | None:
-        snapshot = self.refs.snapshots.get(parent) if parent is not None else None
-        return self.history.touched(snapshot.position, position) if snapshot is not None else None
-
-    def _restore_path(self, branch: Branch, snapshot: Snapshot, tree: Tree, path: bytes) -> None:
-        touched = self.history.touched(branch.position, snapshot.position)
-        if touched is None:
-            touched = everything(branch.tree, tree)
-        graft = graft_of(branch.tree, tree, path, touched, time.time_ns(), branch.next_inode)
-        if branch.is_changed:
-            self.snapshot(branch, automatic=f"before restore of {snapshot.id}")
-        before, parent_before, old = branch.position, branch.last, branch.tree
-        branch.mark_ref()
-        self.history.remember(before, old)
-        self.log.append(
-            lambda _: RestorePath(
-                time.time_ns(), branch.name, before, snapshot.id, path, parent_before
-            )
-        )
-        branch.graft(graft)
-
-    # Undo.
+        """Makes a branch's tree (or one path of it) that of a snapshot again; see `Moves.restore`."""
+        return self._moves.restore(branch, self.find_snapshot(text), path)
 
     def would_undo(self, branch: Branch) -> str:
         """Returns a sentence that says what `undo` would do; `NotFoundError` if nothing."""
@@ -402,82 +361,14 @@ class Workspace:
         return plan_redo(self.log, branch.name).sentence
 
     def undo(self, branch: Branch, operation: OperationId | None = None) -> str:
-        """Takes back the newest operation (or the one named); returns what it did. A snapshot is taken first if anything changed."""
+        """Takes back the newest operation (or the one named); returns what it did. Changes are snapshotted first."""
         self.refresh()
-        return self._carry_out(branch, plan_undo(self.log, branch.name, operation))
+        return self._moves.carry_out(branch, plan_undo(self.log, branch.name, operation))
 
     def redo(self, branch: Branch) -> str:
         """Does again what the last undo took back; returns what it did."""
         self.refresh()
-        return self._carry_out(branch, plan_redo(self.log, branch.name))
-
-    def _carry_out(self, branch: Branch, plan: Plan) -> str:
-        match plan:
-            case MovePlan():
-                if branch.is_changed:
-                    self.snapshot(branch, automatic=f"before {plan.sentence}")
-                tree = self.history.tree(plan.after)
-                self.move_branch(
-                    branch, plan.after, plan.parent, tree, undoes=plan.undoes, redoes=plan.redoes
-                )
-            case DropPlan():
-                self.drop_branch(plan.branch, undoes=plan.undoes, redoes=plan.redoes)
-            case UndropPlan():
-                self.log.append(
-                    lambda _: UndropBranch(
-                        time.time_ns(), plan.branch, undoes=plan.undoes, redoes=plan.redoes
-                    )
-                )
-        return plan.sentence
-
-    # Services of branches, and durability.
-
-    def open_layer(self, branch: Branch) -> LayerWriter:
-        """Opens the layer a branch's next mutation goes to; see `BranchServices`."""
-        position = branch.position
-        if branch.resumable:
-            branch.resumable = False
-            return self.store.layers.resume(position.layer, position.offset)
-        layer = self.store.layers.new_directory()
-        header = LayerHeader(
-            FORMAT_VERSION,
-            layer,
-            position,
-            None,
-            time.time_ns(),
-            self._boot,
-            self.name,
-            branch.name,
-        )
-        writer = self.store.layers.create(header)
-        self.log.append(lambda _: Continue(branch.name, layer))
-        return writer
-
-    def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
-        """Returns a range of numbers nobody in this workspace used; `NoSpaceError` when 2**32 are used up."""
-
-        def decide(refs: Refs) -> Operation:
-            if refs.inode_end + count > INODE_NUMBER_MAX:
-                raise NoSpaceError(
-                    "this workspace has used all inode numbers; fork it from an export"
-                )
-            return Reserve(InodeNumber(refs.inode_end + count))
-
-        taken = self.log.append(decide)
-        assert isinstance(taken, Reserve)
-        return InodeNumber(taken.end - count), taken.end
-
-    def close_writer(self, writer: LayerWriter) -> None:
-        """Ends the writing of a layer here."""
-        self.store.layers.close_writer(writer)
-
-    def sync_layer(self, layer: LayerId) -> None:
-        """Makes everything in a closed layer durable. BLOCKS."""
-        self.store.layers.sync(layer)
-
-    def sync_log(self) -> None:
-        """Makes the operations log durable. BLOCKS."""
-        self.log.sync()
+        return self._moves.carry_out(branch, plan_redo(self.log, branch.name))
 
     def sync(self, branch: Branch) -> None:
         """Makes everything a branch and the log acknowledged durable. BLOCKS: call it in a thread."""

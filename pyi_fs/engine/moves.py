@@ -1,0 +1,123 @@
+"""Moving a branch to another position: restore, undo, redo. Log first, then publish; what was there stays reachable."""
+
+import time
+from typing import Protocol
+
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.history import History
+from pyi_fs.engine.undo import DropPlan, MovePlan, Plan, UndropPlan
+from pyi_fs.ids import NO_OPERATION, OperationId, Position, SnapshotId
+from pyi_fs.model.diff import everything
+from pyi_fs.model.operation import MoveBranch, RestorePath, UndropBranch
+from pyi_fs.model.refs import Snapshot
+from pyi_fs.model.regraft import graft_of
+from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Tree
+from pyi_fs.store.oplog import OperationsLog
+
+
+class MoveServices(Protocol):
+    """What moving needs from the workspace."""
+
+    def snapshot(self, branch: Branch, *, automatic: str) -> object:
+        """Takes a snapshot nobody asked for."""
+
+    def drop_branch(self, name: str, *, undoes: OperationId, redoes: OperationId) -> None:
+        """Abandons a branch."""
+
+
+class Moves:
+    """The moves of one workspace's branches."""
+
+    def __init__(self, services: MoveServices, log: OperationsLog, history: History) -> None:
+        """Works through the given parts."""
+        self._services = services
+        self._log = log
+        self._history = history
+
+    def restore(self, branch: Branch, snapshot: Snapshot, path: bytes | None) -> Snapshot:
+        """Makes a branch's tree (or one path of it) that of a snapshot again. What was there stays reachable: `undo`.
+
+        A snapshot is taken first if anything changed. `NotFoundError` for a path that is in neither tree.
+        """
+        tree = self._history.tree(snapshot.position)
+        if path is not None:
+            self._restore_path(branch, snapshot, tree, path)
+            return snapshot
+        if branch.is_changed:
+            self._services.snapshot(branch, automatic=f"before restore of {snapshot.id}")
+        self._move(branch, snapshot.position, snapshot.id, tree, snapshot=snapshot.id)
+        return snapshot
+
+    def carry_out(self, branch: Branch, plan: Plan) -> str:
+        match plan:
+            case MovePlan():
+                if branch.is_changed:
+                    self._services.snapshot(branch, automatic=f"before {plan.sentence}")
+                tree = self._history.tree(plan.after)
+                self._move(
+                    branch, plan.after, plan.parent, tree, undoes=plan.undoes, redoes=plan.redoes
+                )
+            case DropPlan():
+                self._services.drop_branch(plan.branch, undoes=plan.undoes, redoes=plan.redoes)
+            case UndropPlan():
+                self._log.append(
+                    lambda _: UndropBranch(
+                        time.time_ns(), plan.branch, undoes=plan.undoes, redoes=plan.redoes
+                    )
+                )
+        return plan.sentence
+
+    # Services of branches, and durability.
+
+    def touched_since(self, parent: SnapshotId | None, position: Position) -> Touched | None:
+        """Returns what may have changed since a snapshot; None: anything."""
+        snapshot = self._log.refs.snapshots.get(parent) if parent is not None else None
+        return self._history.touched(snapshot.position, position) if snapshot is not None else None
+
+    def _move(
+        self,
+        branch: Branch,
+        after: Position,
+        parent: SnapshotId | None,
+        tree: Tree,
+        *,
+        snapshot: SnapshotId | None = None,
+        undoes: OperationId = NO_OPERATION,
+        redoes: OperationId = NO_OPERATION,
+    ) -> None:
+        """Notes in the log that a branch goes to another position, then publishes its tree. Restore, undo and redo are this."""
+        before = branch.position
+        touched = self._history.touched(before, after)
+        branch.mark_ref()
+        self._history.remember(before, branch.tree)
+        move = MoveBranch(
+            time.time_ns(),
+            branch.name,
+            before,
+            after,
+            parent,
+            branch.last,
+            snapshot,
+            undoes,
+            redoes,
+        )
+        self._log.append(lambda _: move)
+        branch.publish(tree, after, touched, parent, self.touched_since(parent, after))
+
+    def _restore_path(self, branch: Branch, snapshot: Snapshot, tree: Tree, path: bytes) -> None:
+        touched = self._history.touched(branch.position, snapshot.position)
+        if touched is None:
+            touched = everything(branch.tree, tree)
+        graft = graft_of(branch.tree, tree, path, touched, time.time_ns(), branch.next_inode)
+        if branch.is_changed:
+            self._services.snapshot(branch, automatic=f"before restore of {snapshot.id}")
+        before, parent_before, old = branch.position, branch.last, branch.tree
+        branch.mark_ref()
+        self._history.remember(before, old)
+        self._log.append(
+            lambda _: RestorePath(
+                time.time_ns(), branch.name, before, snapshot.id, path, parent_before
+            )
+        )
+        branch.graft(graft)

@@ -1,0 +1,73 @@
+"""What an open branch needs from its workspace: layers to write to, fresh inode numbers, durability of the log."""
+
+import time
+
+from pyi_fs.engine.branch import Branch
+from pyi_fs.errors import NoSpaceError
+from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
+from pyi_fs.ids import InodeNumber, LayerId, WorkspaceName
+from pyi_fs.limits import INODE_NUMBER_MAX
+from pyi_fs.model.operation import Continue, Operation, Reserve
+from pyi_fs.model.refs import Refs
+from pyi_fs.store.layers import Layers, LayerWriter
+from pyi_fs.store.oplog import OperationsLog
+
+
+class LayerServices:
+    """The services of one workspace's branches; see `branch.BranchServices`."""
+
+    def __init__(
+        self, layers: Layers, log: OperationsLog, workspace: WorkspaceName, boot: str
+    ) -> None:
+        """Works through the given parts; `boot` goes into the headers of new layers."""
+        self._layers = layers
+        self._log = log
+        self._workspace = workspace
+        self._boot = boot
+
+    def open_layer(self, branch: Branch) -> LayerWriter:
+        """Opens the layer a branch's next mutation goes to; see `BranchServices`."""
+        position = branch.position
+        if branch.resumable:
+            branch.resumable = False
+            return self._layers.resume(position.layer, position.offset)
+        layer = self._layers.new_directory()
+        header = LayerHeader(
+            FORMAT_VERSION,
+            layer,
+            position,
+            None,
+            time.time_ns(),
+            self._boot,
+            self._workspace,
+            branch.name,
+        )
+        writer = self._layers.create(header)
+        self._log.append(lambda _: Continue(branch.name, layer))
+        return writer
+
+    def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
+        """Returns a range of numbers nobody in this workspace used; `NoSpaceError` when 2**32 are used up."""
+
+        def decide(refs: Refs) -> Operation:
+            if refs.inode_end + count > INODE_NUMBER_MAX:
+                raise NoSpaceError(
+                    "this workspace has used all inode numbers; fork it from an export"
+                )
+            return Reserve(InodeNumber(refs.inode_end + count))
+
+        taken = self._log.append(decide)
+        assert isinstance(taken, Reserve)
+        return InodeNumber(taken.end - count), taken.end
+
+    def close_writer(self, writer: LayerWriter) -> None:
+        """Ends the writing of a layer here."""
+        self._layers.close_writer(writer)
+
+    def sync_layer(self, layer: LayerId) -> None:
+        """Makes everything in a closed layer durable. BLOCKS."""
+        self._layers.sync(layer)
+
+    def sync_log(self) -> None:
+        """Makes the operations log durable. BLOCKS."""
+        self._log.sync()
