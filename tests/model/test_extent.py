@@ -88,8 +88,8 @@ def last_of(steps: list[Operation]) -> tuple[ExtentList, Bytes]:
     """Returns list and model after all steps."""
     nothing: Bytes = [None] * SPACE
     last: tuple[ExtentList, Bytes] = EMPTY, nothing
-    for last in play(steps):
-        pass
+    for step in play(steps):
+        last = step
     return last
 
 
