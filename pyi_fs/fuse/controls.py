@@ -1,0 +1,149 @@
+"""Requests that concern `.pyi`: nodes of the control layer as entries, handles, errors."""
+
+import stat
+
+from pyi_fs.control.node import ControlNode
+from pyi_fs.control.view import View
+from pyi_fs.errors import (
+    AccessDeniedError,
+    InvalidArgumentError,
+    NotFoundError,
+    NotPermittedError,
+)
+from pyi_fs.fuse.attributes import Entry
+from pyi_fs.fuse.handles import ControlFile, ControlListing, HandleId
+from pyi_fs.fuse.nodes import ROOT_NODE, VIEW_BITS
+from pyi_fs.fuse.state import MountState
+from pyi_fs.ids import ROOT_INODE, NodeId
+from pyi_fs.model.inode import Inode
+
+CONTROL_NAME = b".pyi"
+# What a listing says of a view that nobody has entered: opening every branch to list them would
+# lock them all.
+_UNENTERED_MODE = stat.S_IFDIR | 0o755
+
+
+class ControlHandlers:
+    """One method for each request whose node is a control node."""
+
+    def __init__(self, state: MountState) -> None:
+        """Takes the time of the mount as that of all control files."""
+        self._state = state
+        self._nodes = state.nodes
+        self._control = state.control
+        self._uid = state.session.control_uid
+        self._time_ns = state.clock()
+
+    def root(self, view: View) -> Entry | None:
+        """Returns the `.pyi` of a view as looked up, or None if it has none."""
+        node = self._control.root(view.number)
+        return None if node is None else self._looked_up(node)
+
+    def is_root(self, view: View, name: bytes) -> bool:
+        """Returns whether a name in a view's root directory is that view's `.pyi`."""
+        return name == CONTROL_NAME and self._control.root(view.number) is not None
+
+    def lookup(self, parent: NodeId, name: bytes, uid: int) -> Entry:
+        """Returns the entry of a name.
+
+        `NotFoundError`: nothing may be remembered here, other processes make names too.
+        """
+        self._check_user(uid)
+        control = self._nodes.control(parent)
+        if name == b".":
+            found: ControlNode | View | None = control
+        elif name == b"..":
+            return self._parent(control)
+        else:
+            found = self._control.lookup(control, name)
+        if found is None:
+            raise NotFoundError("no such name in the control directory")
+        return self._looked_up(found)
+
+    def entry(self, node: NodeId) -> Entry:
+        """Returns what stat says of a node."""
+        return Entry(node, self._record(self._nodes.control(node)), lasting=False)
+
+    def readlink(self, node: NodeId) -> bytes:
+        """Returns where a link leads."""
+        return self._control.readlink(self._nodes.control(node))
+
+    def refuse(self, parent: NodeId, name: bytes, uid: int) -> None:
+        """Refuses to make a file; the reason stands in `.pyi/error`."""
+        self._check_user(uid)
+        self._nodes.control(parent)
+        self._control.refuse_new(name, uid=uid)
+        raise NotPermittedError("nothing can be made here")
+
+    def mkdir(self, parent: NodeId, name: bytes, uid: int) -> Entry:
+        """Takes a snapshot or makes a branch."""
+        self._check_user(uid)
+        return self._looked_up(self._control.mkdir(self._nodes.control(parent), name, uid=uid))
+
+    def rmdir(self, parent: NodeId, name: bytes, uid: int) -> None:
+        """Deletes a snapshot or drops a branch."""
+        self._check_user(uid)
+        self._control.rmdir(self._nodes.control(parent), name, uid=uid)
+
+    def open(self, node: NodeId, uid: int) -> HandleId:
+        """Opens a control file; that alone has no effect, whatever the flags."""
+        self._check_user(uid)
+        handle = self._control.open(self._nodes.control(node), uid=uid)
+        return self._state.handles.add(ControlFile(node, handle))
+
+    def opendir(self, node: NodeId, uid: int) -> HandleId:
+        """Opens a control directory."""
+        self._check_user(uid)
+        control = self._nodes.control(node)
+        if control.kind != "directory":
+            raise InvalidArgumentError("not a directory")
+        names = [name for name, _ in self._control.entries(control)]
+        return self._state.handles.add(ControlListing(node, names))
+
+    def listed(self, parent: NodeId, name: bytes) -> Entry | None:
+        """Returns the entry of a name for a listing, without counting a lookup.
+
+        None if it has gone.
+        """
+        control = self._nodes.control(parent)
+        found = dict(self._control.entries(control)).get(name)
+        return None if found is None else self._entry(found, is_entered=False)
+
+    def parent(self, node: NodeId) -> Entry:
+        """Returns the directory above a control directory, for `..`."""
+        return self._parent(self._nodes.control(node))
+
+    def _parent(self, control: ControlNode) -> Entry:
+        if control.path:
+            up = ControlNode(control.view, control.path[:-1], "directory")
+            return self._entry(up, is_entered=True)
+        view = self._state.session.views[control.view]
+        return Entry(NodeId(view.number << VIEW_BITS | ROOT_NODE), view.tree.existing(ROOT_INODE))
+
+    def _looked_up(self, found: ControlNode | View) -> Entry:
+        entry = self._entry(found, is_entered=True)
+        self._nodes.counts.add(entry.node)
+        return entry
+
+    def _entry(self, found: ControlNode | View, *, is_entered: bool) -> Entry:
+        if isinstance(found, ControlNode):
+            # `.pyi` itself is always there; below it other processes and commands come and go.
+            return Entry(
+                self._nodes.control_node(found), self._record(found), lasting=not found.path
+            )
+        node = self._nodes.node_of(found, ROOT_INODE)
+        if is_entered:
+            return Entry(node, found.tree.existing(ROOT_INODE), lasting=False)
+        return Entry(node, self._made(_UNENTERED_MODE), lasting=False)
+
+    def _record(self, control: ControlNode) -> Inode:
+        return self._made(self._control.mode(control))
+
+    def _made(self, mode: int) -> Inode:
+        now = self._time_ns
+        links = 2 if stat.S_ISDIR(mode) else 1
+        return Inode(mode, links, self._uid, 0, 0, now, now, now, now, ROOT_INODE, b"")
+
+    def _check_user(self, uid: int) -> None:
+        if not self._control.may_use(uid):
+            raise AccessDeniedError("the control directory is for the mounting user")

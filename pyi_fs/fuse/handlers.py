@@ -1,0 +1,34 @@
+"""The handlers of one mount, one method for each FUSE request, free of any transport.
+
+    names      lookup, mknod, mkdir, symlink, link, unlink, rmdir, rename, readlink
+    metadata   getattr, setattr, xattrs, statfs
+    files      open, create, read, write, fsync
+    listings   opendir, readdir
+    reaper     forget, release
+
+A handler translates, calls, translates; what a request means is decided in `model/edit.py`. Nothing
+awaits between reading a tree and changing it. What is raised becomes an errno in
+`fuse/translate.py`.
+"""
+
+from pyi_fs.fuse.controls import ControlHandlers
+from pyi_fs.fuse.files import FileHandlers
+from pyi_fs.fuse.listings import ListingHandlers
+from pyi_fs.fuse.metadata import MetadataHandlers
+from pyi_fs.fuse.names import NameHandlers
+from pyi_fs.fuse.reaping import Reaper
+from pyi_fs.fuse.state import MountState
+
+
+class Handlers:
+    """All handlers, on one state."""
+
+    def __init__(self, state: MountState) -> None:
+        """Makes them."""
+        self.state = state
+        controls = ControlHandlers(state)
+        self.names = NameHandlers(state, controls)
+        self.metadata = MetadataHandlers(state, controls)
+        self.files = FileHandlers(state, controls, self.names)
+        self.listings = ListingHandlers(state, controls, self.names)
+        self.reaper = Reaper(state)

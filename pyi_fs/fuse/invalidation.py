@@ -1,0 +1,81 @@
+"""What the kernel must forget when a publish is done, told so that nothing waits on our own mount.
+
+- Names: one notification makes every dentry of the mount be looked up again
+  (`FUSE_NOTIFY_INC_EPOCH`, Linux 6.16). It takes no lock, so the request loop may send it, and when
+  it is sent no path walk uses an old name or negative entry.
+- Attributes of a directory: `FUSE_NOTIFY_INVAL_INODE` without a data range, which takes no lock
+  either.
+- Older kernels: `FUSE_NOTIFY_INVAL_ENTRY` for each changed name. It takes the lock of the parent
+  directory, which a client that waits for us may hold: so a worker thread sends it while the loop
+  goes on answering, and the control write that published is answered when it is done. The risk that
+  remains: if this process is killed at that moment, the thread holds `/dev/fuse` open until the
+  lock is free, which is never (design.md 3, *never wait on your own mount*).
+
+Source: fs/fuse/dev.c and fs/fuse/dir.c of Linux 6.18.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from pyi_fs.ids import NodeId
+
+
+class Notifier(Protocol):
+    """How a transport tells the kernel; an unknown node or name is not an error."""
+
+    @property
+    def has_epoch(self) -> bool:
+        """Returns whether `epoch` works on this kernel."""
+
+    def epoch(self) -> None:
+        """Makes every dentry be looked up again at its next use. Takes no lock."""
+
+    def attributes(self, node: NodeId) -> None:
+        """Drops the attributes of a node. Takes no lock."""
+
+    def entry(self, parent: NodeId, name: bytes) -> None:
+        """Drops one dentry.
+
+        BLOCKS while a request for that directory is answered: never from the loop.
+        """
+
+
+class Invalidation:
+    """Collects what one publish changed and tells the kernel."""
+
+    def __init__(
+        self, notifier: Notifier, run_in_thread: Callable[[Callable[[], None]], Awaitable[None]]
+    ) -> None:
+        """Begins with nothing to tell."""
+        self._notifier = notifier
+        self._run_in_thread = run_in_thread
+        self._entries: list[tuple[NodeId, bytes]] = []
+
+    @property
+    def wants_names(self) -> bool:
+        """Returns whether `names` needs the changed names one by one."""
+        return not self._notifier.has_epoch
+
+    def attributes(self, node: NodeId) -> None:
+        """Has the attributes of a node asked for again."""
+        self._notifier.attributes(node)
+
+    def all_names(self) -> None:
+        """Has every name looked up again; nothing if the kernel cannot, then use `name`."""
+        if self._notifier.has_epoch:
+            self._notifier.epoch()
+
+    def name(self, parent: NodeId, name: bytes) -> None:
+        """Has one name looked up again, once `settled` was waited for."""
+        self._entries.append((parent, name))
+
+    async def settled(self) -> None:
+        """Returns when the kernel has forgotten everything it was to forget."""
+        while self._entries:
+            entries, self._entries = self._entries, []
+
+            def tell(entries: list[tuple[NodeId, bytes]] = entries) -> None:
+                for parent, name in entries:
+                    self._notifier.entry(parent, name)
+
+            await self._run_in_thread(tell)

@@ -1,0 +1,96 @@
+"""Requests that list directories.
+
+Offsets: 1 follows `.`, 2 follows `..`, n + 3 follows the n-th name. A name stays at its offset
+while the directory is open, whatever comes and goes; what has gone is passed over, because an entry
+of a listing is also a lookup, and must not bring a removed name back into the kernel's cache.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from pyi_fs.errors import NotADirectoryInTreeError
+from pyi_fs.fuse.attributes import Entry
+from pyi_fs.fuse.controls import ControlHandlers
+from pyi_fs.fuse.handles import ControlListing, HandleId, ListingHandle
+from pyi_fs.fuse.names import NameHandlers
+from pyi_fs.fuse.nodes import CONTROL_BIT
+from pyi_fs.fuse.state import Caller, MountState
+from pyi_fs.ids import NodeId
+
+# `.` and `..`: what is listed at an offset up to this is not a lookup.
+DOT_ENTRIES = 2
+
+
+class Listed(NamedTuple):
+    """One name of a listing, and the offset after it."""
+
+    name: bytes
+    entry: Entry
+    next_offset: int
+
+
+class ListingHandlers:
+    """Opens and lists directories."""
+
+    def __init__(self, state: MountState, controls: ControlHandlers, names: NameHandlers) -> None:
+        """Works on a mount's state."""
+        self._nodes = state.nodes
+        self._handles = state.handles
+        self._controls = controls
+        self._names = names
+
+    def opendir(self, node: NodeId, caller: Caller) -> HandleId:
+        """Opens a directory."""
+        if node & CONTROL_BIT:
+            return self._controls.opendir(node, caller.uid)
+        view, number = self._nodes.place(node)
+        if not view.tree.existing(number).is_directory:
+            raise NotADirectoryInTreeError("not a directory")
+        return self._handles.add(ListingHandle(view, number, node))
+
+    def readdir(self, handle_id: HandleId, offset: int) -> Iterator[Listed]:
+        """Yields entries from an offset on, made as they are asked for.
+
+        Count what was used with `listed`.
+        """
+        handle = self._handles.listing(handle_id)
+        if isinstance(handle, ControlListing):
+            return self._control_entries(handle, offset)
+        if offset == 0:
+            handle.rewind()
+        return self._entries(handle, offset)
+
+    def listed(self, nodes: Iterable[NodeId]) -> None:
+        """Counts entries that went out, other than `.` and `..`, as looked up."""
+        for node in nodes:
+            self._nodes.counts.add(node)
+
+    def _entries(self, handle: ListingHandle, offset: int) -> Iterator[Listed]:
+        view = handle.view
+        if offset < DOT_ENTRIES:
+            yield from self._dots(handle)[offset:]
+            offset = DOT_ENTRIES
+        index = offset - DOT_ENTRIES
+        tree = view.tree
+        while (name := handle.name_at(index)) is not None:
+            index += 1
+            child = tree.lookup(handle.number, name)
+            inode = tree.inode(child) if child is not None else None
+            if child is not None and inode is not None:
+                entry = Entry(self._nodes.node_of(view, child), inode)
+                yield Listed(name, entry, index + DOT_ENTRIES)
+
+    def _dots(self, handle: ListingHandle) -> list[Listed]:
+        inode = handle.tree.existing(handle.number)
+        above = self._names.parent_of(handle.view, handle.number)
+        return [Listed(b".", Entry(handle.node, inode), 1), Listed(b"..", Entry(above, inode), 2)]
+
+    def _control_entries(self, handle: ControlListing, offset: int) -> Iterator[Listed]:
+        dots = [self._controls.entry(handle.node), self._controls.parent(handle.node)]
+        for index, entry in enumerate(dots[offset:], offset):
+            yield Listed((b".", b"..")[index], entry, index + 1)
+        for index in range(max(offset - DOT_ENTRIES, 0), len(handle.names)):
+            name = handle.names[index]
+            listed = self._controls.listed(handle.node, name)
+            if listed is not None:
+                yield Listed(name, listed, index + 1 + DOT_ENTRIES)

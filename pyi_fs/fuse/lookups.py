@@ -1,0 +1,79 @@
+"""How often the kernel has been told of each node: what it may still ask about.
+
+A walk of 200,000 unchanged files must not make 200,000 Python objects: counts stand in pages of
+machine words, one page for 1,024 neighbouring node ids, and a page goes when its last count does.
+Node ids of one view are dense, so that is 4 bytes a node. A count of 2**32 - 1 goes on in a
+dictionary; no mount has reached that.
+"""
+
+from array import array
+from collections.abc import Iterator
+
+from pyi_fs.ids import NodeId
+
+_PAGE_BITS = 10
+_PAGE_NODES = 1 << _PAGE_BITS
+_MASK = _PAGE_NODES - 1
+_USED = _PAGE_NODES
+_COUNT_MAX = (1 << 32) - 1
+
+
+class LookupCounts:
+    """Counts lookups of nodes.
+
+    A node that was never looked up, or forgotten as often, is unknown.
+    """
+
+    __slots__ = ("_excess", "_pages")
+
+    def __init__(self) -> None:
+        """Begins with no node known."""
+        # page: counts of 1,024 nodes, then how many of them are not 0
+        self._pages: dict[int, array[int]] = {}
+        self._excess: dict[NodeId, int] = {}
+
+    def __contains__(self, node: NodeId) -> bool:
+        page = self._pages.get(node >> _PAGE_BITS)
+        return page is not None and page[node & _MASK] != 0
+
+    def add(self, node: NodeId) -> None:
+        """Counts one lookup."""
+        page = self._pages.get(node >> _PAGE_BITS)
+        if page is None:
+            page = self._pages[node >> _PAGE_BITS] = array("I", bytes(4 * (_PAGE_NODES + 1)))
+        index = node & _MASK
+        count = page[index]
+        if count == 0:
+            page[_USED] += 1
+        if count == _COUNT_MAX:
+            self._excess[node] = self._excess.get(node, 0) + 1
+        else:
+            page[index] = count + 1
+
+    def drop(self, node: NodeId, count: int) -> bool:
+        """Takes back `count` lookups.
+
+        Returns whether the node is unknown from now on (and was not before).
+        """
+        page = self._pages.get(node >> _PAGE_BITS)
+        index = node & _MASK
+        if page is None or page[index] == 0:
+            return False
+        left = page[index] + self._excess.pop(node, 0) - count
+        if left > 0:
+            page[index] = min(left, _COUNT_MAX)
+            if left > _COUNT_MAX:
+                self._excess[node] = left - _COUNT_MAX
+            return False
+        page[index] = 0
+        page[_USED] -= 1
+        if page[_USED] == 0:
+            del self._pages[node >> _PAGE_BITS]
+        return True
+
+    def between(self, start: int, end: int) -> Iterator[NodeId]:
+        """Yields the known nodes in `[start, end)`, in no order; both are multiples of 1,024."""
+        for key in [key for key in self._pages if start <= key << _PAGE_BITS < end]:
+            page = self._pages[key]
+            base = key << _PAGE_BITS
+            yield from (NodeId(base + index) for index in range(_PAGE_NODES) if page[index])

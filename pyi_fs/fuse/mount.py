@@ -1,0 +1,159 @@
+"""One session at one mountpoint: its requests and background tasks, in one nursery."""
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from pyi_fs import limits
+from pyi_fs.control.session import Session
+from pyi_fs.engine.branch import Branch
+from pyi_fs.errors import PyiError
+from pyi_fs.fuse import device, pyfuse3_transport
+from pyi_fs.fuse.device import DeviceOptions, Handshake, Mounted
+from pyi_fs.fuse.facade import Facade
+from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.pyfuse3_transport import KernelNotifier, Transport
+from pyi_fs.fuse.state import MountState
+from pyi_fs.model.mutation import Reap
+
+log = logging.getLogger(__name__)
+
+# A mount that was taken away while files are open is served this much longer, so that they can be
+# closed.
+_LINGER_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class MountOptions:
+    """How to mount. `spin_us`: how long to poll for the next request.
+
+    `snapshot_every`: seconds, None for never.
+
+    `writeback`: the kernel's writeback cache; `options`: more words for mount(2), as in fstab.
+    """
+
+    fsname: str
+    allow_other: bool = False
+    writeback: bool = False
+    spin_us: float = 50.0
+    sync_interval: float = limits.SYNC_INTERVAL_SECONDS
+    snapshot_every: float | None = None
+    read_ahead_kb: int = 1024
+    options: tuple[str, ...] = ()
+
+
+async def serve(
+    session: Session,
+    mountpoint: Path,
+    options: MountOptions,
+    *,
+    ready: Callable[[], None],
+    tasks: Sequence[Callable[[], Awaitable[None]]] = (),
+) -> None:
+    """Mounts, answers until the mount is gone, and leaves everything durable.
+
+    `ready` is called once, when requests are answered. `tasks` run beside them and are cancelled at
+    the end; what one raises is logged and ends that task alone. SIGTERM and SIGINT unmount. Must
+    run in the main thread. `OSError` or `PyiError` if it cannot be mounted.
+    """
+    mounted = device.mount(
+        mountpoint,
+        DeviceOptions(options.fsname, options.allow_other, session.read_only, options.options),
+    )
+    device.raise_limits(mounted.number, options.read_ahead_kb)
+    handshake = Handshake(mounted.device)
+    notifier = KernelNotifier(handshake.session_fd)
+
+    def finish_handshake() -> bool:
+        if not handshake.finish():
+            return False
+        notifier.probe()
+        ready()
+        return True
+
+    facade = Facade(options.spin_us, before_wait=finish_handshake)
+    state = MountState(session, notifier, facade.run_in_thread)
+    transport = Transport(Handlers(state), writeback=options.writeback)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_unmount_on_signal, mounted)
+            nursery.start_soon(_sync_every, state, options.sync_interval)
+            if options.snapshot_every is not None:
+                nursery.start_soon(_snapshot_every, session, options.snapshot_every)
+            for task in tasks:
+                nursery.start_soon(_guarded, task)
+            await pyfuse3_transport.run(transport, facade, handshake.session_fd)
+            nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await _leave(state, mounted)
+
+
+async def _unmount_on_signal(mounted: Mounted) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("%s: unmounting %s", signal.Signals(number).name, mounted.mountpoint)
+            await _unmount(mounted)
+            # Nobody uses it: the loop ends by itself. Somebody does: it ends without them.
+            await trio.sleep(_LINGER_SECONDS)
+            pyfuse3_transport.stop()
+            return
+
+
+async def _unmount(mounted: Mounted) -> None:
+    if mounted.is_mounted():
+        done = await trio.run_process(
+            mounted.unmount_command(), check=False, capture_stderr=True, stdin=b""
+        )
+        if done.returncode:
+            log.error("unmount: %s", done.stderr.decode(errors="replace").strip())
+
+
+async def _leave(state: MountState, mounted: Mounted) -> None:
+    """Unmounts if still mounted, reaps what nobody can hold now, and makes all durable."""
+    await _unmount(mounted)
+    for branch in _live_branches(state):
+        try:
+            if branch.tree.unlinked:
+                branch.commit(Reap(tuple(branch.tree.unlinked)))
+            await trio.to_thread.run_sync(branch.sync)
+        except (OSError, PyiError) as error:
+            log.error("branch %s: %s", branch.name, error)
+
+
+def _live_branches(state: MountState) -> list[Branch]:
+    branches = [view.branch for view in state.session.views.values()]
+    return [branch for branch in branches if branch is not None and not branch.read_only]
+
+
+async def _sync_every(state: MountState, seconds: float) -> None:
+    while True:
+        await trio.sleep(seconds)
+        for branch in _live_branches(state):
+            try:
+                await state.group_sync.sync(branch)
+            except (OSError, PyiError) as error:
+                log.error("sync of branch %s: %s", branch.name, error)
+
+
+async def _snapshot_every(session: Session, seconds: float) -> None:
+    while True:
+        await trio.sleep(seconds)
+        branch = session.root.branch
+        if branch is None or not branch.is_changed:
+            continue
+        try:
+            session.workspace.snapshot(branch, automatic=f"every {seconds:g} s")
+        except (OSError, PyiError) as error:
+            log.error("automatic snapshot: %s", error)
+
+
+async def _guarded(task: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await task()
+    except Exception:
+        log.exception("a background task ended")

@@ -1,0 +1,206 @@
+"""What the kernel knows: nodes, and the file of a view that each one stands for.
+
+A node id is `view number << 40 | inode number`, so nothing need be remembered about a file that is
+only looked at. With pyfuse3 the node id is also `st_ino`. A publish makes exceptions
+(`fuse/publishing.py`):
+
+- a node may stand for another inode number (`Place`): an orphan that was adopted, or the new node
+  of a restored file;
+- a node may stand for a file that is gone (`Gone`): it keeps its last attributes until the kernel
+  forgets it.
+
+Invariants: no name leads to a `Gone` file's node; one inode of a view has one node at a time.
+Control nodes have bit 39 set, which no inode number reaches, and live in a table of their own while
+the kernel knows them.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pyi_fs.control.node import ControlNode
+from pyi_fs.control.session import Session
+from pyi_fs.control.view import View
+from pyi_fs.errors import NotFoundError, StaleNodeError
+from pyi_fs.fuse.lookups import LookupCounts
+from pyi_fs.ids import ROOT_INODE, InodeNumber, NodeId, ViewNumber
+from pyi_fs.model.inode import Inode
+
+VIEW_BITS = 40
+NUMBER_MASK = (1 << VIEW_BITS) - 1
+CONTROL_BIT = 1 << 39
+ROOT_NODE = NodeId(ROOT_INODE)
+
+
+class Place(NamedTuple):
+    """A file of a view."""
+
+    view: View
+    number: InodeNumber
+
+
+class Gone(NamedTuple):
+    """A file that left its view while the kernel knew it, as it last was."""
+
+    view: View
+    number: InodeNumber
+    inode: Inode
+
+
+def is_control(node: NodeId) -> bool:
+    """Returns whether a node belongs to `.pyi`."""
+    return bool(node & CONTROL_BIT)
+
+
+class NodeTable:
+    """The nodes of a mount."""
+
+    def __init__(self, session: Session) -> None:
+        """Begins with only the root known."""
+        self._session = session
+        self.counts = LookupCounts()
+        self._exceptions: dict[NodeId, Place | Gone] = {}
+        self._renumbered: dict[tuple[int, InodeNumber], NodeId] = {}
+        self._control: dict[NodeId, ControlNode] = {}
+        self._control_ids: dict[ControlNode, NodeId] = {}
+        self._control_last = CONTROL_BIT
+
+    def place(self, node: NodeId) -> Place:
+        """Returns the file a node stands for now.
+
+        `NotFoundError` for a directory that is gone (as after rmdir), `StaleNodeError` for another
+        file that is: the kernel then looks its path up again and finds the new one.
+        """
+        exception = self._exceptions.get(node) if self._exceptions else None
+        if exception is None:
+            view = self._session.views.get(ViewNumber(node >> VIEW_BITS))
+            if view is None:
+                raise StaleNodeError(f"node {node} belongs to a view that is gone")
+            return Place(view, InodeNumber(node & NUMBER_MASK))
+        if isinstance(exception, Place):
+            return exception
+        if exception.inode.is_directory:
+            raise NotFoundError("the directory is gone")
+        raise StaleNodeError(f"node {node} belongs to a file that is gone")
+
+    def inode(self, node: NodeId) -> Inode:
+        """Returns the record behind a node, the last one of a file that is gone.
+
+        Enough for stat and readlink.
+        """
+        if self._exceptions:
+            exception = self._exceptions.get(node)
+            if isinstance(exception, Gone):
+                return exception.inode
+        view, number = self.place(node)
+        return view.tree.existing(number)
+
+    def node_of(self, view: View, number: InodeNumber) -> NodeId:
+        """Returns the node of a file, known to the kernel or not."""
+        if self._renumbered:
+            node = self._renumbered.get((view.number, number))
+            if node is not None:
+                return node
+        return NodeId(view.number << VIEW_BITS | number)
+
+    def is_known(self, node: NodeId) -> bool:
+        """Returns whether the kernel may ask about a node."""
+        return node == ROOT_NODE or node in self.counts
+
+    def gone(self, node: NodeId) -> Gone | None:
+        """Returns what is left of a file that is gone."""
+        exception = self._exceptions.get(node)
+        return exception if isinstance(exception, Gone) else None
+
+    def redirect(self, node: NodeId, exception: Place | Gone) -> None:
+        """Makes a node stand for another file, or for one that is gone, until it is forgotten."""
+        self._exceptions[node] = exception
+
+    def known_of(self, view: View) -> Iterator[tuple[NodeId, InodeNumber]]:
+        """Yields the known nodes of a view, also of gone files, with their inode numbers."""
+        base = view.number << VIEW_BITS
+        if view.number == 0:
+            yield ROOT_NODE, ROOT_INODE
+        for node in self.counts.between(base, base | CONTROL_BIT):
+            exception = self._exceptions.get(node) if self._exceptions else None
+            if exception is None:
+                yield node, InodeNumber(node & NUMBER_MASK)
+            elif exception.view is view:
+                yield node, exception.number
+        for (number_of_view, number), node in list(self._renumbered.items()):
+            if (
+                number_of_view == view.number
+                and node >> VIEW_BITS != view.number
+                and node in self.counts
+            ):
+                yield node, number
+
+    def bind(self, view: View, number: InodeNumber, node: NodeId) -> None:
+        """Makes any node, also one of another view's range, the node of a file."""
+        self._renumbered[view.number, number] = node
+        self._exceptions[node] = Place(view, number)
+
+    def renumber(self, view: View, number: InodeNumber, fresh: InodeNumber) -> NodeId:
+        """Returns the new node of a file whose old one stands for something else now.
+
+        `fresh` is no inode's number.
+        """
+        node = NodeId(view.number << VIEW_BITS | fresh)
+        self._renumbered[view.number, number] = node
+        self._exceptions[node] = Place(view, number)
+        return node
+
+    def revive(self, view: View, number: InodeNumber, node: NodeId) -> None:
+        """Makes the node of a gone file stand for it again: it is back, as it was."""
+        if node == NodeId(view.number << VIEW_BITS | number):
+            self._exceptions.pop(node, None)
+            self._renumbered.pop((view.number, number), None)
+        else:
+            self._exceptions[node] = Place(view, number)
+            self._renumbered[view.number, number] = node
+
+    def forget(self, node: NodeId, count: int) -> Place | None:
+        """Takes back lookups; returns the file if its node is unknown from now on."""
+        if not self.counts.drop(node, count):
+            return None
+        if node & CONTROL_BIT:
+            control = self._control.pop(node, None)
+            if control is not None:
+                del self._control_ids[control]
+            return None
+        exception = self._exceptions.get(node) if self._exceptions else None
+        if exception is None:
+            view = self._session.views.get(ViewNumber(node >> VIEW_BITS))
+            return None if view is None else Place(view, InodeNumber(node & NUMBER_MASK))
+        if isinstance(exception, Gone):
+            del self._exceptions[node]
+            return None
+        # The node of a restored file stays its node, so that its st_ino does not change while the
+        # mount lives.
+        if self._renumbered.get((exception.view.number, exception.number)) != node:
+            del self._exceptions[node]
+        return exception
+
+    def forget_view(self, view: View) -> None:
+        """Drops the exceptions of a view that is gone."""
+        for key in [key for key in self._renumbered if key[0] == view.number]:
+            self._exceptions.pop(self._renumbered.pop(key), None)
+
+    def control_node(self, control: ControlNode) -> NodeId:
+        """Returns the node of a file of `.pyi`.
+
+        It holds until the kernel forgets it, so count a lookup.
+        """
+        node = self._control_ids.get(control)
+        if node is None:
+            self._control_last += 1
+            node = NodeId(self._control_last)
+            self._control_ids[control] = node
+            self._control[node] = control
+        return node
+
+    def control(self, node: NodeId) -> ControlNode:
+        """Returns what a node of `.pyi` stands for."""
+        try:
+            return self._control[node]
+        except KeyError:
+            raise StaleNodeError(f"no control node {node}") from None

@@ -1,0 +1,360 @@
+"""pyfuse3 in front of the handlers: the only file that imports it.
+
+Arguments become the handlers', what they return becomes pyfuse3's, what they raise an errno. With
+pyfuse3 node id and `st_ino` are one number, every listing is a READDIRPLUS, and read and write know
+only the handle.
+"""
+
+# ruff: noqa: D102, ARG002 - pyfuse3 says what its methods are, and what they are given
+
+import errno
+import functools
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import pyfuse3
+import trio
+from pyfuse3 import (
+    EntryAttributes,
+    FileInfo,
+    FUSEError,
+    ReaddirToken,
+    RequestContext,
+    SetattrFields,
+    StatvfsData,
+)
+
+from pyi_fs.fuse import device
+from pyi_fs.fuse.attributes import (
+    BLOCK_SIZE,
+    DIRECTORY_BYTES,
+    LASTING_SECONDS,
+    Entry,
+    blocks_of,
+)
+from pyi_fs.fuse.facade import Facade
+from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.listings import DOT_ENTRIES
+from pyi_fs.fuse.metadata import Wanted
+from pyi_fs.fuse.nodes import CONTROL_BIT
+from pyi_fs.fuse.translate import Translator
+from pyi_fs.ids import NodeId
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+log = logging.getLogger(__name__)
+
+# Requests under way at once: reads that wait for a disk, syncs, and the one that waits for the
+# next.
+_TASKS_MAX = 64
+
+
+def _answering(
+    method: Callable[Concatenate["Transport", _P], _R],
+) -> Callable[Concatenate["Transport", _P], Coroutine[Any, Any, _R]]:
+    """Makes a plain handler one that pyfuse3 can await, with errors translated."""
+
+    @functools.wraps(method)
+    async def answer(self: "Transport", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return method(self, *args, **kwargs)
+        except FUSEError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one translator decides and logs
+            number = self.translator.errno_of(error, method.__name__)
+        raise FUSEError(number)
+
+    return answer
+
+
+def _answering_later(
+    method: Callable[Concatenate["Transport", _P], Awaitable[_R]],
+) -> Callable[Concatenate["Transport", _P], Coroutine[Any, Any, _R]]:
+    """Translates the errors of a handler that waits."""
+
+    @functools.wraps(method)
+    async def answer(self: "Transport", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return await method(self, *args, **kwargs)
+        except FUSEError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one translator decides and logs
+            number = self.translator.errno_of(error, method.__name__)
+        raise FUSEError(number)
+
+    return answer
+
+
+def _attributes(entry: Entry) -> EntryAttributes:
+    node, inode, lasting = entry
+    attributes = EntryAttributes()
+    attributes.st_ino = node
+    mode = attributes.st_mode = inode.mode
+    attributes.st_nlink = inode.nlink
+    attributes.st_uid = inode.uid
+    attributes.st_gid = inode.gid
+    attributes.st_rdev = inode.rdev
+    attributes.st_size = DIRECTORY_BYTES if mode & 0o170000 == 0o040000 else inode.size
+    attributes.st_blksize = BLOCK_SIZE
+    attributes.st_blocks = blocks_of(inode)
+    attributes.st_atime_ns = inode.atime_ns
+    attributes.st_mtime_ns = inode.mtime_ns
+    attributes.st_ctime_ns = inode.ctime_ns
+    attributes.entry_timeout = attributes.attr_timeout = LASTING_SECONDS if lasting else 0
+    return attributes
+
+
+def _nothing() -> EntryAttributes:
+    attributes = EntryAttributes()
+    attributes.st_ino = 0
+    attributes.entry_timeout = LASTING_SECONDS
+    return attributes
+
+
+_NOTHING = _nothing()
+
+
+def _opened(node: int, handle: HandleId) -> FileInfo:
+    if node & CONTROL_BIT:
+        # Each read of a control file is a request of its own, whatever its size.
+        return FileInfo(fh=handle, direct_io=True, keep_cache=False)
+    # Only this mount changes a node's bytes, through the same pages; a publish gives changed files
+    # new nodes.
+    return FileInfo(fh=handle, keep_cache=True)
+
+
+class Transport(pyfuse3.Operations):
+    """Answers pyfuse3 from `handlers`."""
+
+    supports_dot_lookup = True
+
+    def __init__(self, handlers: Handlers, *, writeback: bool) -> None:
+        """`writeback`: the kernel's writeback cache, whose promises are others."""
+        super().__init__()
+        self.enable_writeback_cache = writeback
+        self.translator = Translator()
+        self._names = handlers.names
+        self._metadata = handlers.metadata
+        self._files = handlers.files
+        self._listings = handlers.listings
+        self._reaper = handlers.reaper
+
+    @_answering
+    def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
+        entry = self._names.lookup(NodeId(parent_inode), name, ctx)
+        return _NOTHING if entry is None else _attributes(entry)
+
+    @_answering
+    def mknod(
+        self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        return _attributes(self._names.make(NodeId(parent_inode), name, mode, ctx, rdev=rdev))
+
+    @_answering
+    def mkdir(
+        self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        return _attributes(self._names.make(NodeId(parent_inode), name, mode, ctx))
+
+    @_answering
+    def symlink(
+        self, parent_inode: int, name: bytes, target: bytes, ctx: RequestContext
+    ) -> EntryAttributes:
+        return _attributes(self._names.symlink(NodeId(parent_inode), name, target, ctx))
+
+    @_answering
+    def link(
+        self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext
+    ) -> EntryAttributes:
+        return _attributes(self._names.link(NodeId(inode), NodeId(new_parent_inode), new_name, ctx))
+
+    @_answering
+    def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+        self._names.remove(NodeId(parent_inode), name, ctx, directory=False)
+
+    @_answering
+    def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+        self._names.remove(NodeId(parent_inode), name, ctx, directory=True)
+
+    @_answering
+    def rename(
+        self,
+        parent_inode_old: int,
+        name_old: bytes,
+        parent_inode_new: int,
+        name_new: bytes,
+        flags: int,
+        ctx: RequestContext,
+    ) -> None:
+        old, new = NodeId(parent_inode_old), NodeId(parent_inode_new)
+        self._names.rename(old, name_old, new, name_new, flags, ctx)
+
+    @_answering
+    def readlink(self, inode: int, ctx: RequestContext) -> bytes:
+        return self._names.readlink(NodeId(inode))
+
+    @_answering
+    def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        self._reaper.forget([(NodeId(node), count) for node, count in inode_list])
+
+    @_answering
+    def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
+        return _attributes(self._metadata.getattr(NodeId(inode)))
+
+    @_answering
+    def setattr(
+        self,
+        inode: int,
+        attr: EntryAttributes,
+        fields: SetattrFields,
+        fh: int | None,
+        ctx: RequestContext,
+    ) -> EntryAttributes:
+        wanted = Wanted(
+            attr.st_mode if fields.update_mode else None,
+            attr.st_uid if fields.update_uid else None,
+            attr.st_gid if fields.update_gid else None,
+            attr.st_size if fields.update_size else None,
+            attr.st_atime_ns if fields.update_atime else None,
+            attr.st_mtime_ns if fields.update_mtime else None,
+        )
+        return _attributes(self._metadata.setattr(NodeId(inode), wanted, ctx))
+
+    @_answering
+    def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
+        value = self._metadata.getxattr(NodeId(inode), name)
+        if value is None:
+            raise FUSEError(errno.ENODATA)
+        return value
+
+    @_answering
+    def listxattr(self, inode: int, ctx: RequestContext) -> Sequence[bytes]:
+        return self._metadata.listxattr(NodeId(inode), ctx)
+
+    @_answering
+    def setxattr(self, inode: int, name: bytes, value: bytes, ctx: RequestContext) -> None:
+        self._metadata.setxattr(NodeId(inode), name, value)
+
+    @_answering
+    def removexattr(self, inode: int, name: bytes, ctx: RequestContext) -> None:
+        self._metadata.removexattr(NodeId(inode), name)
+
+    @_answering
+    def statfs(self, ctx: RequestContext) -> StatvfsData:
+        space = self._metadata.statfs()
+        data = StatvfsData()
+        data.f_bsize = data.f_frsize = space.block_bytes
+        data.f_blocks, data.f_bfree, data.f_bavail = space.blocks, space.free, space.available
+        data.f_files = space.files
+        data.f_ffree = data.f_favail = space.files_free
+        data.f_namemax = space.name_bytes_max
+        return data
+
+    @_answering
+    def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
+        return _opened(inode, self._files.open(NodeId(inode), flags, ctx))
+
+    @_answering
+    def create(
+        self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        handle, entry = self._files.create(NodeId(parent_inode), name, mode, flags, ctx)
+        return _opened(entry.node, handle), _attributes(entry)
+
+    @_answering_later
+    async def read(self, fh: int, off: int, size: int) -> bytes:
+        return await self._files.read(HandleId(fh), off, size)  # type: ignore[return-value]
+
+    @_answering_later
+    async def write(self, fh: int, off: int, buf: bytes) -> int:
+        return await self._files.write(HandleId(fh), off, buf)
+
+    async def flush(self, fh: int) -> None:
+        # Answered once in the life of a mount: from then on the kernel does not ask at close.
+        raise FUSEError(errno.ENOSYS)
+
+    @_answering
+    def release(self, fh: int) -> None:
+        self._reaper.release(HandleId(fh))
+
+    @_answering_later
+    async def fsync(self, fh: int, datasync: bool) -> None:
+        await self._files.fsync(HandleId(fh))
+
+    @_answering
+    def opendir(self, inode: int, ctx: RequestContext) -> int:
+        return self._listings.opendir(NodeId(inode), ctx)
+
+    @_answering
+    def readdir(self, fh: int, start_id: int, token: ReaddirToken) -> None:
+        taken = []
+        for name, entry, next_offset in self._listings.readdir(HandleId(fh), start_id):
+            if not pyfuse3.readdir_reply(token, name, _attributes(entry), next_offset):
+                break
+            if next_offset > DOT_ENTRIES:
+                taken.append(entry.node)
+        # Counted when nothing can fail any more: an error would take the whole answer back.
+        self._listings.listed(taken)
+
+    @_answering
+    def releasedir(self, fh: int) -> None:
+        self._reaper.release(HandleId(fh))
+
+    @_answering_later
+    async def fsyncdir(self, fh: int, datasync: bool) -> None:
+        await self._files.fsync(HandleId(fh))
+
+
+class KernelNotifier:
+    """Implements `invalidation.Notifier`; usable once the handshake is done."""
+
+    def __init__(self, session_fd: int) -> None:
+        """Takes the descriptor that the device has from then on."""
+        self._session_fd = session_fd
+        self._has_epoch = device.has_epoch()
+
+    @property
+    def has_epoch(self) -> bool:
+        """Returns whether `epoch` works."""
+        return self._has_epoch
+
+    def probe(self) -> None:
+        """Finds out whether the kernel takes an epoch, whatever its version says."""
+        self._has_epoch = self._has_epoch and device.notify_epoch(self._session_fd)
+
+    def epoch(self) -> None:
+        """Has every name looked up again."""
+        device.notify_epoch(self._session_fd)
+
+    def attributes(self, node: NodeId) -> None:
+        """Has the attributes of a node asked for again."""
+        try:
+            pyfuse3.invalidate_inode(node, attr_only=True)
+        except FileNotFoundError:
+            log.debug("node %d is not in the kernel's cache", node)
+
+    def entry(self, parent: NodeId, name: bytes) -> None:
+        """Has one name looked up again."""
+        try:
+            pyfuse3.invalidate_entry(parent, name)
+        except FileNotFoundError:
+            log.debug("name %r is not in the kernel's cache", name)
+
+
+async def run(transport: Transport, facade: Facade, session_fd: int) -> None:
+    """Answers requests until the mount is gone or `stop` is called. One at a time in a process."""
+    # Where pyfuse3.asyncio puts itself, too.
+    pyfuse3.trio = facade  # type: ignore[attr-defined]
+    pyfuse3.init(transport, f"/dev/fd/{session_fd}", set())
+    try:
+        await pyfuse3.main(min_tasks=1, max_tasks=_TASKS_MAX)
+    finally:
+        pyfuse3.close(unmount=False)
+        pyfuse3.trio = trio  # type: ignore[attr-defined]
+
+
+def stop() -> None:
+    """Ends `run` although the mount is still in use."""
+    pyfuse3.terminate()

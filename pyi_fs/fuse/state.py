@@ -1,0 +1,67 @@
+"""What the handlers of one mount share."""
+
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from pyi_fs.control.nodes import Control
+from pyi_fs.control.session import Session
+from pyi_fs.control.view import View
+from pyi_fs.engine.branch import Branch
+from pyi_fs.errors import ReadOnlyError
+from pyi_fs.fuse.handles import Handles
+from pyi_fs.fuse.invalidation import Invalidation, Notifier
+from pyi_fs.fuse.nodes import NodeTable
+from pyi_fs.fuse.publishing import Publication
+from pyi_fs.fuse.syncing import GroupSync
+
+RunInThread = Callable[..., Awaitable[Any]]
+
+
+class Caller(Protocol):
+    """Who asks; a transport's own object will do."""
+
+    @property
+    def uid(self) -> int:
+        """Returns the caller's user."""
+
+    @property
+    def gid(self) -> int:
+        """Returns the caller's group."""
+
+
+class MountState:
+    """The session and everything the kernel was told about it."""
+
+    def __init__(
+        self,
+        session: Session,
+        notifier: Notifier,
+        run_in_thread: RunInThread,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Listens to the session's branches from now on."""
+        self.session = session
+        self.control = Control(session)
+        self.run_in_thread = run_in_thread
+        self.clock = clock
+        self.nodes = NodeTable(session)
+        self.handles = Handles()
+        self.invalidation = Invalidation(notifier, run_in_thread)
+        self.publication = Publication(session, self.nodes, self.handles, self.invalidation)
+        self.group_sync = GroupSync(run_in_thread)
+        self.store_path: str | os.PathLike[str] = session.workspace.store.path
+        session.publish_listener = self.publication
+        session.on_view_changed = self.publication.view_changed
+        for view in session.views.values():
+            if view.branch is not None:
+                view.branch.listener = self.publication
+
+    def branch_of(self, view: View) -> Branch:
+        """Returns the branch that a view's files are written to; `ReadOnlyError`."""
+        branch = view.branch
+        if branch is None or view.read_only:
+            raise ReadOnlyError(f"{view.label} is read-only")
+        return branch

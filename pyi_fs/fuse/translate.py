@@ -1,0 +1,54 @@
+"""Our errors become an errno here and nowhere else; whatever goes wrong, the mount lives on.
+
+- `RequestError`: its errno; nothing has changed and nothing is logged.
+- `StoreError`: logged once for each message, `EIO`.
+- `OSError`: its errno if the caller can act on it (disk full, quota, read-only), else as
+  `StoreError`.
+- Anything else is our mistake: logged with its traceback, `EIO`. Computing a tree is pure, so the
+  state is as it was.
+"""
+
+import errno
+import logging
+
+from pyi_fs.errors import RequestError, StoreError
+
+log = logging.getLogger(__name__)
+
+# What a caller can do something about; the rest of what a disk says is ours to report.
+_FOR_THE_CALLER = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+)
+# Messages remembered so that a file of ten thousand bad blocks does not fill the disk with its log.
+_MESSAGES_MAX = 1000
+
+
+class Translator:
+    """Says what the kernel is told about an error; one for each mount."""
+
+    def __init__(self) -> None:
+        """Begins with nothing logged."""
+        self._logged: set[str] = set()
+
+    def errno_of(self, error: Exception, request: str) -> int:
+        """Returns the errno for an error that a request met, and logs what is not the caller's."""
+        if isinstance(error, RequestError):
+            return error.errno
+        if isinstance(error, OSError):
+            number = error.errno or errno.EIO
+            if number in _FOR_THE_CALLER:
+                return number
+            self._log_once(f"{request}: {error}")
+            return errno.EIO
+        if isinstance(error, StoreError):
+            self._log_once(f"{request}: {error}")
+            return error.errno
+        log.error("BUG: %s failed", request, exc_info=error)
+        return errno.EIO
+
+    def _log_once(self, message: str) -> None:
+        if message in self._logged:
+            return
+        if len(self._logged) < _MESSAGES_MAX:
+            self._logged.add(message)
+        log.error("%s", message)

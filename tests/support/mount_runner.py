@@ -1,0 +1,61 @@
+"""Mounts a workspace of a store and serves it.
+
+    python -m tests.support.mount_runner STORE WORKSPACE MOUNTPOINT [JSON]
+
+What `pyi-mount` does without its conveniences, for tests that want a mount in a process of its own.
+Makes store and workspace if they are missing, writes `ready` to standard output when the mount
+answers, and logs to standard error. JSON: fields of `MountOptions`, and `branch`, `snapshot`,
+`read_only`.
+"""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import trio
+
+from pyi_fs.control.session import Session
+from pyi_fs.engine.founding import create_workspace
+from pyi_fs.engine.store import Store
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.fuse.mount import MountOptions, serve
+from pyi_fs.ids import WorkspaceName
+
+
+def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> None:
+    """Serves until unmounted."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    fields = json.loads(options)
+    branch_name = fields.pop("branch", "main")
+    snapshot = fields.pop("snapshot", None)
+    read_only = fields.pop("read_only", False)
+    store = Store.open(Path(store_path))
+    if name not in store.workspace_names():
+        create_workspace(store, name)
+    workspace = Workspace(store, WorkspaceName(name), holder=mountpoint)
+    root = workspace.find_snapshot(snapshot) if snapshot else workspace.open_branch(branch_name)
+    session = Session(
+        workspace, root, read_only=read_only, control_uid=os.getuid(), mountpoint=mountpoint
+    )
+
+    def ready() -> None:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+
+    mount_options = MountOptions(f"pyi:{name}", **fields)
+
+    async def run() -> None:
+        await serve(session, Path(mountpoint), mount_options, ready=ready)
+
+    try:
+        trio.run(run)
+    finally:
+        session.close()
+        workspace.close()
+        store.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
