@@ -1,0 +1,205 @@
+"""What reading and writing each control file does, to a session and one of its views.
+
+A reader returns the whole answer. A writer does the command and returns what the descriptor's next
+read gives, empty for "as if nothing had been written". Reading has no effect, but for `snapshot`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pyi_fs.control import answers, commands
+from pyi_fs.control.log import log_line
+from pyi_fs.control.session import Session
+from pyi_fs.control.view import View
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.workspace import Answer, line_of
+from pyi_fs.errors import NotFoundError, RequestError
+from pyi_fs.model.refs import Snapshot
+
+Reader = Callable[[Session, View], bytes]
+Writer = Callable[[Session, View, bytes], bytes]
+
+
+class ControlFile(NamedTuple):
+    """One file of `.pyi/`. `acts_on_read`: a read at offset 0 changes something."""
+
+    mode: int
+    read: Reader
+    write: Writer | None = None
+    acts_on_read: bool = False
+
+
+def diff_range(session: Session, view: View, text: str) -> tuple[Snapshot, Snapshot | Branch]:
+    """Returns both ends of `A..B`; `A..` is up to now. `NotFoundError`.
+
+    No name has `..` in it or begins with a dot, so the last `..` is the separator (`a...b` is `a.`
+    to `b`).
+    """
+    first, dots, last = text.rpartition("..")
+    if not dots or not first:
+        raise NotFoundError(f"a diff is called A..B or A.., not '{text}'")
+    start = session.workspace.find_snapshot(first)
+    return start, session.workspace.find_snapshot(last) if last else _now(session, view)
+
+
+def diff_file(text: str, *, quoted: bool) -> ControlFile:
+    """Returns the file `diff/A..B`, or `diff0/A..B` if names are not quoted.
+
+    The text was looked up before.
+    """
+    render = answers.diff_lines if quoted else answers.diff_records
+
+    def read(session: Session, view: View) -> bytes:
+        return render(session.workspace.diff(*diff_range(session, view, text)))
+
+    return ControlFile(0o400, read)
+
+
+def _now(session: Session, view: View) -> Snapshot | Branch:
+    if view.snapshot is not None:
+        return view.snapshot
+    if view.branch is not None:
+        return view.branch
+    last = _last_of(session, view)
+    if last is None:
+        raise NotFoundError(f"branch '{view.name}' is held by another process and has no snapshot")
+    return last
+
+
+def _last_of(session: Session, view: View) -> Snapshot | None:
+    if view.snapshot is not None:
+        return view.snapshot
+    if view.branch is not None:
+        return session.workspace.last(view.branch)
+    refs = session.workspace.refresh()
+    last = refs.branch(str(view.name)).last
+    return None if last is None else refs.snapshots.get(last)
+
+
+def _take(session: Session, view: View) -> bytes:
+    if view.snapshot is not None:
+        return answers.line(Answer(view.snapshot, unchanged=True).line())
+    return answers.line(session.workspace.snapshot(session.live_branch(view)).line())
+
+
+def _take_named(session: Session, view: View, data: bytes) -> bytes:
+    command = commands.take_command(data)
+    branch = session.live_branch(view)
+    return answers.line(
+        session.workspace.snapshot(branch, name=command.name, message=command.message).line()
+    )
+
+
+def _last(session: Session, view: View) -> bytes:
+    last = _last_of(session, view)
+    return answers.line(line_of(last)) if last is not None else b""
+
+
+def _nothing(session: Session, view: View) -> bytes:  # noqa: ARG001
+    return b""
+
+
+def _restore(session: Session, view: View, data: bytes) -> bytes:
+    command = commands.restore_command(data)
+    branch = session.live_branch(view)
+    restored = session.workspace.restore(branch, command.snapshot, command.path)
+    return answers.line(restored.id)
+
+
+def _would(ask: Callable[[Session, Branch], str]) -> Reader:
+    """Returns the reader that tells what a command would do.
+
+    That there is nothing to do is an answer too.
+    """
+
+    def read(session: Session, view: View) -> bytes:
+        if view.branch is None:
+            return b""
+        try:
+            return answers.line(ask(session, view.branch))
+        except RequestError as error:
+            return answers.line(str(error))
+
+    return read
+
+
+def _undo(session: Session, view: View, data: bytes) -> bytes:
+    return answers.line(session.undo(view, commands.operation(data)))
+
+
+def _redo(session: Session, view: View, data: bytes) -> bytes:
+    commands.operation(data)
+    return answers.line(session.redo(view))
+
+
+def _branch(session: Session, view: View) -> bytes:  # noqa: ARG001
+    return answers.line(view.name or "")
+
+
+def _make_branch(session: Session, view: View, data: bytes) -> bytes:
+    command = commands.branch_command(data)
+    session.make_branch(command.name, view, command.start, ephemeral=command.ephemeral)
+    return b""
+
+
+def _head(session: Session, view: View) -> bytes:  # noqa: ARG001
+    return answers.line(session.root.name or "")
+
+
+def _switch_head(session: Session, view: View, data: bytes) -> bytes:  # noqa: ARG001
+    session.switch_head(commands.branch_name(data))
+    return b""
+
+
+def _drop(session: Session, view: View, data: bytes) -> bytes:  # noqa: ARG001
+    session.drop(commands.branch_name(data))
+    return b""
+
+
+def _log(session: Session, view: View) -> bytes:  # noqa: ARG001
+    session.workspace.refresh()
+    operations = reversed(list(session.workspace.log.operations()))
+    return answers.bounded(log_line(number, operation) for number, operation in operations)
+
+
+def _status(session: Session, view: View) -> bytes:
+    fields: dict[str, object] = {
+        "workspace": session.workspace.name,
+        "branch": view.name,
+        "head": session.root.name,
+        "snapshot": view.snapshot.id if view.snapshot is not None else None,
+        "mountpoint": session.mountpoint,
+        "read_only": view.read_only,
+    }
+    if view.branch is not None:
+        fields["generation"] = view.branch.generation
+        fields["inodes"] = view.branch.tree.inode_count
+        fields["written_bytes"] = view.branch.written_bytes
+    fields["views"] = [
+        {"number": shown.number, "label": shown.label} for shown in session.views.values()
+    ]
+    fields["held_elsewhere"] = session.holders()
+    fields.update(session.mount_status())
+    return answers.json_line(fields)
+
+
+FILES: dict[bytes, ControlFile] = {
+    b"snapshot": ControlFile(0o600, _take, _take_named, acts_on_read=True),
+    b"last": ControlFile(0o400, _last),
+    b"restore": ControlFile(0o600, _nothing, _restore),
+    b"undo": ControlFile(
+        0o600, _would(lambda session, branch: session.workspace.would_undo(branch)), _undo
+    ),
+    b"redo": ControlFile(
+        0o600, _would(lambda session, branch: session.workspace.would_redo(branch)), _redo
+    ),
+    b"branch": ControlFile(0o600, _branch, _make_branch),
+    b"head": ControlFile(0o600, _head, _switch_head),
+    b"drop": ControlFile(0o600, _nothing, _drop),
+    b"log": ControlFile(0o400, _log),
+    b"status": ControlFile(0o400, _status),
+}
+"""Every control file but `error` and the diffs.
+
+`restore` and `drop` can be read, so that a descriptor can tell why it was refused.
+"""

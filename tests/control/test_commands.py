@@ -1,0 +1,175 @@
+"""What can be written, and what every wrong text is told."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pyi_fs import limits
+from pyi_fs.control import commands
+from pyi_fs.control.commands import BranchCommand, RestoreCommand, TakeCommand
+from pyi_fs.control.refusals import sentence
+from pyi_fs.errors import InvalidArgumentError, NameTooLongError, NotFoundError, RequestError
+
+LONGEST = "n" * limits.REF_NAME_LENGTH_MAX
+
+
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        (b"\n", TakeCommand(None, "")),
+        (b"  \n", TakeCommand(None, "")),
+        (b"good", TakeCommand("good", "")),
+        (b"good\n", TakeCommand("good", "")),
+        (b"  good \t\n", TakeCommand("good", "")),
+        (b"good\nit works", TakeCommand("good", "it works")),
+        (b"good\nit works\n", TakeCommand("good", "it works")),
+        (b"good\n\na\n\nb\n\n", TakeCommand("good", "\na\n\nb")),
+        (b"\nno name, but a reason\n", TakeCommand(None, "no name, but a reason")),
+        ("good\nüber\n".encode(), TakeCommand("good", "über")),
+        (LONGEST.encode(), TakeCommand(LONGEST, "")),
+    ],
+)
+def test_a_snapshot_is_a_name_and_a_message(data: bytes, command: TakeCommand):
+    assert commands.take_command(data) == command
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"1st", "not a name"),
+        (b"two words", "not a name"),
+        (b"a..b", "not a name"),
+        (b".hidden", "not a name"),
+        (b"../up", "not a name"),
+        (b"--name", "not a name"),
+        ("größe".encode(), "not a name"),
+        (LONGEST.encode() + b"n", "at most 128"),
+        (b"na\0me", "NUL"),
+        (b"name\nmess\0age", "NUL"),
+        (b"name\n\xff\xfe", "UTF-8"),
+        (b"name\n" + b"x" * (limits.MESSAGE_BYTES_MAX + 1), "at most 65536"),
+        (b"x" * (commands.COMMAND_BYTES_MAX + 1), "too long"),
+    ],
+)
+def test_a_wrong_snapshot_is_told_why(data: bytes, word: str):
+    with pytest.raises(InvalidArgumentError, match=word):
+        commands.take_command(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        (b"12-3fa9c1", RestoreCommand("12-3fa9c1", None)),
+        (b" 12 \n", RestoreCommand("12", None)),
+        (b"good\tsrc/a.v\n", RestoreCommand("good", b"src/a.v")),
+        (b"good\t./src//a.v/", RestoreCommand("good", b"src/a.v")),
+        (b"good\t/src", RestoreCommand("good", b"src")),
+        (b"good\ta b \n", RestoreCommand("good", b"a b ")),
+        (b"good\ta\tb\n", RestoreCommand("good", b"a\tb")),
+        (b"good\t\xff\xfe", RestoreCommand("good", b"\xff\xfe")),
+        (b"good\tline\nbreak\n", RestoreCommand("good", b"line\nbreak")),
+        (b"good\tsub/.pyi", RestoreCommand("good", b"sub/.pyi")),
+    ],
+)
+def test_a_restore_is_a_snapshot_and_a_path_of_any_bytes(data: bytes, command: RestoreCommand):
+    assert commands.restore_command(data) == command
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "word"),
+    [
+        (b"\n", InvalidArgumentError, "nothing was written"),
+        (b"\tpath", InvalidArgumentError, "nothing was written"),
+        (b"good src/a.v", InvalidArgumentError, "TAB"),
+        (b"g\xfcod", InvalidArgumentError, "ASCII"),
+        (b"good\t/", InvalidArgumentError, "no path after"),
+        (b"good\t\n", InvalidArgumentError, "no path after"),
+        (b"good\ta/../b", InvalidArgumentError, r"\.\."),
+        (b"good\t.pyi/last", InvalidArgumentError, "no part"),
+        (b"good\ta\0b", InvalidArgumentError, "NUL"),
+        (b"good\t" + b"n" * 256, NameTooLongError, "255"),
+        (b"good\t" + b"n/" * 2049, NameTooLongError, "4095"),
+    ],
+)
+def test_a_wrong_restore_is_told_why(data: bytes, error: type[RequestError], word: str):
+    with pytest.raises(error, match=word):
+        commands.restore_command(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        (b"x\n", BranchCommand("x", None, False)),
+        (b"x 12-3fa9c1", BranchCommand("x", "12-3fa9c1", False)),
+        (b"x good --ephemeral\n", BranchCommand("x", "good", True)),
+        (b"--ephemeral x", BranchCommand("x", None, True)),
+        (b" x\t main ", BranchCommand("x", "main", False)),
+    ],
+)
+def test_a_branch_is_a_name_and_where_it_starts(data: bytes, command: BranchCommand):
+    assert commands.branch_command(data) == command
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"\n", "nothing was written"),
+        (b"--ephemeral", "NAME"),
+        (b"x --ephemeral --ephemeral", "NAME"),
+        (b"x --fast", "'--fast'"),
+        (b"x -e", "'-e'"),
+        (b"x y z", "NAME"),
+        (b"1x", "not a name"),
+        (b"x\ny", "one line"),
+        ("ä".encode(), "ASCII"),
+        (b"x\0", "NUL"),
+    ],
+)
+def test_a_wrong_branch_is_told_why(data: bytes, word: str):
+    with pytest.raises(InvalidArgumentError, match=word):
+        commands.branch_command(data)
+
+
+@pytest.mark.parametrize("data", [b"x", b"x\n", b" x \n"])
+def test_head_and_drop_take_one_name(data: bytes):
+    assert commands.branch_name(data) == "x"
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"x y", b"-x", b"12", b"x\n\ny", b"\xe4", b"\0"])
+def test_head_and_drop_take_nothing_else(data: bytes):
+    with pytest.raises(InvalidArgumentError):
+        commands.branch_name(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "operation"),
+    [(b"\n", None), (b"please", None), (b"\0\xff", None), (b"-1", None), (b" 17\n", 17)],
+)
+def test_undo_takes_any_text_and_digits_are_an_operation(data: bytes, operation: int | None):
+    assert commands.operation(data) == operation
+
+
+def test_an_operation_with_endless_digits_is_not_found():
+    with pytest.raises(NotFoundError, match="20000 digits"):
+        commands.operation(b"9" * 20000)
+
+
+@given(st.binary(max_size=80) | st.text(max_size=40).map(str.encode))
+@example(b"good\t..")
+@example("²".encode())
+def test_every_text_is_a_command_or_is_refused_in_one_sentence(data: bytes):
+    parsers = (
+        commands.take_command,
+        commands.restore_command,
+        commands.branch_command,
+        commands.branch_name,
+        commands.operation,
+    )
+    for parser in parsers:
+        try:
+            parser(data)
+        except RequestError as error:
+            told = sentence(error)
+            assert len(told) > 10
+            assert told.count(b"\n") == 1
+            assert told.endswith(b"\n")
