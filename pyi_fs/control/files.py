@@ -13,20 +13,26 @@ from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.workspace import Answer, line_of
-from pyi_fs.errors import NotFoundError, RequestError
+from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
 from pyi_fs.model.refs import Snapshot
 
 Reader = Callable[[Session, View], bytes]
 Writer = Callable[[Session, View, bytes], bytes]
+Continuer = Callable[[Session, View, bytes, bytes], None]
 
 
 class ControlFile(NamedTuple):
-    """One file of `.pyi/`. `acts_on_read`: a read at offset 0 changes something."""
+    """One file of `.pyi/`.
+
+    `acts_on_read`: a read at offset 0 changes something. `go_on`: gets what was written of a
+    command that was done, and what is written after it.
+    """
 
     mode: int
     read: Reader
     write: Writer | None = None
     acts_on_read: bool = False
+    go_on: Continuer | None = None
 
 
 def diff_range(session: Session, view: View, text: str) -> tuple[Snapshot, Snapshot | Branch]:
@@ -88,6 +94,14 @@ def _take_named(session: Session, view: View, data: bytes) -> bytes:
     return answers.line(
         session.workspace.snapshot(branch, name=command.name, message=command.message).line()
     )
+
+
+def _describe(session: Session, view: View, before: bytes, after: bytes) -> None:
+    """Takes the rest of a message: bash writes a name and each line of a message by itself."""
+    command = commands.take_command(before + after)
+    if command.name is None or command.name != commands.take_command(before).name:
+        raise InvalidArgumentError("only the message of a named snapshot can be written on")
+    session.describe_snapshot(view, command.name, command.message)
 
 
 def _last(session: Session, view: View) -> bytes:
@@ -172,9 +186,7 @@ def _status(session: Session, view: View) -> bytes:
         "read_only": view.read_only,
     }
     if view.branch is not None:
-        fields["generation"] = view.branch.generation
-        fields["inodes"] = view.branch.tree.inode_count
-        fields["written_bytes"] = view.branch.written_bytes
+        fields = {**session.workspace.status(view.branch), **fields}
     fields["views"] = [
         {"number": shown.number, "label": shown.label} for shown in session.views.values()
     ]
@@ -184,7 +196,7 @@ def _status(session: Session, view: View) -> bytes:
 
 
 FILES: dict[bytes, ControlFile] = {
-    b"snapshot": ControlFile(0o600, _take, _take_named, acts_on_read=True),
+    b"snapshot": ControlFile(0o600, _take, _take_named, acts_on_read=True, go_on=_describe),
     b"last": ControlFile(0o400, _last),
     b"restore": ControlFile(0o600, _nothing, _restore),
     b"undo": ControlFile(

@@ -5,9 +5,9 @@ r"""An open control file: which read or write is a new request, and which contin
   request.
 - A write at offset 0 is a command. After one that was done the next read gives its answer, after
   one that was refused its sentence; the read after that is a new request again.
-- A write at another offset is refused: a command is one write. (bash writes what `echo` and
-  `printf` print line by line, so a message takes `cat <<END` there; dash and every program's own
-  buffer write it at once.)
+- A write that goes on exactly where the last one of this handle ended belongs to the same command,
+  if that can have more than one line: bash writes what `printf 'NAME\nMESSAGE\n'` prints line by
+  line. Any other write that is not at offset 0 is refused.
 """
 
 from pyi_fs.control.files import ControlFile
@@ -15,10 +15,6 @@ from pyi_fs.control.refusals import Refusals, sentence
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
 from pyi_fs.errors import AccessDeniedError, InvalidArgumentError, PyiError, StaleNodeError
-
-_NOT_AT_ZERO = (
-    "a command is one write at offset 0 (bash writes line by line: for more lines use `cat <<END`)"
-)
 
 
 class ControlHandle:
@@ -35,6 +31,7 @@ class ControlHandle:
         self._refusals = refusals
         self._answer: bytes | None = None
         self._next: bytes = b""
+        self._written: bytes = b""
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns up to `size` bytes of the answer from `offset`; a new answer if that is 0.
@@ -43,6 +40,7 @@ class ControlHandle:
         """
         if size <= 0:
             return b""
+        self._written = b""
         if offset == 0:
             self._answer, self._next = self._next or None, b""
             if self._answer is None:
@@ -57,9 +55,9 @@ class ControlHandle:
             return 0
         try:
             with self._refusals.noted(self._uid):
-                self._next = self._done(offset, data)
+                self._do(offset, data)
         except (PyiError, OSError) as error:
-            self._next = sentence(error)
+            self._next, self._written = sentence(error), b""
             raise
         return len(data)
 
@@ -79,14 +77,21 @@ class ControlHandle:
             self._check_view()
             return self._file.read(self._session, self._view)
 
-    def _done(self, offset: int, data: bytes) -> bytes:
+    def _do(self, offset: int, data: bytes) -> None:
         if self._file.write is None:
             raise AccessDeniedError("this file only answers: nothing can be written to it")
-        if offset != 0:
-            raise InvalidArgumentError(_NOT_AT_ZERO)
         self._check_view()
         self._session.check_writable()
-        return self._file.write(self._session, self._view, data)
+        if offset == 0:
+            self._next = self._file.write(self._session, self._view, data)
+            self._written = data
+        elif self._file.go_on is not None and offset == len(self._written):
+            self._file.go_on(self._session, self._view, self._written, data)
+            self._written += data
+        else:
+            raise InvalidArgumentError(
+                f"a command is written at offset 0 and in one write, not at offset {offset}"
+            )
 
     def _check_view(self) -> None:
         if self._view.is_gone:

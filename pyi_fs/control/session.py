@@ -11,6 +11,7 @@ Invariants:
 Synchronous: called from the event loop between two yield points.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -20,7 +21,8 @@ from pyi_fs.engine.undo import DropPlan, Plan, plan_redo, plan_undo
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import BusyError, NoSpaceError, NotFoundError, ReadOnlyError, StaleNodeError
 from pyi_fs.ids import BranchName, OperationId, SnapshotId, ViewNumber
-from pyi_fs.model.refs import Snapshot, check_ref_name
+from pyi_fs.model.operation import NameSnapshot
+from pyi_fs.model.refs import Refs, Snapshot, check_ref_name
 from pyi_fs.model.tree import Tree
 
 # A node id is (view number << 40) | inode number in 64 bits, and stays positive where it is read as
@@ -205,6 +207,16 @@ class Session:
         view = self._of_snapshot.get(snapshot.id)
         if view is not None:
             self._retire(view, None)
+
+    def describe_snapshot(self, view: View, name: str, message: str) -> None:
+        """Gives a named snapshot another message. `NotFoundError` if there is none of that name."""
+        branch = self.live_branch(view)
+
+        def decide(refs: Refs) -> NameSnapshot:
+            snapshot = refs.find_snapshot(name)
+            return NameSnapshot(time.time_ns(), branch.name, snapshot.id, name, message)
+
+        self.workspace.log.append(decide)
 
     def let_go(self, view: View) -> None:
         """Gives up the branch of a view that nobody uses, so that another process can have it.

@@ -143,6 +143,54 @@ def test_a_command_elsewhere_than_at_the_beginning_is_refused(rig: Rig, offset: 
     assert rig.ls(".pyi/branches") == ["main"]
 
 
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ([b"good\n", b"it works\n"], "it works"),
+        ([b"good\n", b"it\n", b"\n", b"works\n"], "it\n\nworks"),
+        ([b"good\nit wo", b"rks"], "it works"),
+        ([b"good\n", b"\xc3\xa9t\xc3\xa9\n"], "été"),
+    ],
+)
+def test_a_message_may_come_line_by_line(rig: Rig, pieces: list[bytes], message: str):
+    """As bash writes what its own printf prints."""
+    rig.put("a", b"1")
+    handle = rig.open(".pyi/snapshot")
+    offset = 0
+    for piece in pieces:
+        offset += handle.write(offset, piece)
+    snapshot = rig.workspace.find_snapshot("good")
+    assert (snapshot.name, snapshot.message) == ("good", message)
+    assert snapshot_count(rig) == 1
+    assert handle.read(0, 100) == rig.read(".pyi/last")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(b"go", b"od"), (b"\n", b"no name\n"), (b"good\n", b"\0"), (b"good\n", b"x" * 70_000)],
+)
+def test_what_cannot_be_more_of_a_message_is_refused(rig: Rig, first: bytes, second: bytes):
+    rig.put("a", b"1")
+    handle = rig.open(".pyi/snapshot")
+    offset = handle.write(0, first)
+    count = rig.workspace.refresh().operation_count
+    with pytest.raises(InvalidArgumentError):
+        handle.write(offset, second)
+    with pytest.raises(InvalidArgumentError, match="offset 0"):
+        handle.write(offset, b"more")
+    assert rig.workspace.refresh().operation_count == count
+
+
+def test_a_read_ends_a_command(rig: Rig):
+    rig.put("a", b"1")
+    handle = rig.open(".pyi/snapshot")
+    handle.write(0, b"good\n")
+    handle.read(0, 100)
+    with pytest.raises(InvalidArgumentError, match="offset 5"):
+        handle.write(5, b"message")
+    assert rig.workspace.find_snapshot("good").message == ""
+
+
 def test_writing_nothing_is_no_command(rig: Rig):
     assert rig.open(".pyi/undo").write(0, b"") == 0
 
