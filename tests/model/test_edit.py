@@ -13,6 +13,7 @@ from pyi_fs.model.edit import apply
 from pyi_fs.model.mutation import (
     RENAME_EXCHANGE,
     RENAME_NOREPLACE,
+    Adopt,
     Create,
     Graft,
     Link,
@@ -128,6 +129,95 @@ def test_directory_takes_the_place_of_another_in_a_full_directory(
     assert refused(made("a/", "b/"), Create(ROOT, b"c", InodeNumber(4), 0o40755, 0, 0, 9)) == (
         errno.EMLINK
     )
+
+
+def test_unlinking_the_first_name_keeps_all_others() -> None:
+    """Whichever of several hard links goes, the record names exactly those that are left."""
+    tree = run(made("a"), [Link(InodeNumber(2), ROOT, b"%d" % n, 3) for n in range(3)])
+    for name in (b"a", b"0", b"1", b"2"):
+        left = run(tree, [Remove(ROOT, name, False, 9)])
+        assert sorted(left.paths(InodeNumber(2))) == sorted({b"a", b"0", b"1", b"2"} - {name})
+        assert left.existing(InodeNumber(2)).ctime_ns == 9
+    gone = run(tree, [Remove(ROOT, name, False, 9) for name in (b"a", b"1", b"0", b"2")])
+    assert list(gone.unlinked_numbers()) == [InodeNumber(2)]
+
+
+def test_rename_between_names_of_one_file_changes_nothing() -> None:
+    """As POSIX has it: both names stay, no time moves; also when exchanged."""
+    tree = run(made("a", "d/"), [Link(InodeNumber(2), InodeNumber(3), b"b", 3)])
+    assert rename(tree, "a", "d/b") is tree
+    assert rename(tree, "d/b", "a", RENAME_EXCHANGE) is tree
+    assert rename_refused(tree, "a", "d/b", RENAME_NOREPLACE) == errno.EEXIST
+
+
+def test_rename_over_looks_at_the_target() -> None:
+    """A directory takes the place of an empty one only; what was there is unlinked, not gone."""
+    tree = made("a/", "b/", "b/f", "c/", "f", "g")
+    assert rename_refused(tree, "a", "b") == errno.ENOTEMPTY
+    assert rename_refused(tree, "a", "f") == errno.ENOTDIR
+    assert rename_refused(tree, "f", "a") == errno.EISDIR
+    over_empty = rename(tree, "b", "a")
+    assert [path for path, _, _ in over_empty.walk()] == [b"a", b"c", b"f", b"g", b"a/f"]
+    assert list(over_empty.unlinked_numbers()) == [tree.resolve(b"a")]
+    over_file = rename(tree, "f", "b/f")
+    gone = over_file.existing(tree.resolve(b"b/f"))
+    assert (gone.nlink, gone.ctime_ns) == (0, 9)
+    moved = over_file.existing(tree.resolve(b"f"))
+    assert (moved.nlink, moved.ctime_ns, moved.mtime_ns) == (1, 9, 2)
+    for path in (b"", b"b"):
+        directory = over_file.existing(tree.resolve(path))
+        assert (directory.mtime_ns, directory.ctime_ns) == (9, 9)
+
+
+def test_exchange_swaps_two_names_and_touches_both() -> None:
+    """A file and a directory change places; links of directories follow."""
+    tree = made("a/", "a/f", "b/", "b/d/", "b/d/x")
+    after = rename(tree, "a/f", "b/d", RENAME_EXCHANGE)
+    assert [path for path, _, _ in after.walk()] == [b"a", b"b", b"a/f", b"a/f/x", b"b/d"]
+    assert (nlink(after, "a"), nlink(after, "b")) == (3, 2)
+    for path in (b"a", b"b", b"a/f", b"b/d"):
+        assert after.existing(after.resolve(path)).ctime_ns == 9
+
+
+def test_setgid_directory_gives_its_group() -> None:
+    """Files and directories made in it have its group; directories also go on the same way."""
+    tree = root_only(0o42755, 0, 7, 1)
+    directory, file = InodeNumber(2), InodeNumber(3)
+    after = run(
+        tree,
+        [
+            Create(ROOT, b"d", directory, 0o40755, 5, 6, 9),
+            Create(directory, b"f", file, 0o100755, 5, 6, 9),
+        ],
+    )
+    assert (after.existing(directory).mode, after.existing(directory).gid) == (0o42755, 7)
+    assert (after.existing(file).mode, after.existing(file).gid) == (0o100755, 7)
+    assert (after.existing(file).uid, after.existing(file).ctime_ns) == (5, 9)
+
+
+def test_removed_directory_takes_no_names() -> None:
+    """ENOENT for whatever is made in it, or moved there, while somebody still holds it."""
+    tree = run(made("d/", "f"), [Remove(ROOT, b"d", True, 9)])
+    directory, file = InodeNumber(2), InodeNumber(3)
+    for change in (
+        Create(directory, b"x", InodeNumber(4), 0o100644, 0, 0, 9),
+        Link(file, directory, b"x", 9),
+        Rename(ROOT, b"f", directory, b"x", 0, 9),
+        Remove(directory, b"x", False, 9),
+    ):
+        assert refused(tree, change) == errno.ENOENT, change
+    assert refused(tree, Create(file, b"x", InodeNumber(4), 0o100644, 0, 0, 9)) == errno.ENOTDIR
+
+
+def test_unlinked_file_comes_back_by_a_link() -> None:
+    """O_TMPFILE and linkat: adopted without a name, then linked, then as any other."""
+    inode = made("f").existing(InodeNumber(2))
+    tree = run(made("d/"), [Adopt(InodeNumber(9), inode)])
+    assert (list(tree.unlinked_numbers()), tree.last_inode) == ([InodeNumber(9)], 9)
+    back = run(tree, [Link(InodeNumber(9), InodeNumber(2), b"x", 9)])
+    assert back.paths(InodeNumber(9)) == [b"d/x"]
+    assert list(back.unlinked_numbers()) == []
+    assert run(tree, [Reap((InodeNumber(9),))]).inode(InodeNumber(9)) is None
 
 
 def test_names_that_come_and_go_leave_nothing_behind() -> None:

@@ -62,6 +62,11 @@ class Chooser:
         of = tree.existing
         self.directories = [number for number in self.numbers if of(number).is_directory]
         self.files = [number for number in self.numbers if of(number).is_file]
+        self.dentries = [
+            (number, name)
+            for number in self.directories
+            for name, _ in sorted(tree.entries(number))
+        ]
 
     def seldom(self, times: int) -> bool:
         """Returns True about once in so many times."""
@@ -77,12 +82,9 @@ class Chooser:
 
     def dentry(self) -> tuple[InodeNumber, bytes]:
         """Returns a directory and a name: one that is there, or any."""
-        directory = self.number(self.directories)
-        inode = self.tree.inode(directory)
-        held = sorted(name for name, _ in self.tree.entries(directory)) if inode else []
-        if held and not self.seldom(4):
-            return directory, self.draw(st.sampled_from(held))
-        return directory, self.draw(names)
+        if self.dentries and not self.seldom(6):
+            return self.draw(st.sampled_from(self.dentries))
+        return self.new_name()
 
     def new_name(self) -> tuple[InodeNumber, bytes]:
         """Returns a directory and a name that may well be free."""
@@ -198,7 +200,7 @@ def _adopt(c: Chooser) -> Mutation:
 
 _WEIGHTS: list[tuple[int, Callable[[Chooser], Mutation]]] = [
     (8, _create),
-    (3, _link),
+    (5, _link),
     (4, _remove),
     (8, _rename),
     (5, _write),
