@@ -1,0 +1,1 @@
+"""Snapshots as git commits: written into a repository's object database, and nowhere else."""
