@@ -1,0 +1,163 @@
+"""What mounting needs of this machine, each lack with its remedy.
+
+Source: fuse(4), mount.fuse3(8), capabilities(7).
+"""
+
+import errno
+import os
+import resource
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_of
+
+DEVICE = Path("/dev/fuse")
+FUSE_CONF = Path("/etc/fuse.conf")
+_STATUS = Path("/proc/self/status")
+_CAP_SYS_ADMIN = 21
+# `flock` across machines, `mmap` of what another one writes, holes and syncs: not to be trusted
+# there.
+_NO_STORE_ON = {
+    "nfs": "NFS",
+    "nfs4": "NFS",
+    "cifs": "SMB",
+    "smb3": "SMB",
+    "smbfs": "SMB",
+    "lustre": "Lustre",
+    "overlay": "an overlay",
+    "fuse.sshfs": "sshfs",
+    FILESYSTEM_TYPE: "a mounted workspace",
+}
+FREE_BYTES_MIN = 1 << 30
+# Segments, packs, the index and the user's own: see limits.OPEN_SEGMENTS_MAX.
+DESCRIPTORS_MIN = 1024
+
+
+class Lack(NamedTuple):
+    """Something that is missing; `is_fatal`: nothing can be mounted without it."""
+
+    what: str
+    remedy: str
+    is_fatal: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.remedy}"
+
+
+def lacks(store: Path, *, allow_other: bool) -> list[Lack]:
+    """Returns what is missing for mounting with a store, the worst first."""
+    found = [
+        *_device(),
+        *(_root() if os.geteuid() == 0 else _user(allow_other)),
+        *_place(store),
+        *_descriptors(),
+    ]
+    return sorted(found, key=lambda lack: not lack.is_fatal)
+
+
+def _device() -> Iterator[Lack]:
+    try:
+        os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        yield Lack(
+            f"{DEVICE} is missing",
+            "run `modprobe fuse` as root; start a container with `--device /dev/fuse`",
+        )
+    except OSError as error:
+        if error.errno == errno.ENODEV or error.errno == errno.ENXIO:
+            yield Lack(f"{DEVICE} has no driver", "run `modprobe fuse` as root")
+        elif error.errno == errno.EACCES:
+            yield Lack(
+                f"{DEVICE} may not be opened by this user",
+                f"as root run `chmod 0666 {DEVICE}`, or join its group if it has one",
+            )
+        else:
+            yield Lack(
+                f"{DEVICE} cannot be opened ({error.strerror})",
+                "start the container with `--device /dev/fuse --cap-add SYS_ADMIN`",
+            )
+
+
+def _root() -> Iterator[Lack]:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("CapEff:") and not int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1:
+            yield Lack(
+                "root may not mount here (no CAP_SYS_ADMIN)",
+                "start the container with `--cap-add SYS_ADMIN`",
+            )
+
+
+def _user(allow_other: bool) -> Iterator[Lack]:
+    helper = shutil.which("fusermount3")
+    if helper is None:
+        yield Lack(
+            "fusermount3 is missing, with which users mount",
+            "install the package fuse3, or mount as root",
+        )
+    else:
+        status = Path(helper).stat()
+        if not status.st_mode & stat.S_ISUID or status.st_uid != 0:
+            yield Lack(
+                f"{helper} is not set-uid root",
+                "reinstall the package fuse3 (in some containers it cannot be)",
+            )
+    if allow_other and not _allows_others():
+        yield Lack(
+            f"{FUSE_CONF} does not let users mount for others",
+            f"as root run `echo user_allow_other >> {FUSE_CONF}`, or leave out --allow-other",
+        )
+
+
+def _allows_others() -> bool:
+    try:
+        lines = FUSE_CONF.read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.split("#")[0].strip() == "user_allow_other" for line in lines)
+
+
+def _place(store: Path) -> Iterator[Lack]:
+    existing = store
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    remedy = "name another place with `--store /local/DIR`"
+    mount = mount_of(absolute(existing))
+    if mount is not None and mount.type in _NO_STORE_ON:
+        yield Lack(
+            f"the store {store} is on {_NO_STORE_ON[mount.type]} ({mount.mountpoint})",
+            f"a store needs a local disk: {remedy}",
+        )
+    if not existing.is_dir():
+        yield Lack(f"{existing} is not a directory", remedy)
+        return
+    if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+        yield Lack(f"{existing} may not be written by this user", remedy)
+        return
+    space = os.statvfs(existing)
+    free = space.f_bavail * space.f_frsize
+    if free < FREE_BYTES_MIN:
+        yield Lack(
+            f"only {free >> 20} MiB are free for the store {store}",
+            f"make room, or {remedy}",
+            is_fatal=free == 0,
+        )
+
+
+def _descriptors() -> Iterator[Lack]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS_MIN:
+        yield Lack(
+            f"at most {hard} files may be open, {DESCRIPTORS_MIN} are needed",
+            "raise it with `ulimit -Hn`, in /etc/security/limits.conf or LimitNOFILE=",
+        )
+
+
+def raise_descriptor_limit() -> None:
+    """Makes the soft limit of open files at least what a mount needs, where it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < DESCRIPTORS_MIN:
+        most = DESCRIPTORS_MIN if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS_MIN)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))

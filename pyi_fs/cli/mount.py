@@ -1,0 +1,205 @@
+"""`pyi-mount`: mounts a workspace, making it if need be.
+
+And the end of mounts, and what they need.
+"""
+
+import logging
+import os
+import signal
+import stat
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyi_fs.cli import checks, mount_helper, unmounting, workspaces
+from pyi_fs.cli.arguments import Place, Seconds, place
+from pyi_fs.cli.daemon import Reporter, in_background
+from pyi_fs.cli.log_file import FORMAT, LogFile, log_path
+from pyi_fs.cli.mount_flags import check_flags
+from pyi_fs.cli.mount_request import MountRequest
+from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_at
+from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
+from pyi_fs.errors import BusyError, DirectoryNotEmptyError, NotFoundError, UnsupportedError
+
+NAME = "pyi-mount"
+
+
+@click.command(NAME, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("workspace", metavar="WORKSPACE[@SNAPSHOT]", required=False)
+@click.argument("mountpoint", required=False)
+@store_option
+@click.option("--branch", metavar="NAME", help="The branch at the root (default: main).")
+@click.option(
+    "--from",
+    "source",
+    metavar="DIR|WORKSPACE[@SNAPSHOT]",
+    help="Fill a new workspace: from a directory (with a '/', or '.' or '..'), or as a fork.",
+)
+@click.option("--must-exist", is_flag=True, help="Refuse to make a workspace.")
+@click.option("--read-only", is_flag=True, help="Show the newest snapshot; change nothing.")
+@click.option("--over", is_flag=True, help="Mount over a directory that is not empty.")
+@click.option(
+    "--snapshot-every", type=Seconds(), help="Take snapshots, skipped when nothing changed."
+)
+@click.option(
+    "--sync-interval", type=Seconds(), help="At most so much is lost to power loss (default: 30s)."
+)
+@click.option("--writeback", is_flag=True, help="Use the kernel's writeback cache.")
+@click.option(
+    "--spin-us",
+    type=click.FloatRange(0, 1000),
+    metavar="US",
+    help="Poll so long for the next request before sleeping (default: 50).",
+)
+@click.option("--allow-other", is_flag=True, help="Let other users use the mount.")
+@click.option(
+    "--control-uid",
+    type=click.IntRange(0),
+    metavar="UID",
+    help="Who may use .pyi/ (default: who mounts).",
+)
+@click.option("--flag", "flags", multiple=True, hidden=True)
+@click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
+@click.option("--unmount", metavar="MOUNTPOINT", help="End a mount, all being durable.")
+@click.option("--check", is_flag=True, help="Say what is missing for mounting here.")
+@click.option(
+    "--install-helper",
+    is_flag=True,
+    help="Let `mount -t fuse.pyi` and /etc/fstab work (as root).",
+)
+@version_option(NAME)
+def command(
+    workspace: str | None,
+    mountpoint: str | None,
+    store: str | None,
+    unmount: str | None,
+    check: bool,
+    install_helper: bool,
+    **options: Any,
+) -> int:
+    """Mount WORKSPACE at MOUNTPOINT, in the background, and return once it answers.
+
+    A workspace that does not exist is made. A snapshot mounts read-only. See docs/commands.md.
+    """
+    if unmount is not None:
+        unmounting.unmount(unmount)
+        return 0
+    if check:
+        return _check(store_path(store), allow_other=options["allow_other"])
+    if install_helper:
+        click.echo(f"installed {mount_helper.install()}")
+        return 0
+    if workspace is None or mountpoint is None:
+        raise click.UsageError("WORKSPACE and MOUNTPOINT are needed")
+    where = place(workspace)
+    if where.at is not None and (options["branch"] or options["source"]):
+        raise click.UsageError("a snapshot excludes --branch and --from")
+    return _mount(store_path(store), where, mountpoint, **options)
+
+
+def _check(store: Path, *, allow_other: bool) -> int:
+    found = checks.lacks(store, allow_other=allow_other)
+    for lack in found:
+        click.echo(str(lack))
+    if not found:
+        click.echo("nothing is missing")
+    return 1 if any(lack.is_fatal for lack in found) else 0
+
+
+def _mount(
+    store: Path,
+    where: Place,
+    mountpoint: str,
+    *,
+    source: str | None,
+    must_exist: bool,
+    over: bool,
+    foreground: bool,
+    **options: Any,
+) -> int:
+    path = Path(absolute(mountpoint))
+    request = MountRequest(store, where, path, **options)
+    check_flags(request.flags)
+    for lack in checks.lacks(store, allow_other=request.allow_other):
+        if lack.is_fatal:
+            raise UnsupportedError(str(lack))
+    _check_mountpoint(path, over=over)
+    _make_workspace(request, source, must_exist=must_exist)
+    checks.raise_descriptor_limit()
+    if foreground:
+        _serve_here(request)
+        return 0
+    log = log_path(store, where.workspace, request.shown)
+    in_background(
+        partial(_serve_reporting, request),
+        prepare=partial(_log_to, log),
+        note=partial(complain, NAME),
+    )
+    return 0
+
+
+def _check_mountpoint(path: Path, *, over: bool) -> None:
+    """Clears a dead mount away, and refuses what should not be mounted over."""
+    while unmounting.is_stale(str(path)):
+        mount = mount_at(str(path))
+        if mount is None or mount.type != FILESYSTEM_TYPE:
+            raise BusyError(f"{path} is a dead mount, not one of ours: `fusermount3 -uz {path}`")
+        unmounting.detach(str(path))
+        complain(NAME, f"cleared away the dead mount at {path}")
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} does not exist: make it with `mkdir {path}`") from None
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(20, "Not a directory", str(path))
+    if over:
+        return
+    mount = mount_at(str(path))
+    if mount is not None:
+        raise BusyError(
+            f"{path} is a mountpoint already ({mount.source}): unmount that first, or use --over"
+        )
+    if next(os.scandir(path), None) is not None:
+        raise DirectoryNotEmptyError(f"{path} is not empty: name another one, or use --over")
+
+
+def _make_workspace(request: MountRequest, source: str | None, *, must_exist: bool) -> None:
+    name = request.where.workspace
+    if source is not None:
+        for line in workspaces.make_from(request.store, name, source, request.mountpoint):
+            complain(NAME, line)
+    elif not workspaces.exists(request.store, name):
+        # Nobody meant a new one who named something in it.
+        if must_exist or request.where.at is not None or request.branch not in (None, "main"):
+            raise workspaces.missing(request.store, name)
+        complain(NAME, workspaces.make_empty(request.store, name))
+
+
+def _log_to(path: Path) -> None:
+    logging.basicConfig(level=logging.INFO, handlers=[LogFile(path)])
+
+
+def _serve_here(request: MountRequest) -> None:
+    from pyi_fs.cli.serving import serve
+
+    logging.basicConfig(level=logging.INFO, format=FORMAT)
+    # A closed terminal is no reason to keep the mount.
+    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    serve(
+        request,
+        ready=lambda: complain(NAME, f"mounted at {request.mountpoint}; Ctrl-C unmounts"),
+        note=partial(complain, NAME),
+    )
+
+
+def _serve_reporting(request: MountRequest, reporter: Reporter) -> None:
+    from pyi_fs.cli.serving import serve
+
+    serve(request, ready=reporter.ready, note=reporter.note)
+
+
+def main() -> None:
+    """Runs `pyi-mount`."""
+    run(command)

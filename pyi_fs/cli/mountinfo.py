@@ -1,0 +1,90 @@
+"""The mounts that this process sees.
+
+Source: proc_pid_mountinfo(5). Nothing here touches a mount: that could wait for a dead server.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+FILESYSTEM_TYPE = "fuse.pyi"
+_MOUNTINFO = Path("/proc/self/mountinfo")
+
+
+class Mount(NamedTuple):
+    """One line of mountinfo.
+
+    `options` are those of the mount, `super_options` of its filesystem.
+    """
+
+    number: int
+    parent: int
+    device: str
+    mountpoint: str
+    options: tuple[str, ...]
+    type: str
+    source: str
+    super_options: tuple[str, ...]
+
+
+def mounts() -> list[Mount]:
+    """Returns all mounts, in the order they were made where the kernel tells so."""
+    return [parsed(line) for line in os.fsdecode(_MOUNTINFO.read_bytes()).splitlines()]
+
+
+def parsed(line: str) -> Mount:
+    """Returns the mount that a line of mountinfo tells of."""
+    before, _, after = line.partition(" - ")
+    first, last = before.split(" "), after.split(" ")
+    return Mount(
+        int(first[0]),
+        int(first[1]),
+        first[2],
+        _unescaped(first[4]),
+        tuple(first[5].split(",")),
+        last[0],
+        _unescaped(last[1]),
+        tuple(last[2].split(",")),
+    )
+
+
+def absolute(path: str | Path) -> str:
+    """Returns a path without symbolic links and dots, like those in mountinfo.
+
+    The last name is not looked at: what is mounted there may be dead.
+    """
+    text = os.path.abspath(path)
+    directory, name = os.path.split(text)
+    return os.path.join(os.path.realpath(directory), name) if name else directory
+
+
+def mount_at(mountpoint: str) -> Mount | None:
+    """Returns the topmost mount at exactly that path, or None."""
+    found = [mount for mount in mounts() if mount.mountpoint == mountpoint]
+    # The kernel gives out free ids again: who is on top is who is nobody's parent here.
+    parents = {mount.parent for mount in found}
+    tops = [mount for mount in found if mount.number not in parents]
+    return tops[-1] if tops else None
+
+
+def mount_of(path: str) -> Mount | None:
+    """Returns the mount that a path lies on, by its name alone."""
+    best: Mount | None = None
+    for mount in mounts():
+        if is_below(path, mount.mountpoint) and (
+            best is None or len(mount.mountpoint) >= len(best.mountpoint)
+        ):
+            best = mount
+    return best
+
+
+def is_below(path: str, directory: str) -> bool:
+    """Returns whether a path is a directory or lies in it."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _unescaped(text: str) -> str:
+    return os.fsdecode(
+        re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), os.fsencode(text))
+    )

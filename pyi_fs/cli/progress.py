@@ -1,0 +1,44 @@
+"""How far an import is, on a terminal; nothing where nobody looks."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pyi_fs.engine.importer import ImportReport
+
+
+@contextmanager
+def import_progress(source: str) -> Iterator[Callable[[ImportReport], None] | None]:
+    """Shows files and bytes on standard error while the body runs; gives it the way to tell."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import (
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn(f"importing {escape(source)}"),
+        TextColumn("{task.fields[files]:,} files"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("import", total=None, files=0)
+        yield lambda report: progress.update(task, completed=report.read_bytes, files=report.files)
+
+
+def size_text(size_bytes: float) -> str:
+    """Returns a size for people: `1.5 MB`, in powers of 1,000 like disks."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"

@@ -1,0 +1,138 @@
+"""The process that serves a mount, from opening the store to the end of the mount.
+
+Imports all that serving needs, so the command line imports this when it knows that it will serve.
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
+
+import trio
+
+from pyi_fs.cli.live_mounts import announced
+from pyi_fs.cli.mount_flags import set_flags
+from pyi_fs.cli.mount_request import MountRequest
+from pyi_fs.cli.worker import worker_command
+from pyi_fs.control.session import Session
+from pyi_fs.engine.background import Background
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.founding import FIRST_BRANCH
+from pyi_fs.engine.store import Store
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.errors import BusyError, NotFoundError
+from pyi_fs.fuse import mount
+from pyi_fs.ids import WorkspaceName
+from pyi_fs.limits import SYNC_INTERVAL_SECONDS
+from pyi_fs.model.refs import Snapshot
+
+_SPIN_US = 50.0
+
+
+def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[str], None]) -> None:
+    """Mounts, and returns when the mount has ended and all is durable.
+
+    `ready` is called once requests are answered; `note` before that with what the user should know.
+    `PyiError` and `OSError` if it cannot be mounted.
+    """
+    mountpoint = str(request.mountpoint)
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(Store.open(request.store, create=False)))
+        name = WorkspaceName(request.where.workspace)
+        workspace = stack.enter_context(closing(Workspace(store, name, holder=mountpoint)))
+        root = opened_root(workspace, request, note)
+        branch = root if isinstance(root, Branch) else None
+        snapshot = root.id if isinstance(root, Snapshot) else None
+        uid = os.getuid() if request.control_uid is None else request.control_uid
+        session = Session(
+            workspace,
+            root,
+            read_only=branch is None,
+            control_uid=uid,
+            mountpoint=mountpoint,
+        )
+        stack.callback(session.close)
+        stack.enter_context(
+            announced(
+                store.storage,
+                name,
+                None if branch is None else branch.name,
+                snapshot,
+                mountpoint,
+                read_only=branch is None,
+            )
+        )
+        options = mount_options(request, snapshot)
+        background = Background(
+            workspace,
+            worker=worker_command(request.store),
+            sync_interval=options.sync_interval,
+        )
+        trio.run(
+            partial(
+                mount.serve,
+                session,
+                request.mountpoint,
+                options,
+                ready=partial(_ready, request, ready),
+                tasks=[] if branch is None else [background.run],
+            )
+        )
+
+
+def opened_root(
+    workspace: Workspace, request: MountRequest, note: Callable[[str], None]
+) -> Branch | Snapshot:
+    """Returns what the root of a mount shows: a branch, held from now on, or a snapshot.
+
+    A branch that changed since its last snapshot, or has none, gets one: the way back. A read-only
+    mount shows a snapshot, so it never keeps a writer out. `NotFoundError`, `BusyError`.
+    """
+    if request.where.at is not None:
+        return workspace.find_snapshot(request.where.at)
+    names = workspace.refresh().branch_names()
+    name = request.branch or (FIRST_BRANCH if FIRST_BRANCH in names else names[0])
+    try:
+        branch = workspace.open_branch(name)
+    except BusyError:
+        if not request.read_only:
+            raise
+        return _newest(workspace, name, note)
+    last = workspace.last(branch)
+    if last is None or branch.is_changed:
+        last = workspace.snapshot(branch, automatic="at mount").snapshot
+    if not request.read_only:
+        return branch
+    workspace.sync(branch)
+    workspace.close_branch(branch)
+    return last
+
+
+def _newest(workspace: Workspace, name: str, note: Callable[[str], None]) -> Snapshot:
+    """Returns the newest snapshot of a branch that another process writes."""
+    ref = workspace.refs.branch(name)
+    if ref.last is None:
+        raise NotFoundError(f"branch '{name}' has no snapshot that could be shown read-only")
+    holder = workspace.holder(ref.name) or "another process"
+    note(f"branch '{name}' is written by {holder}: this shows its newest snapshot, {ref.last}")
+    return workspace.refs.snapshots[ref.last]
+
+
+def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOptions:
+    """Returns the options of the mount itself."""
+    return mount.MountOptions(
+        fsname=request.label(snapshot),
+        allow_other=request.allow_other,
+        writeback=request.writeback,
+        spin_us=_SPIN_US if request.spin_us is None else request.spin_us,
+        sync_interval=request.sync_interval or SYNC_INTERVAL_SECONDS,
+        snapshot_every=request.snapshot_every,
+        # fusermount3 takes flags as words; mount(2) by root takes them afterwards.
+        options=() if os.geteuid() == 0 else request.flags,
+    )
+
+
+def _ready(request: MountRequest, ready: Callable[[], None]) -> None:
+    if request.flags and os.geteuid() == 0:
+        set_flags(str(request.mountpoint), request.flags)
+    ready()

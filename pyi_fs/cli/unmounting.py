@@ -1,0 +1,103 @@
+"""Ending a mount, and clearing away one whose process is dead.
+
+A thread of the serving process must never wait for its own mount, so all of this is for others.
+"""
+
+import errno
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from pyi_fs.cli.arguments import parsed_label
+from pyi_fs.cli.live_mounts import wait_for_end
+from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, Mount, absolute, is_below, mount_at, mounts
+from pyi_fs.cli.users import User, users_of
+from pyi_fs.errors import BusyError, InvalidArgumentError, NotFoundError, UnsupportedError
+from pyi_fs.store.directory_storage import DirectoryStorage
+
+# More would not fit a line that somebody reads.
+_USERS_SHOWN_MAX = 8
+
+
+def unmount(path: str) -> Mount:
+    """Ends a mount and returns when its process, and with it everything unsynced, is done.
+
+    `NotFoundError` if nothing is mounted there, `InvalidArgumentError` if it is not ours,
+    `BusyError` naming the processes that use it.
+    """
+    mountpoint = absolute(path)
+    mount = mount_at(mountpoint)
+    if mount is None:
+        raise NotFoundError(f"nothing is mounted at {mountpoint}")
+    if mount.type != FILESYSTEM_TYPE:
+        raise InvalidArgumentError(
+            f"{mountpoint} is a mount of type {mount.type}, not one of pyi-mount: use umount"
+        )
+    if is_stale(mountpoint):
+        detach(mountpoint)
+    else:
+        _take_away(mountpoint)
+    _wait(mount)
+    return mount
+
+
+def is_stale(mountpoint: str) -> bool:
+    """Returns whether the process that served a mountpoint is dead."""
+    try:
+        os.stat(mountpoint)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
+
+
+def detach(mountpoint: str) -> None:
+    """Takes a dead mount away, also while processes stand in it."""
+    done = _run(_command(mountpoint, lazy=True))
+    if done.returncode:
+        raise BusyError(f"{mountpoint} is dead and cannot be taken away: {_said(done)}")
+
+
+def _take_away(mountpoint: str) -> None:
+    done = _run(_command(mountpoint, lazy=False))
+    if done.returncode == 0:
+        return
+    inside = [
+        mount.mountpoint
+        for mount in mounts()
+        if mount.mountpoint != mountpoint and is_below(mount.mountpoint, mountpoint)
+    ]
+    users = users_of(mountpoint)
+    if inside or users:
+        raise BusyError(f"{mountpoint} is in use: {_shown(inside, users)}; end them and try again")
+    raise BusyError(f"{mountpoint} cannot be unmounted: {_said(done)}")
+
+
+def _shown(inside: list[str], users: list[User]) -> str:
+    words = [f"{path} is mounted in it" for path in inside] + [str(user) for user in users]
+    more = len(words) - _USERS_SHOWN_MAX
+    return ", ".join(words[:_USERS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+
+
+def _command(mountpoint: str, *, lazy: bool) -> list[str]:
+    if os.geteuid() == 0:
+        return ["umount", "--no-canonicalize", *(["--lazy"] if lazy else []), mountpoint]
+    if shutil.which("fusermount3") is None:
+        raise UnsupportedError("fusermount3 is missing: install the package fuse3")
+    return ["fusermount3", "-u", *(["-z"] if lazy else []), "--", mountpoint]
+
+
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+def _said(done: "subprocess.CompletedProcess[str]") -> str:
+    return done.stderr.strip().replace("\n", "; ") or f"exit code {done.returncode}"
+
+
+def _wait(mount: Mount) -> None:
+    store = parsed_label(mount.source)[0]
+    if store is not None and Path(store).is_dir() and os.access(store, os.R_OK | os.X_OK):
+        wait_for_end(DirectoryStorage(store), mount.mountpoint)
