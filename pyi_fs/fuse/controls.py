@@ -97,17 +97,11 @@ class ControlHandlers:
         control = self._nodes.control(node)
         if control.kind != "directory":
             raise InvalidArgumentError("not a directory")
-        names = [name for name, _ in self._control.entries(control)]
-        return self._state.handles.add(ControlListing(node, names))
+        return self._state.handles.add(ControlListing(node, self._control.entries(control)))
 
-    def listed(self, parent: NodeId, name: bytes) -> Entry | None:
-        """Returns the entry of a name for a listing, without counting a lookup.
-
-        None if it has gone.
-        """
-        control = self._nodes.control(parent)
-        found = dict(self._control.entries(control)).get(name)
-        return None if found is None else self._entry(found, is_entered=False)
+    def listed(self, found: ControlNode | View) -> Entry:
+        """Returns the entry of something for a listing: counts no lookup, opens no branch."""
+        return self._entry(found, is_entered=False)
 
     def parent(self, node: NodeId) -> Entry:
         """Returns the directory above a control directory, for `..`."""

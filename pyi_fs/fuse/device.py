@@ -20,6 +20,7 @@ import array
 import ctypes
 import errno
 import os
+import re
 import socket
 import stat
 import struct
@@ -151,10 +152,10 @@ def _mount_by_helper(mountpoint: Path, options: DeviceOptions) -> int:
 def _mounts() -> set[tuple[str, str]]:
     """Returns (major:minor, mount point) of every mount this process sees."""
     found = set()
-    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
-        fields = line.split(" ")
-        path = fields[4].encode("latin-1", "surrogateescape").decode("unicode_escape")
-        found.add((fields[2], os.fsdecode(path.encode("latin-1", "surrogateescape"))))
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        fields = line.split(b" ")
+        path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])
+        found.add((fields[2].decode(), os.fsdecode(path)))
     return found
 
 

@@ -75,6 +75,7 @@ class FileHandlers:
         """
         handle = self._handles.file(handle_id)
         if isinstance(handle, ControlFile):
+            await self._state.before_control()
             answer = handle.control.read(offset, length)
             await self._state.invalidation.settled()
             return answer
@@ -98,6 +99,7 @@ class FileHandlers:
         """
         handle = self._handles.file(handle_id)
         if isinstance(handle, ControlFile):
+            await self._state.before_control()
             try:
                 return handle.control.write(offset, bytes(data))
             finally:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import NewType
 
 from pyi_fs.control.handle import ControlHandle
+from pyi_fs.control.node import ControlNode
 from pyi_fs.control.view import View
 from pyi_fs.errors import InvalidArgumentError
 from pyi_fs.ids import InodeNumber, NodeId
@@ -58,6 +59,11 @@ class ListingHandle:
         self._names = bytearray()
         self._starts = array("Q", [0])
 
+    @property
+    def given_count(self) -> int:
+        """Returns how many names were taken from the tree so far."""
+        return len(self._starts) - 1
+
     def name_at(self, index: int) -> bytes | None:
         """Returns the name at a place of the listing, or None behind its end.
 
@@ -76,12 +82,12 @@ class ListingHandle:
 class ControlListing:
     """An open directory of `.pyi`; what it listed when it was opened."""
 
-    __slots__ = ("names", "node")
+    __slots__ = ("entries", "node")
 
-    def __init__(self, node: NodeId, names: list[bytes]) -> None:
-        """Keeps the names."""
+    def __init__(self, node: NodeId, entries: list[tuple[bytes, ControlNode | View]]) -> None:
+        """Keeps the names and what they stood for."""
         self.node = node
-        self.names = names
+        self.entries = entries
 
 
 class ControlFile:

@@ -89,8 +89,6 @@ class ListingHandlers:
         dots = [self._controls.entry(handle.node), self._controls.parent(handle.node)]
         for index, entry in enumerate(dots[offset:], offset):
             yield Listed((b".", b"..")[index], entry, index + 1)
-        for index in range(max(offset - DOT_ENTRIES, 0), len(handle.names)):
-            name = handle.names[index]
-            listed = self._controls.listed(handle.node, name)
-            if listed is not None:
-                yield Listed(name, listed, index + 1 + DOT_ENTRIES)
+        start = max(offset - DOT_ENTRIES, 0)
+        for index, (name, found) in enumerate(handle.entries[start:], start + 1):
+            yield Listed(name, self._controls.listed(found), index + DOT_ENTRIES)

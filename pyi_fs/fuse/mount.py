@@ -18,6 +18,7 @@ from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.pyfuse3_transport import KernelNotifier, Transport
 from pyi_fs.fuse.state import MountState
+from pyi_fs.fuse.writeback import KernelFlush
 from pyi_fs.model.mutation import Reap
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,22 @@ async def serve(
 
     facade = Facade(options.spin_us, before_wait=finish_handshake)
     state = MountState(session, notifier, facade.run_in_thread)
+    if options.writeback:
+        state.flush_kernel = KernelFlush(state, mounted.mountpoint)
     transport = Transport(Handlers(state), writeback=options.writeback)
+
+    def status() -> dict[str, object]:
+        return {
+            "orphans": state.publication.orphan_count(),
+            "open_files": sum(len(handles) for _, handles in state.handles.open_files()),
+            "requests": transport.requests,
+        }
+
+    session.mount_status = status
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_unmount_on_signal, mounted)
+            # Started before the first request: a signal must not find the default action.
+            await nursery.start(_unmount_on_signal, mounted)
             nursery.start_soon(_sync_every, state, options.sync_interval)
             if options.snapshot_every is not None:
                 nursery.start_soon(_snapshot_every, session, options.snapshot_every)
@@ -93,8 +106,11 @@ async def serve(
             await _leave(state, mounted)
 
 
-async def _unmount_on_signal(mounted: Mounted) -> None:
+async def _unmount_on_signal(
+    mounted: Mounted, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for number in signals:
             log.info("%s: unmounting %s", signal.Signals(number).name, mounted.mountpoint)
             await _unmount(mounted)
@@ -138,6 +154,14 @@ async def _sync_every(state: MountState, seconds: float) -> None:
                 await state.group_sync.sync(branch)
             except (OSError, PyiError) as error:
                 log.error("sync of branch %s: %s", branch.name, error)
+        _let_go_of_unused(state)
+
+
+def _let_go_of_unused(state: MountState) -> None:
+    """Gives up branches that were only looked at, so that other processes can have them."""
+    for view in list(state.session.views.values()):
+        if view.branch is not None and view.number and state.is_unused(view):
+            state.session.let_go(view)
 
 
 async def _snapshot_every(session: Session, seconds: float) -> None:

@@ -66,6 +66,19 @@ class NameHandlers:
         )
         return self._looked_up(view, number)
 
+    async def make_directory(self, parent: NodeId, name: bytes, mode: int, caller: Caller) -> Entry:
+        """Makes a directory; below `.pyi` a snapshot or branch, of everything written before."""
+        if parent & CONTROL_BIT:
+            await self._state.before_control()
+        return self.make(parent, name, mode, caller)
+
+    async def remove_directory(self, parent: NodeId, name: bytes, caller: Caller) -> None:
+        """Removes a directory; below `.pyi` answered when the kernel knows what that changed."""
+        try:
+            self.remove(parent, name, caller, directory=True)
+        finally:
+            await self._state.invalidation.settled()
+
     def symlink(self, parent: NodeId, name: bytes, target: bytes, caller: Caller) -> Entry:
         """Makes a symbolic link."""
         return self.make(parent, name, _LINK_MODE, caller, target=target)

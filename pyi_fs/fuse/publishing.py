@@ -44,7 +44,8 @@ class Publication:
         self._handles = handles
         self._invalidation = invalidation
         self._last_unused = _UNUSED_NUMBERS
-        self.orphan_count = 0
+        # Nodes that came with a branch to the view that shows it now, before that view said so.
+        self._arrived: set[NodeId] = set()
 
     def orphans(
         self,
@@ -55,9 +56,9 @@ class Publication:
     ) -> list[InodeNumber]:
         """Returns the open inodes that differ, are unlinked, or are open for writing.
 
-        The rule for writers is there because a database and its log are two files: with an unchanged one kept and a
-        changed one orphaned, a process that held both corrupted the restored database (design.md,
-        section 6).
+        Of those open for writing the unchanged ones, too: a database and its log are two files.
+        With the unchanged one kept and the changed one orphaned, a process that held both corrupted
+        the restored database (design.md, section 6).
         """
         found = []
         for handles in self._open_in(branch).values():
@@ -99,6 +100,13 @@ class Publication:
                 self._settle(view, number, old.inode(number), new.inode(number))
         self._forget_names(view, old, new, touched, adopted)
 
+    def orphan_count(self) -> int:
+        """Returns how many open files left their view by a publish."""
+        return sum(
+            self._nodes.node_of(handles[0].view, handles[0].number) != node
+            for node, handles in self._handles.open_files()
+        )
+
     def view_changed(self, change: ViewChange) -> None:
         """A view is gone, or shows another branch or snapshot."""
         view = change.view
@@ -115,11 +123,16 @@ class Publication:
         for node, handles in self._handles.open_files():
             if handles[0].view is view:
                 self._move(node, handles, target, bind=change.moved_to is not None)
+                if change.moved_to is not None:
+                    self._arrived.add(node)
 
     def _view_replaced(self, change: ViewChange, old: Tree) -> None:
         view, new = change.view, change.view.tree
         target = change.moved_to or _frozen(view, old)
+        arrived, self._arrived = self._arrived, set()
         for node, number in list(self._nodes.known_of(view)):
+            if node in arrived:
+                continue
             is_displaced = self._nodes.node_of(view, number) != node
             was, now = old.inode(number), new.inode(number)
             handles = self._handles.files(node)
@@ -155,7 +168,6 @@ class Publication:
         if is_current:
             self._nodes.renumber(view, number, self._fresh(view))
         self._invalidation.attributes(node)
-        self.orphan_count += 1
 
     def _settle(
         self, view: View, number: InodeNumber, was: Inode | None, now: Inode | None
@@ -167,7 +179,7 @@ class Publication:
         if gone is not None:
             if now is None or now.nlink == 0:
                 return
-            if now.is_directory or gone.inode == now:
+            if now.is_directory or with_fields(now, nlink=0) == gone.inode:
                 self._nodes.revive(view, number, node)
                 self._invalidation.attributes(node)
             else:
@@ -186,11 +198,12 @@ class Publication:
         assert before is not None, "BUG: a file that is in neither tree differs"
         self._invalidation.attributes(node)
         is_there = now is not None and now.nlink > 0
-        if not before.is_directory:
+        if not is_there:
+            # It may come back as it was, by an undo, and then has its node again.
+            self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
+        elif not before.is_directory:
             self._nodes.redirect(node, Gone(view, number, before))
             self._nodes.renumber(view, number, self._fresh(view))
-        elif not is_there:
-            self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
         elif was is None or was.nlink == 0:
             self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
             self._nodes.renumber(view, number, self._fresh(view))

@@ -55,15 +55,17 @@ def _answering(
     method: Callable[Concatenate["Transport", _P], _R],
 ) -> Callable[Concatenate["Transport", _P], Coroutine[Any, Any, _R]]:
     """Makes a plain handler one that pyfuse3 can await, with errors translated."""
+    name = method.__name__
 
     @functools.wraps(method)
     async def answer(self: "Transport", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        self.requests[name] = self.requests.get(name, 0) + 1
         try:
             return method(self, *args, **kwargs)
         except FUSEError:
             raise
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
-            number = self.translator.errno_of(error, method.__name__)
+            number = self.translator.errno_of(error, name)
         raise FUSEError(number)
 
     return answer
@@ -73,15 +75,17 @@ def _answering_later(
     method: Callable[Concatenate["Transport", _P], Awaitable[_R]],
 ) -> Callable[Concatenate["Transport", _P], Coroutine[Any, Any, _R]]:
     """Translates the errors of a handler that waits."""
+    name = method.__name__
 
     @functools.wraps(method)
     async def answer(self: "Transport", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        self.requests[name] = self.requests.get(name, 0) + 1
         try:
             return await method(self, *args, **kwargs)
         except FUSEError:
             raise
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
-            number = self.translator.errno_of(error, method.__name__)
+            number = self.translator.errno_of(error, name)
         raise FUSEError(number)
 
     return answer
@@ -126,7 +130,7 @@ def _opened(node: int, handle: HandleId) -> FileInfo:
 
 
 class Transport(pyfuse3.Operations):
-    """Answers pyfuse3 from `handlers`."""
+    """Answers pyfuse3 from `handlers`; `requests` counts them by name."""
 
     supports_dot_lookup = True
 
@@ -135,6 +139,7 @@ class Transport(pyfuse3.Operations):
         super().__init__()
         self.enable_writeback_cache = writeback
         self.translator = Translator()
+        self.requests: dict[str, int] = {}
         self._names = handlers.names
         self._metadata = handlers.metadata
         self._files = handlers.files
@@ -152,11 +157,12 @@ class Transport(pyfuse3.Operations):
     ) -> EntryAttributes:
         return _attributes(self._names.make(NodeId(parent_inode), name, mode, ctx, rdev=rdev))
 
-    @_answering
-    def mkdir(
+    @_answering_later
+    async def mkdir(
         self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext
     ) -> EntryAttributes:
-        return _attributes(self._names.make(NodeId(parent_inode), name, mode, ctx))
+        parent = NodeId(parent_inode)
+        return _attributes(await self._names.make_directory(parent, name, mode, ctx))
 
     @_answering
     def symlink(
@@ -174,9 +180,9 @@ class Transport(pyfuse3.Operations):
     def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
         self._names.remove(NodeId(parent_inode), name, ctx, directory=False)
 
-    @_answering
-    def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
-        self._names.remove(NodeId(parent_inode), name, ctx, directory=True)
+    @_answering_later
+    async def rmdir(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
+        await self._names.remove_directory(NodeId(parent_inode), name, ctx)
 
     @_answering
     def rename(

@@ -52,6 +52,8 @@ class MountState:
         self.invalidation = Invalidation(notifier, run_in_thread)
         self.publication = Publication(session, self.nodes, self.handles, self.invalidation)
         self.group_sync = GroupSync(run_in_thread)
+        # With the writeback cache: has the kernel write what it holds of files open for writing.
+        self.flush_kernel: Callable[[], Awaitable[None]] | None = None
         self.store_path: str | os.PathLike[str] = session.workspace.store.path
         session.publish_listener = self.publication
         session.on_view_changed = self.publication.view_changed
@@ -59,9 +61,20 @@ class MountState:
             if view.branch is not None:
                 view.branch.listener = self.publication
 
+    async def before_control(self) -> None:
+        """Returns when what was written before a control request has reached us."""
+        if self.flush_kernel is not None:
+            await self.flush_kernel()
+
     def branch_of(self, view: View) -> Branch:
         """Returns the branch that a view's files are written to; `ReadOnlyError`."""
         branch = view.branch
         if branch is None or view.read_only:
             raise ReadOnlyError(f"{view.label} is read-only")
         return branch
+
+    def is_unused(self, view: View) -> bool:
+        """Returns whether the kernel knows nothing of a view and nobody has a file of it open."""
+        if next(self.nodes.known_of(view), None) is not None:
+            return False
+        return all(handles[0].view is not view for _, handles in self.handles.open_files())

@@ -40,8 +40,10 @@ class GroupSync:
         lock = self._locks.setdefault(key, trio.Lock())
         try:
             async with lock:
-                if not batch.is_done:
+                if self._waiting.get(key) is batch:
+                    # Whoever comes from now on waits for the next one.
                     del self._waiting[key]
+                if not batch.is_done:
                     await self._run(branch, batch)
         finally:
             if not lock.statistics().tasks_waiting and not lock.locked():

@@ -1,0 +1,168 @@
+"""The event loop as pyfuse3 sees it: locks without a yield, polling that is bounded and fair."""
+
+import os
+
+import pytest
+import trio
+import trio.testing
+
+from pyi_fs.fuse.facade import Facade, YieldlessLock
+
+
+@pytest.fixture
+def device():
+    """Gives a pipe in the place of the device."""
+    reading, writing = os.pipe()
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+async def test_a_free_lock_is_taken_without_a_yield():
+    lock = YieldlessLock()
+    with trio.testing.assert_no_checkpoints():
+        async with lock:
+            pass
+
+
+async def test_waiters_get_the_lock_in_order_and_may_give_up():
+    lock, order = YieldlessLock(), []
+
+    async def want(name, scope):
+        with scope:
+            async with lock:
+                order.append(name)
+
+    scopes = {name: trio.CancelScope() for name in "abc"}
+    async with trio.open_nursery() as nursery, lock:
+        for name, scope in scopes.items():
+            nursery.start_soon(want, name, scope)
+            await trio.testing.wait_all_tasks_blocked()
+        scopes["b"].cancel()
+        await trio.testing.wait_all_tasks_blocked()
+    assert order == ["a", "c"]
+    with trio.testing.assert_no_checkpoints():
+        async with lock:
+            pass
+
+
+async def test_a_cancelled_waiter_that_had_its_turn_passes_it_on():
+    lock, got = YieldlessLock(), []
+    scope = trio.CancelScope()
+
+    async def first():
+        with scope:
+            async with lock:
+                got.append("first")
+
+    async def second():
+        async with lock:
+            got.append("second")
+
+    async with trio.open_nursery() as nursery:
+        async with lock:
+            nursery.start_soon(first)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(second)
+            await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+    assert got[-1] == "second"
+
+
+async def test_a_request_that_is_there_is_taken_without_a_yield_but_every_64th(device):
+    reading, writing = device
+    os.write(writing, b"x")
+    facade = Facade(0)
+    yields = 0
+
+    class Count(trio.abc.Instrument):
+        def task_scheduled(self, task):
+            nonlocal yields
+            yields += 1
+
+    count = Count()
+    trio.lowlevel.add_instrument(count)
+    for _ in range(640):
+        await facade.lowlevel.wait_readable(reading)
+    trio.lowlevel.remove_instrument(count)
+    assert yields == 10
+
+
+async def test_other_tasks_run_while_a_thread_is_out(device):
+    reading, writing = device
+    os.write(writing, b"x")
+    facade = Facade(0)
+    release = trio.Event()
+
+    def leave_and_come_back():
+        trio.from_thread.run(release.wait)
+        return 7
+
+    answers = []
+
+    async def ask():
+        answers.append(await facade.run_in_thread(leave_and_come_back))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.testing.assert_checkpoints():
+            await facade.lowlevel.wait_readable(reading)
+        release.set()
+    assert answers == [7]
+    with trio.testing.assert_no_checkpoints():
+        await facade.lowlevel.wait_readable(reading)
+
+
+async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monkeypatch):
+    reading, writing = device
+    now = 0.0
+
+    def clock():
+        nonlocal now
+        now += 20e-6
+        return now
+
+    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
+    facade = Facade(100)
+    spent = []
+    for _ in range(8):
+        async with trio.open_nursery() as nursery:
+            before = now
+            nursery.start_soon(facade.lowlevel.wait_readable, reading)
+            await trio.testing.wait_all_tasks_blocked()
+            spent.append(now - before)
+            now += 1.0
+            os.write(writing, b"x")
+        os.read(reading, 1)
+    # Four waits began with 100 us of polling, the others with none.
+    assert [seconds > 90e-6 for seconds in spent] == [True] * 4 + [False] * 4
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(facade.lowlevel.wait_readable, reading)
+        await trio.testing.wait_all_tasks_blocked()
+        os.write(writing, b"x")
+    # That one came soon: polling is worth it again.
+    os.read(reading, 1)
+    async with trio.open_nursery() as nursery:
+        before = now
+        nursery.start_soon(facade.lowlevel.wait_readable, reading)
+        await trio.testing.wait_all_tasks_blocked()
+        assert now - before > 90e-6
+        os.write(writing, b"x")
+
+
+async def test_everything_else_is_trios():
+    facade = Facade(0)
+    assert facade.open_nursery is trio.open_nursery
+    assert facade.ClosedResourceError is trio.ClosedResourceError
+    assert facade.lowlevel.current_task() is trio.lowlevel.current_task()
+
+
+async def test_the_hook_before_waiting_is_called_until_it_is_done(device):
+    reading, writing = device
+    os.write(writing, b"x")
+    answers = [False, False, True]
+    facade = Facade(0, before_wait=lambda: answers.pop(0))
+    for _ in range(5):
+        await facade.lowlevel.wait_readable(reading)
+    assert answers == []
