@@ -55,7 +55,7 @@ def assert_well_formed(extents: ExtentList) -> None:
 def items(draw: st.DrawFn) -> Extent:
     """Returns an extent within the space; source offsets often continue a neighbour's."""
     start = draw(offsets)
-    length = draw(st.integers(1, 60))
+    length = draw(st.integers(1, 4) | st.integers(1, 90))
     kind, source = draw(st.sampled_from(SOURCES))
     # Equal differences between file and source offset are what lets neighbours merge.
     source_offset = start + draw(st.sampled_from([0, 0, 1000]))
@@ -191,6 +191,16 @@ def test_blocks_are_well_filled_whatever_the_order_of_writes(order: str) -> None
     least = 5000 // extent.BLOCK_ENTRIES_MAX
     assert len(extents) <= (least + 1 if order == "ascending" else 2 * least + 4)
     assert [item.file_offset for item in extent.iterate(extents)] == list(range(0, 50000, 10))
+
+
+def test_hole_over_a_whole_block_leaves_no_empty_block() -> None:
+    """A hole that is exactly one block of three takes it out of the tuple."""
+    most = extent.BLOCK_ENTRIES_MAX
+    extents = extent.from_extents([scratch(i * 10, 5, i * 100) for i in range(3 * most)])
+    assert len(extents) == 3
+    left = extent.without_range(extents, most * 10, 2 * most * 10 - 5)
+    assert_well_formed(left)
+    assert extent.count(left) == 2 * most
 
 
 def test_large_list_shrinks_to_one_block_and_to_nothing() -> None:
