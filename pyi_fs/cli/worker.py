@@ -1,4 +1,4 @@
-"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal ...`. Not for people.
+"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal|root ...`. Not for people.
 
 Ends when the process that started it ends; being killed at any moment loses nothing.
 """
@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from pyi_fs.engine.checkpointing import write_base
+from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
-from pyi_fs.ids import LayerId, Position, SegmentId
+from pyi_fs.ids import LayerId, Position, SegmentId, SnapshotId, WorkspaceName
 
 _PR_SET_PDEATHSIG = 1
 # Below the requests of the mount and the tools that make them.
@@ -35,6 +36,11 @@ def main() -> int:
             layer, parent, offset = arguments
             write_base(
                 store, LayerId(int(layer, 16)), Position(LayerId(int(parent, 16)), int(offset))
+            )
+        elif kind == "root":
+            workspace, *snapshots = arguments
+            seal_snapshots(
+                store, WorkspaceName(workspace), [SnapshotId(snapshot) for snapshot in snapshots]
             )
         elif kind == "seal":
             seal(store, [SegmentId(int(segment, 16)) for segment in arguments])

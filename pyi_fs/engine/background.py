@@ -15,7 +15,7 @@ from pyi_fs import limits
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.checkpointing import is_due
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.ids import LayerId, SegmentId, layer_name
+from pyi_fs.ids import LayerId, SegmentId, SnapshotId, layer_name
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 _TICK_SECONDS = 0.25
 # Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s of a core.
 _CHECKPOINT_SECONDS_MIN = 10.0
+# A named snapshot is likely kept: its content root is computed when nobody is waiting for the core.
+_ROOT_IDLE_SECONDS = 5.0
 _RECLAIM_BYTES_MIN = 16 * 1024 * 1024
 
 
@@ -46,7 +48,7 @@ class Background:
         self._unsynced_since: float | None = None
         self._last_activity = clock()
         self._checkpointed: dict[str, float] = {}
-        self._sealed_at = clock()
+        self._rooted: set[SnapshotId] = set()
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -82,6 +84,7 @@ class Background:
                 pending = True
         try:
             pending |= await self._seal()
+            pending |= await self._root()
         except OSError as error:
             logger.warning("sealing: %s", error)
             pending = True
@@ -154,6 +157,21 @@ class Background:
             return True
         await self.seal([segment for _, segment, _ in closed])
         return True
+
+    async def _root(self) -> bool:
+        """Has the content roots of named snapshots computed, once each, when the workspace is quiet for a moment."""
+        wanted = [
+            snapshot.id
+            for snapshot in self._workspace.refs.ordered()
+            if snapshot.name and snapshot.root is None and snapshot.id not in self._rooted
+        ]
+        if not wanted:
+            return False
+        if self._clock() - self._last_activity < _ROOT_IDLE_SECONDS:
+            return True
+        self._rooted.update(wanted)
+        await self._work("root", self._workspace.name, *wanted)
+        return False
 
     async def seal(self, segments: list[SegmentId]) -> None:
         """Has closed segments sealed; requests go on meanwhile."""

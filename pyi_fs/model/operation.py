@@ -14,6 +14,7 @@ from pyi_fs.ids import (
     OperationId,
     Position,
     SnapshotId,
+    TreeObjectId,
 )
 
 
@@ -143,6 +144,13 @@ class Void(msgspec.Struct, frozen=True, array_like=True, tag=13):
     offset: int
 
 
+class SealSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=14):
+    """A snapshot's content root is known and durable. Not shown in `log`."""
+
+    id: SnapshotId
+    root: TreeObjectId
+
+
 Operation = (
     Begin
     | Reserve
@@ -157,4 +165,5 @@ Operation = (
     | RestorePath
     | UndropBranch
     | Void
+    | SealSnapshot
 )

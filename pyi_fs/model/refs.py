@@ -7,7 +7,15 @@ from immutables import Map
 
 from pyi_fs import limits
 from pyi_fs.errors import InvalidArgumentError, NotFoundError
-from pyi_fs.ids import BranchName, InodeNumber, LayerId, OperationId, Position, SnapshotId
+from pyi_fs.ids import (
+    BranchName,
+    InodeNumber,
+    LayerId,
+    OperationId,
+    Position,
+    SnapshotId,
+    TreeObjectId,
+)
 from pyi_fs.model.operation import (
     Begin,
     Continue,
@@ -19,6 +27,7 @@ from pyi_fs.model.operation import (
     Operation,
     Reserve,
     RestorePath,
+    SealSnapshot,
     TakeSnapshot,
     UndropBranch,
     Void,
@@ -41,7 +50,7 @@ def check_ref_name(text: str) -> str:
 
 
 class Snapshot(NamedTuple):
-    """A named place of a branch's history. `parent` is the snapshot before it in its lineage."""
+    """A named place of a branch's history. `parent` is the snapshot before it in its lineage; `root` its content root once sealed."""
 
     id: SnapshotId
     branch: BranchName
@@ -54,6 +63,7 @@ class Snapshot(NamedTuple):
     name: str | None
     message: str
     automatic: str
+    root: TreeObjectId | None = None
 
 
 class BranchRef(NamedTuple):
@@ -172,6 +182,11 @@ def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
             return _finished(_with_branch(refs, op.branch, dropped=False), op, number)
         case Void():
             return _voided(refs, op)
+        case SealSnapshot():
+            sealed = refs.snapshots.get(op.id)
+            if sealed is None:
+                return refs
+            return refs._replace(snapshots=refs.snapshots.set(op.id, sealed._replace(root=op.root)))
         case _:
             # SwitchHead moves a mount, not a ref: it is its own inverse and `undo` leaves it alone.
             return refs
