@@ -23,6 +23,7 @@ from pyi_fs.model.operation import (
     Operation,
     Reserve,
     RestorePath,
+    SealSnapshot,
     SwitchHead,
     TakeSnapshot,
     UndropBranch,
@@ -50,7 +51,7 @@ _RENAMED = {"parent": "parent_snapshot"}
 
 def log_line(number: OperationId, operation: Operation) -> bytes:
     """Returns an operation as one line of JSON; nothing for bookkeeping."""
-    if isinstance(operation, Reserve | Continue):
+    if isinstance(operation, Reserve | Continue | SealSnapshot):
         return b""
     fields: dict[str, object] = {
         "id": number,

@@ -6,7 +6,15 @@ from typing import get_args
 import pytest
 
 from pyi_fs.control.log import OPERATION_NAMES, log_line
-from pyi_fs.ids import BranchName, InodeNumber, LayerId, OperationId, Position, SnapshotId
+from pyi_fs.ids import (
+    BranchName,
+    InodeNumber,
+    LayerId,
+    OperationId,
+    Position,
+    SnapshotId,
+    TreeObjectId,
+)
 from pyi_fs.model.operation import (
     Begin,
     Continue,
@@ -15,6 +23,7 @@ from pyi_fs.model.operation import (
     Operation,
     Reserve,
     RestorePath,
+    SealSnapshot,
     TakeSnapshot,
 )
 
@@ -63,10 +72,17 @@ def test_an_operation_is_called_by_what_was_asked_for(operation: Operation, name
     assert json.loads(log_line(OperationId(9), operation))["operation"] == name
 
 
-@pytest.mark.parametrize("operation", [Reserve(InodeNumber(5)), Continue(MAIN, LayerId(7))])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        Reserve(InodeNumber(5)),
+        Continue(MAIN, LayerId(7)),
+        SealSnapshot(ONE, TreeObjectId(bytes(32))),
+    ],
+)
 def test_bookkeeping_is_not_shown(operation: Operation):
     assert log_line(OperationId(2), operation) == b""
 
 
 def test_every_other_operation_has_a_name():
-    assert set(OPERATION_NAMES) == set(get_args(Operation)) - {Reserve, Continue}
+    assert set(OPERATION_NAMES) == set(get_args(Operation)) - {Reserve, Continue, SealSnapshot}
