@@ -92,11 +92,12 @@ class IgnoreRules:
         for path in paths:
             self._learn(path.rpartition(b"/")[0])
         options = ["-c", f"core.excludesFile={os.devnull}", "-c", "core.ignoreCase=false"]
-        # A path may begin with a colon, which is not magic here; exit code 1: nothing is ignored.
-        command = ["--literal-pathspecs", *options, "check-ignore", "--no-index", "--stdin", "-z"]
-        data = b"".join(path + b"\0" for path in paths)
+        command = [*options, "check-ignore", "--no-index", "--stdin", "-z"]
+        # A path may begin with a colon, which would be pathspec magic.
+        data = b"".join(b"./" + path + b"\0" for path in paths)
+        # Exit code 1: nothing is ignored.
         done = self._git.run(["-C", self._directory.name, *command], data=data, ok=(0, 1))
-        return set(done.stdout.split(b"\0"))
+        return {path.removeprefix(b"./") for path in done.stdout.split(b"\0")}
 
     def _learn(self, directory: bytes) -> None:
         """Writes the `.gitignore` files of a directory and of all above it."""

@@ -11,6 +11,8 @@ from pyi_fs.model.inode import Inode
 
 # Code points that HFS+ ignores when it compares names (git's utf8.c).
 _HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
+# These two are no characters, and malformed to git.
+_HFS_END = re.compile("[\ufffe\uffff]")
 _NTFS_DOT_GIT = re.compile(rb"(?:\.git|git~1)[. ]*(?:[\\:].*)?", re.IGNORECASE | re.DOTALL)
 _NTFS_END = re.compile(rb"[. ]*(?::.*)?", re.DOTALL)
 # NTFS's short name when many names begin alike: some letters of a hash that depends on the name,
@@ -61,10 +63,13 @@ def _is_ntfs(name: bytes, word: bytes, hashed: bytes) -> bool:
 
 
 def _hfs(name: bytes) -> str:
+    """Returns a name as git compares it for HFS+: for git it ends where it is no UTF-8."""
     try:
-        return _HFS_IGNORED.sub("", name.decode()).lower()
-    except UnicodeDecodeError:
-        return ""
+        text = name.decode()
+    except UnicodeDecodeError as error:
+        text = name[: error.start].decode()
+    text = _HFS_END.split(text, maxsplit=1)[0]
+    return _HFS_IGNORED.sub("", text).lower()
 
 
 def _after_backslashes(name: bytes) -> list[bytes]:

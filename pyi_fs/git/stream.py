@@ -137,10 +137,13 @@ class FastImport:
     def finish(self) -> None:
         """Ends the stream: on return all is there and the branch has moved. `RequestError`."""
         self._send(b"done\n")
-        self._input.close()
-        self._is_finished = True
+        try:
+            self._input.close()
+        except BrokenPipeError:
+            raise self._refused() from None
         if self._process.wait():
             raise self._refused()
+        self._is_finished = True
 
     def _send(self, data: bytes) -> None:
         try:

@@ -5,7 +5,7 @@ import random
 import stat
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyi_fs.engine.branch import Branch
@@ -220,6 +220,12 @@ class RandomChanges:
         self.rig = rig
         self.random = random.Random(seed)
 
+    def grow(self, count: int) -> None:
+        """Makes files and directories."""
+        for _ in range(count):
+            with suppress(RequestError):
+                self._create()
+
     def step(self) -> None:
         """Makes one change, or none if it is refused."""
         choice = self.random.random()
@@ -229,7 +235,7 @@ class RandomChanges:
             elif choice < 0.6:
                 flags = 2 if self.random.random() < 0.3 else 0
                 self.rig.branch.commit(
-                    Rename(*self._dentry(), *self._dentry(), flags, self.rig.now())
+                    Rename(*self._dentry(True), *self._dentry(flags == 2), flags, self.rig.now())
                 )
             elif choice < 0.7:
                 parent, name = self._dentry()
@@ -239,7 +245,7 @@ class RandomChanges:
                 self._change()
             else:
                 is_directory = self.random.random() < 0.5
-                self.rig.branch.commit(Remove(*self._dentry(), is_directory, self.rig.now()))
+                self.rig.branch.commit(Remove(*self._dentry(True), is_directory, self.rig.now()))
         except RequestError:
             pass
 
@@ -250,8 +256,10 @@ class RandomChanges:
             numbers = [n for n in numbers if tree.existing(n).is_directory]
         return self.random.choice(numbers)
 
-    def _dentry(self) -> tuple[InodeNumber, bytes]:
-        return self._any(directories=True), self.random.choice(_NAMES)
+    def _dentry(self, is_held: bool = False) -> tuple[InodeNumber, bytes]:
+        directory = self._any(directories=True)
+        held = sorted(name for name, _ in self.rig.branch.tree.entries(directory))
+        return directory, self.random.choice(held if held and is_held else _NAMES)
 
     def _create(self) -> None:
         kind = self.random.choice(_KINDS)
