@@ -1,0 +1,24 @@
+"""Fixtures of the acceptance tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.acceptance import Served, assert_sound, disk_directory
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Gives a directory on a disk; the store `store` in it, if there is one, must end up sound."""
+    with disk_directory() as directory:
+        yield directory
+        if (directory / "store").exists():
+            assert_sound(directory / "store")
+
+
+@pytest.fixture
+def served(place: Path) -> Iterator[Served]:
+    """Gives a mount of a new workspace `w`."""
+    with Served(place / "store", "w", place / "mount") as mount:
+        yield mount
