@@ -20,21 +20,13 @@ from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, Snaps
 from pyi_fs.model import extent
 from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import Inode
-from pyi_fs.model.mutation import (
-    Adopt,
-    Allocate,
-    Graft,
-    Mutation,
-    Reap,
-    SetAttributes,
-    Share,
-    Write,
-)
+from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
+from pyi_fs.model.superseded import MAY_SUPERSEDE, superseded
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Base, Tree, on_base, over
 from pyi_fs.store.layers import LayerWriter
+from pyi_fs.store.survival import layers_of
 
-_MAY_SUPERSEDE = (Write, SetAttributes, Allocate, Share, Reap)
 # Layers left behind by a publish stay open this many deep, so that a restore does not wait for closing them.
 _RETIRED_MAX = 8
 
@@ -70,8 +62,14 @@ class BranchServices(Protocol):
     def sync_log(self) -> None:
         """Makes the operations log durable."""
 
-    def sync_layer(self, layer: LayerId) -> None:
-        """Makes everything in a closed layer durable."""
+    def sync_position(self, position: Position) -> None:
+        """Makes a position durable, with all it needs."""
+
+    def sync_parents(self, layer: LayerId) -> None:
+        """Makes what a layer starts from durable."""
+
+    def sync_data(self, layer: LayerId) -> None:
+        """Makes the data of a layer durable."""
 
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer."""
@@ -111,7 +109,10 @@ class Branch:
         self.resumable = resumable
         self._writer: LayerWriter | None = None
         self._retired: list[LayerWriter] = []
-        self._closed_unsynced: list[LayerId] = []
+        self._closed_unsynced: list[Position] = []
+        # Layers outside the lineage whose bytes a graft or a share brought in since the last sync.
+        self._borrowed: set[LayerId] = set()
+        self._durable_start: Position | None = None
         self._inode_next = InodeNumber(0)
         self._inode_end = InodeNumber(0)
         self._inode_range = limits.INODE_RANGE_MIN
@@ -157,9 +158,11 @@ class Branch:
         if writer is None:
             writer = self._open_writer()
         writer.append(mutation)
-        if isinstance(mutation, _MAY_SUPERSEDE):
-            self._note_garbage(writer, old, mutation)
         self.tree = new
+        if isinstance(mutation, MAY_SUPERSEDE):
+            # After the tree: a reader that finds bytes given back by another thread looks whether the tree has moved on.
+            self._note_garbage(writer, old, mutation)
+        self.note_borrowed(mutation)
         self.touched.add(mutation)
         self.records_since_base += 1
         if self.wake is not None:
@@ -314,27 +317,33 @@ class Branch:
     def sync(self) -> None:
         """Makes everything acknowledged before the call durable: data, records, log. BLOCKS: call it in a thread. Syncs queue up."""
         with self._sync_lock:
-            retired = list(self._retired)
-            writer = self._writer
-            closed, self._closed_unsynced = self._closed_unsynced, []
-            for layer in closed:
-                self._services.sync_layer(layer)
-            for old in retired:
-                if not old.is_synced:
-                    old.sync()
-            if writer is not None and not writer.is_synced:
-                waited = writer.scratch.take_waiting()
-                writer.sync()
-                writer.scratch.release(waited)
+            start, writers = self._start, self.writers()
+            closed, borrowed = list(self._closed_unsynced), set(self._borrowed)
+            # Parents and lenders first: what is synced must never stand on something that a power loss can take away.
+            for layer in borrowed:
+                self._services.sync_data(layer)
+            for position in closed:
+                self._services.sync_position(position)
+            if start != self._durable_start:
+                self._services.sync_position(start)
+                self._durable_start = start
+            for writer in writers:
+                if not writer.is_synced:
+                    if not writer.are_parents_durable:
+                        self._services.sync_parents(writer.layer)
+                        writer.are_parents_durable = True
+                    writer.sync()
             self._services.sync_log()
+            # Only now: what failed is tried again by the next sync.
+            self._borrowed -= borrowed
+            for position in closed:
+                self._closed_unsynced.remove(position)
 
     def reclaim(self) -> None:
-        """Gives back scratch that nobody can reach. BLOCKS for some ms: call it where requests do not wait, never beside a read."""
+        """Gives back scratch that nobody can reach. BLOCKS for some ms: call it in a thread."""
         writer = self._writer
         if writer is not None:
-            plan = writer.scratch.plan_reclaim()
-            if plan:
-                writer.scratch.reclaim(plan)
+            writer.reclaim()
 
     def close(self) -> None:
         """Closes the layers; syncs nothing."""
@@ -353,12 +362,17 @@ class Branch:
             self._writer = None
         while len(self._retired) > _RETIRED_MAX:
             oldest = self._retired.pop(0)
-            self._services.close_writer(oldest)
             if not oldest.is_synced:
-                self._closed_unsynced.append(oldest.layer)
+                self._closed_unsynced.append(Position(oldest.layer, oldest.end))
+            self._services.close_writer(oldest)
+
+    def note_borrowed(self, mutation: Mutation) -> None:
+        """Notes from which layers a mutation brings bytes along: a sync has to make them durable too."""
+        if type(mutation) is Graft or type(mutation) is Share or type(mutation) is Adopt:
+            self._borrowed |= layers_of(mutation)
 
     def _note_garbage(self, writer: LayerWriter, old: Tree, mutation: Mutation) -> None:
-        for number, start, end in _superseded(old, mutation):
+        for number, start, end in superseded(old, mutation):
             inode = old.inode(number)
             if inode is None or start >= min(end, inode.size):
                 continue
@@ -368,22 +382,3 @@ class Branch:
         if isinstance(mutation, Share):
             # From now on two files may hold the same range: what is there now is never garbage by one of them alone.
             writer.scratch.mark_refs()
-
-
-def _superseded(old: Tree, mutation: Mutation) -> list[tuple[InodeNumber, int, int]]:
-    """Returns (inode, start, end) of the file ranges whose old bytes a mutation takes out of the tree."""
-    match mutation:
-        case Write() | Share():
-            return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]
-        case SetAttributes(size=int(size)):
-            return [(mutation.number, size, limits.FILE_BYTES_MAX)]
-        case Allocate(flags=flags) if flags & ~1:
-            return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]
-        case Reap():
-            return [
-                (number, 0, limits.FILE_BYTES_MAX)
-                for number in mutation.numbers
-                if number in old.unlinked
-            ]
-        case _:
-            return []

@@ -13,7 +13,7 @@ from pyi_fs.ids import BranchName, InodeNumber, Position, WorkspaceName
 from pyi_fs.model.operation import Begin
 from pyi_fs.model.refs import check_ref_name
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.store.oplog import OperationsLog, has_operations
 
 FIRST_BRANCH = BranchName("main")
 
@@ -60,12 +60,27 @@ def fork_workspace(store: Store, source: str, at: str | None, name: str) -> None
     fork = _free_name(store, name)
     parent = Workspace(store, WorkspaceName(source))
     try:
-        position = _start_of_fork(parent, at)
-        store.layers.pin(position.layer, f"{fork} {position.offset}")
+        position = _pinned_start(parent, at, fork)
+        # The log of the fork is durable, so what it names has to be; where the parent is synced, this costs nothing.
+        store.layers.sync_lineage(position)
         floor = parent.refresh().inode_end
     finally:
         parent.close()
     begin_workspace(store, fork, position, f"{source}@{at}" if at else source, floor)
+
+
+def _pinned_start(parent: Workspace, at: str | None, fork: WorkspaceName) -> Position:
+    """Returns the position a fork starts at, pinned.
+
+    The pin comes first: until the parent's writer has seen it, it may give back what it superseded. So the position is looked up again
+    after the pin, and is then of a state from which nothing is given back.
+    """
+    position = _start_of_fork(parent, at)
+    while True:
+        parent.store.layers.pin(position.layer, f"{fork} {position.offset}")
+        pinned, position = position.layer, _start_of_fork(parent, at)
+        if position.layer == pinned:
+            return position
 
 
 def _start_of_fork(parent: Workspace, at: str | None) -> Position:
@@ -103,7 +118,7 @@ def remove_workspace(store: Store, name: str) -> None:
 def _free_name(store: Store, name: str) -> WorkspaceName:
     check_ref_name(name)
     workspace = WorkspaceName(name)
-    if store.storage.exists(layout.operations_log(workspace)):
+    if has_operations(store.storage, workspace):
         raise AlreadyExistsError(f"workspace '{name}' exists")
     return workspace
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 
 from pyi_fs import limits
 from pyi_fs.errors import CorruptRecordError, NotFoundError
-from pyi_fs.ids import LayerId, Position
+from pyi_fs.ids import LayerId, Position, layer_name
 from pyi_fs.model.edit import apply
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree, over, root_only
 from pyi_fs.store import layout
 from pyi_fs.store.layers import Layers
+from pyi_fs.store.survival import Survival
 
 
 class History:
@@ -23,7 +24,8 @@ class History:
 
     def __init__(self, layers: Layers) -> None:
         """Starts with nothing folded."""
-        self._layers = layers
+        self.layers = layers
+        self.survival = Survival(layers)
         self._trees: OrderedDict[Position, Tree] = OrderedDict()
 
     def remember(self, position: Position, tree: Tree) -> None:
@@ -34,11 +36,15 @@ class History:
             self._trees.popitem(last=False)
 
     def tree(self, position: Position) -> Tree:
-        """Returns the tree of a position: the one way in for mounts, recovery, forks and export."""
+        """Returns the tree of a position: the one way in for mounts, recovery, forks and export. `NotFoundError` if a power loss took it."""
         found = self._trees.get(position)
         if found is not None:
             self._trees.move_to_end(position)
             return found
+        if self.survival.is_lost(position):
+            raise NotFoundError(
+                f"layer {layer_name(position.layer)} is gone at {position.offset}: a power loss or a collection took it"
+            )
         way = [position]
         start = self._start(position.layer)
         while start is None:
@@ -58,7 +64,7 @@ class History:
         """Yields (offset, tree) for offsets of one layer, ascending, in one pass over its journal; keeps none of them."""
         wanted = sorted(set(offsets))
         tree = self.start_tree(layer)
-        records = self._layers.records(layer, 0, wanted[-1]) if wanted else iter(())
+        records = self.layers.records(layer, 0, wanted[-1]) if wanted else iter(())
         following = next(records, None)
         for offset in wanted:
             while following is not None and following[0] <= offset:
@@ -69,9 +75,9 @@ class History:
     def end(self, layer: LayerId) -> tuple[Tree, Position]:
         """Returns the tree and position at the valid end of a layer: recovery of a branch. A torn tail is normal."""
         tree = self.start_tree(layer)
-        end = 0
-        for end, mutation in self._layers.records(layer):
-            tree = apply(tree, mutation)
+        end = self.layers.start(layer)
+        for offset, mutation in self.layers.records(layer):
+            tree, end = apply(tree, mutation), offset
         return tree, Position(layer, end)
 
     def start_tree(self, layer: LayerId) -> Tree:
@@ -84,7 +90,7 @@ class History:
         found = [position]
         while True:
             try:
-                parent = self._layers.header(found[-1].layer).parent
+                parent = self.layers.header(found[-1].layer).parent
             except NotFoundError:
                 return found[:-1] if len(found) > 1 else found
             if parent is None:
@@ -112,29 +118,31 @@ class History:
     def _add_touched(self, touched: Touched, line: list[Position], ancestor: Position) -> None:
         for step in line:
             start = ancestor.offset if step.layer == ancestor.layer else 0
-            for _, mutation in self._layers.records(step.layer, start, step.offset):
+            for _, mutation in self.layers.records(step.layer, start, step.offset):
                 touched.add(mutation)
             if step.layer == ancestor.layer:
                 return
 
     def _start(self, layer: LayerId) -> Tree | None:
-        base = self._layers.base(layer)
+        base = self.layers.base(layer)
         if base is not None:
             return over(base)
-        root = self._layers.header(layer).root
+        root = self.layers.header(layer).root
         return root_only(*root) if root is not None else None
 
     def _parent(self, layer: LayerId) -> Position:
-        parent = self._layers.header(layer).parent
+        parent = self.layers.header(layer).parent
         if parent is None:
             raise CorruptRecordError(layout.base(layer), 0, "a base table", "nothing")
         return parent
 
     def _folded(self, tree: Tree, position: Position) -> Tree:
-        """Returns the fold of a layer up to a position.
-
-        A fork may be made at a moment when the last frame before its offset was half written: the fold ends at the last whole frame.
-        """
-        for _, mutation in self._layers.records(position.layer, 0, position.offset):
-            tree = apply(tree, mutation)
+        """Returns the fold of a layer up to a position, which is the end of a record or of the layer's header."""
+        end = self.layers.start(position.layer)
+        for offset, mutation in self.layers.records(position.layer, 0, position.offset):
+            tree, end = apply(tree, mutation), offset
+        if end < position.offset:
+            raise CorruptRecordError(
+                layout.journal(position.layer), end, f"records up to {position.offset}", "no more"
+            )
         return tree

@@ -1,74 +1,142 @@
 """Opening a branch for writing: fold what its layer holds, decide whether that layer may be appended to.
 
-After `kill -9` everything that was written is there: a torn last frame is cut, the layer goes on. After another boot, unsynced data may be
-missing under records that are there: such records and all after them are cut (a consistent prefix, not older than the last sync), a `Void`
-operation says so, and the branch goes on in a new layer, so that a position that was lost never comes to mean something else.
+After `kill -9` everything that was written is there: a torn last frame is cut, the layer goes on. After another boot the branch is at the
+newest position that survived (`store/survival.py`), a `Void` operation says which snapshots did not, and the branch goes on in a new layer,
+so that a position that was lost never comes to mean something else.
 """
 
 import time
+from functools import partial
 from typing import NamedTuple
 
 from pyi_fs.engine.history import History
-from pyi_fs.errors import StoreError
-from pyi_fs.ids import LayerId, Position
+from pyi_fs.errors import NotFoundError
+from pyi_fs.ids import BranchName, LayerId, Position, layer_name
 from pyi_fs.model.edit import apply
-from pyi_fs.model.mutation import Write
-from pyi_fs.model.operation import Void
-from pyi_fs.model.refs import BranchRef
+from pyi_fs.model.mutation import Graft, Mutation, Share
+from pyi_fs.model.operation import (
+    Begin,
+    Continue,
+    MakeBranch,
+    MoveBranch,
+    Operation,
+    Void,
+)
+from pyi_fs.model.refs import BranchRef, Refs
 from pyi_fs.model.tree import Tree
-from pyi_fs.store.journal import read_synced
+from pyi_fs.store.journal import last_boundary, read_synced
 from pyi_fs.store.layers import Layers
 from pyi_fs.store.oplog import OperationsLog
-from pyi_fs.store.storage import Storage
+from pyi_fs.store.survival import Survival
 
 
 class Recovered(NamedTuple):
-    """A branch's present. `resumable`: its layer may be appended to. `records`: folded to get here."""
+    """A branch's present. `resumable`: its layer may be appended to. `records`: folded to get here. `unsynced`: those that may bring bytes along."""
 
     tree: Tree
     position: Position
     resumable: bool
     records: int
+    unsynced: tuple[Mutation, ...] = ()
 
 
-def recover(
-    storage: Storage,
-    layers: Layers,
-    history: History,
-    log: OperationsLog,
-    ref: BranchRef,
-    boot: str,
-) -> Recovered:
+def recover(layers: Layers, history: History, log: OperationsLog, ref: BranchRef) -> Recovered:
     """Returns the present of a branch whose lock the caller holds. `CorruptRecordError` if durable bytes are damaged."""
-    if ref.layer is None:
-        return Recovered(history.tree(ref.position), ref.position, resumable=False, records=0)
-    same_boot = layers.header(ref.layer).boot == boot
-    checked_from = None if same_boot else read_synced(storage, ref.layer)
-    tree, end, records = _fold(layers, history, ref.layer, checked_from)
-    position = Position(ref.layer, end)
-    if same_boot:
-        return Recovered(tree, position, resumable=True, records=records)
-    if any(
-        s.position.layer == ref.layer and s.position.offset > end
-        for s in log.refs.snapshots.values()
-    ):
-        log.append(lambda _: Void(time.time_ns(), position.layer, end))
-    return Recovered(tree, position, resumable=False, records=records)
+    position = present(history, log, ref)
+    if ref.layer is not None and history.survival.end(ref.layer) is None:
+        return _folded(layers, history, ref.layer)
+    _void_lost_snapshots(history, log)
+    return Recovered(history.tree(position), position, resumable=False, records=0)
 
 
-def _fold(
-    layers: Layers, history: History, layer: LayerId, checked_from: int | None
-) -> tuple[Tree, int, int]:
-    """Folds a layer to its valid end; from the offset `checked_from` on, records whose data is not there end it too."""
-    tree = history.start_tree(layer)
-    end = records = 0
-    for stop, mutation in layers.records(layer):
-        if checked_from is not None and stop > checked_from and type(mutation) is Write:
-            try:
-                layers.read_scratch(mutation.segment, mutation.source_offset, mutation.length)
-            except StoreError:
-                break
-        tree = apply(tree, mutation)
-        end = stop
+def present(history: History, log: OperationsLog, ref: BranchRef) -> Position:
+    """Returns the position of a branch's present: a cut at a whole record, also while another process writes it."""
+    survival = history.survival
+    position = ref.position
+    if ref.layer is not None:
+        end = survival.end(ref.layer)
+        if end is None:
+            end = last_boundary(history.layers.storage, ref.layer)
+        position = Position(ref.layer, end)
+    if position.offset and not survival.is_lost(position):
+        return position
+    return _Logged(log, survival).place(ref.name)
+
+
+def nearest(history: History, log: OperationsLog, position: Position) -> Position:
+    """Returns a position, or the last before it that a power loss left; `NotFoundError` if none is known."""
+    if not history.survival.is_lost(position):
+        return position
+    return _Logged(log, history.survival).nearest(position)
+
+
+class _Logged:
+    """What a log tells of layers and branches, after a power loss took some of what it names.
+
+    A move to a position that is lost did not happen: the branch is where it was. A layer whose header is lost began where its branch was.
+    """
+
+    def __init__(self, log: OperationsLog, survival: Survival) -> None:
+        self._survival = survival
+        self._places: dict[BranchName, Position] = {}
+        self._parents: dict[LayerId, Position] = {}
+        for _, operation in log.operations():
+            self._fold(operation)
+
+    def _fold(self, operation: Operation) -> None:
+        match operation:
+            case Begin() | MakeBranch():
+                self._places[operation.branch] = Position(*operation.position)
+            case MoveBranch() if not self._survival.is_lost(Position(*operation.after)):
+                self._places[operation.branch] = Position(*operation.after)
+            case Continue():
+                self._parents[operation.layer] = self._places[operation.branch]
+                end = self._survival.end(operation.layer)
+                if end:
+                    self._places[operation.branch] = Position(operation.layer, end)
+            case _:
+                pass
+
+    def place(self, branch: BranchName) -> Position:
+        """Returns the newest position of a branch that is left."""
+        return self.nearest(self._places[branch])
+
+    def nearest(self, position: Position) -> Position:
+        while self._survival.is_lost(position):
+            end = self._survival.end(position.layer)
+            if end:
+                return Position(position.layer, end)
+            layer = position.layer
+            found = self._survival.parent(layer) or self._parents.get(layer)
+            if found is None:
+                raise NotFoundError(f"layer {layer_name(layer)} was lost to a power loss")
+            position = found
+        return position
+
+
+def _void_lost_snapshots(history: History, log: OperationsLog) -> None:
+    lost = {
+        snapshot.position.layer
+        for snapshot in log.refs.snapshots.values()
+        if history.survival.is_lost(snapshot.position)
+    }
+    for layer in sorted(lost):
+        end = history.survival.end(layer)
+        assert end is not None
+        log.append(partial(_void, layer, end))
+
+
+def _void(layer: LayerId, end: int, _: Refs) -> Operation:
+    return Void(time.time_ns(), layer, end)
+
+
+def _folded(layers: Layers, history: History, layer: LayerId) -> Recovered:
+    tree, end, records = history.start_tree(layer), layers.start(layer), 0
+    synced = read_synced(layers.storage, layer)
+    unsynced: list[Mutation] = []
+    for offset, mutation in layers.records(layer):
+        tree, end = apply(tree, mutation), offset
         records += 1
-    return tree, end, records
+        if end > synced and isinstance(mutation, Graft | Share):
+            unsynced.append(mutation)
+    return Recovered(tree, Position(layer, end), True, records, tuple(unsynced))

@@ -5,8 +5,10 @@ Roots are snapshots, presents and starts of branches (dropped ones too), both en
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pyi_fs.engine.history import History
+from pyi_fs.engine.recovery import nearest
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import LayerId, Position, WorkspaceName
@@ -18,27 +20,36 @@ from pyi_fs.store.oplog import OperationsLog
 def positions_of(store: Store, workspace: WorkspaceName) -> Iterator[Position]:
     """Yields the positions a workspace can come back to: those in its log, and the present end of every layer it wrote."""
     log = OperationsLog(store.storage, workspace)
+    history = History(store.layers)
     try:
-        for snapshot in log.refs.snapshots.values():
-            yield snapshot.position
-        for _, operation in log.operations():
-            match operation:
-                case Begin() | MakeBranch():
-                    yield Position(*operation.position)
-                case MoveBranch():
-                    yield Position(*operation.before)
-                    yield Position(*operation.after)
-                case RestorePath():
-                    yield Position(*operation.before)
-                case Continue():
-                    try:
-                        yield Position(
-                            operation.layer, last_boundary(store.storage, operation.layer)
-                        )
-                    except FileNotFoundError:
-                        continue
+        for position in _positions(log, history):
+            # What a power loss took cannot be come back to.
+            if not history.survival.is_lost(position):
+                yield position
     finally:
         log.close()
+
+
+def _positions(log: OperationsLog, history: History) -> Iterator[Position]:
+    for snapshot in log.refs.snapshots.values():
+        yield snapshot.position
+    for _, operation in log.operations():
+        match operation:
+            case Begin() | MakeBranch():
+                # Should a power loss have taken it, the branch begins at what is left.
+                with suppress(NotFoundError):
+                    yield nearest(history, log, Position(*operation.position))
+            case MoveBranch():
+                yield Position(*operation.before)
+                yield Position(*operation.after)
+            case RestorePath():
+                yield Position(*operation.before)
+            case Continue():
+                with suppress(FileNotFoundError):
+                    end = history.survival.end(operation.layer)
+                    if end is None:
+                        end = last_boundary(history.layers.storage, operation.layer)
+                    yield Position(operation.layer, end)
 
 
 def kept_positions(store: Store) -> dict[LayerId, set[int]]:
@@ -71,7 +82,7 @@ def kept_layers(store: Store, history: History) -> set[LayerId]:
 
 def descendants(store: Store, layers: set[LayerId], roots: set[LayerId]) -> set[LayerId]:
     """Returns those of the root layers whose lineage goes through one of `layers`."""
-    through: dict[LayerId, bool] = {layer: True for layer in layers}
+    through: dict[LayerId, bool] = dict.fromkeys(layers, True)
 
     def passes(layer: LayerId) -> bool:
         way = []

@@ -5,22 +5,26 @@ found, cut into chunks along the *files* they are part of, put into packs, and t
 index (durable), map (durable), then the segment.
 
 Invariants:
-- Every byte of a segment that any root reaches is in its map before the segment goes.
+- Every byte of a segment that any root reaches is in its map before the segment goes; and the roots are durable by then, so that a power
+  loss cannot bring back an older root that reaches bytes which were not kept.
 - A live branch can only lose references to a closed segment, or gain them from a root: what the roots reach when the plan is made is enough.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.roots import descendants, kept_positions
 from pyi_fs.engine.store import Store
-from pyi_fs.ids import InodeNumber, LayerId, SegmentId, segment_layer
+from pyi_fs.errors import NotFoundError
+from pyi_fs.ids import InodeNumber, LayerId, Position, SegmentId, segment_layer
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent
 from pyi_fs.model.mutation import Adopt, Graft, Share, Write
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout, sealmap
 from pyi_fs.store.chunker import Chunker
+from pyi_fs.store.oplog import OperationsLog
 
 _READ_BYTES = 1 << 20
 
@@ -51,14 +55,16 @@ def seal(
     if not wanted:
         return []
     history = History(store.layers)
+    positions = kept_positions(store)
     kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
-    for tree, candidates in _trees(store, history, wanted):
+    for tree, candidates in _trees(store, history, wanted, positions):
         for number in candidates:
             inode = tree.inode(number)
             if inode is not None and inode.extents:
                 for region in _regions(inode.extents, kept):
                     progress(_seal_region(store, region, kept))
     store.chunks.flush()
+    _sync_roots(store, positions)
     for segment in sorted(wanted):
         pieces = list(extent.iterate(kept[segment].pieces))
         store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(pieces)])
@@ -70,11 +76,22 @@ def seal(
     return sorted(wanted)
 
 
+def _sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
+    for layer, offsets in positions.items():
+        store.layers.sync_lineage(Position(layer, max(offsets)))
+    for workspace in store.workspace_names():
+        with suppress(NotFoundError):
+            log = OperationsLog(store.storage, workspace)
+            try:
+                log.sync()
+            finally:
+                log.close()
+
+
 def _trees(
-    store: Store, history: History, wanted: set[SegmentId]
+    store: Store, history: History, wanted: set[SegmentId], positions: dict[LayerId, set[int]]
 ) -> Iterator[tuple[Tree, set[InodeNumber]]]:
     """Yields every root's tree that may reach the segments, with the inodes that may."""
-    positions = kept_positions(store)
     layers = {segment_layer(segment) for segment in wanted}
     reaching = descendants(store, layers, set(positions))
     candidates = _candidates(store, wanted, layers, reaching)

@@ -5,7 +5,7 @@ import time
 from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import NoSpaceError
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
-from pyi_fs.ids import InodeNumber, LayerId, WorkspaceName
+from pyi_fs.ids import InodeNumber, LayerId, Position, WorkspaceName
 from pyi_fs.limits import INODE_NUMBER_MAX
 from pyi_fs.model.operation import Continue, Operation, Reserve
 from pyi_fs.model.refs import Refs
@@ -60,13 +60,27 @@ class LayerServices:
         assert isinstance(taken, Reserve)
         return InodeNumber(taken.end - count), taken.end
 
+    def reserve_beyond(self, number: InodeNumber) -> None:
+        """Makes sure that no number up to this one is given out."""
+        self._log.append(lambda refs: Reserve(InodeNumber(max(refs.inode_end, number + 1))))
+
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""
         self._layers.close_writer(writer)
 
-    def sync_layer(self, layer: LayerId) -> None:
-        """Makes everything in a closed layer durable. BLOCKS."""
-        self._layers.sync(layer)
+    def sync_position(self, position: Position) -> None:
+        """Makes a position durable, with all it needs. BLOCKS."""
+        self._layers.sync_lineage(position)
+
+    def sync_parents(self, layer: LayerId) -> None:
+        """Makes what a layer starts from durable. BLOCKS."""
+        parent = self._layers.header(layer).parent
+        if parent is not None:
+            self._layers.sync_lineage(Position(*parent))
+
+    def sync_data(self, layer: LayerId) -> None:
+        """Makes the data of a layer durable. BLOCKS."""
+        self._layers.sync_data(layer)
 
     def sync_log(self) -> None:
         """Makes the operations log durable. BLOCKS."""

@@ -26,7 +26,7 @@ class Store:
         self.storage = storage
         self.index = ChunkIndex(storage)
         self.chunks = ChunkStore(storage, self.index)
-        self.layers = Layers(storage, self.chunks)
+        self.layers = Layers(storage, self.chunks, boot_id())
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> "Store":

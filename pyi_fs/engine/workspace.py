@@ -17,7 +17,7 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.history import History
 from pyi_fs.engine.moves import Moves
 from pyi_fs.engine.reader import Reader
-from pyi_fs.engine.recovery import recover
+from pyi_fs.engine.recovery import nearest, present, recover
 from pyi_fs.engine.services import LayerServices
 from pyi_fs.engine.store import Store, boot_id
 from pyi_fs.engine.undo import plan_redo, plan_undo
@@ -51,7 +51,6 @@ from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout
-from pyi_fs.store.journal import last_boundary
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import LockFile
 
@@ -128,9 +127,7 @@ class Workspace:
         return branch
 
     def _recovered(self, ref: BranchRef) -> Branch:
-        found = recover(
-            self.store.storage, self.store.layers, self.history, self.log, ref, self._boot
-        )
+        found = recover(self.store.layers, self.history, self.log, ref)
         branch = Branch(
             self._services,
             self.reader,
@@ -140,13 +137,19 @@ class Workspace:
             resumable=found.resumable,
         )
         branch.records_since_base = found.records
+        for mutation in found.unsynced:
+            branch.note_borrowed(mutation)
+        if found.tree.last_inode >= self.refs.inode_end:
+            # A power loss took the record of the reservation and left files that it was made for.
+            self._services.reserve_beyond(found.tree.last_inode)
         snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
         if snapshot is not None:
             since = self._moves.touched_since(snapshot.id, found.position)
             branch.last, branch.last_tree = snapshot.id, self.history.tree(snapshot.position)
         else:
-            since = self.history.touched(ref.position, found.position)
-            branch.last_tree = self.history.tree(ref.position)
+            start = nearest(self.history, self.log, ref.position)
+            since = self.history.touched(start, found.position)
+            branch.last_tree = self.history.tree(start)
         branch.touched = since if since is not None else Touched()
         branch.is_touched_complete = since is not None
         if found.tree.unlinked:
@@ -232,6 +235,7 @@ class Workspace:
         ref = self.refresh().branch(name)
         snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
         position = snapshot.position if snapshot is not None else ref.position
+        position = nearest(self.history, self.log, position)
         return self.history.tree(position), position
 
     def present(self, name: str) -> Position:
@@ -241,9 +245,7 @@ class Workspace:
         if branch is not None:
             branch.mark_ref()
             return branch.position
-        if ref.layer is None:
-            return ref.position
-        return Position(ref.layer, last_boundary(self.store.storage, ref.layer))
+        return present(self.history, self.log, ref)
 
     # Snapshots.
 

@@ -4,12 +4,14 @@ Invariants:
 - Frames are appended by the one process that holds the branch's lock; others read.
 - What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
 - A torn last frame is normal: it is what a killed writer leaves, and is cut off by the next writer. A bad frame before the last sync is
-  damage: `CorruptRecordError`. `synced` notes how far that is: 16-byte entries (offset u64, XXH3-64 of it), the last valid one counts; it is
-  itself never synced, so it can only be too low.
+  damage: `CorruptRecordError`. `synced` notes how far that is: 16-byte entries (offset u64, XXH3-64 of it), the last valid one counts;
+  `noted` has the same from processes that are not the writer. It can only be too low; where scratch was given back it must not be (the
+  checks after a power loss start from it), so there it is synced too.
 """
 
 import struct
 from collections.abc import Iterator
+from threading import Lock
 
 from xxhash import xxh3_64_intdigest
 
@@ -28,7 +30,7 @@ from pyi_fs.store import layout
 from pyi_fs.store.storage import AppendFile, Storage
 
 _SYNCED = struct.Struct("<QQ")
-# The note is cut back to nothing when it has grown to this; an empty note only delays an alarm.
+# The note is written anew, as one entry, when it has grown to this.
 _SYNCED_BYTES_MAX = 64 * 1024
 
 
@@ -50,6 +52,9 @@ class JournalWriter:
         self._file = file
         self._synced_file = synced_file
         self.synced_bytes = 0
+        # What `sync` noted, and how much of that is durable itself; a sync and a reclaim may run in two threads.
+        self._note_lock = Lock()
+        self._noted = self._noted_durably = 0
 
     @classmethod
     def create(cls, storage: Storage, header: LayerHeader) -> "JournalWriter":
@@ -71,6 +76,8 @@ class JournalWriter:
             storage.open_append(layout.synced(layer), create=True).close()
         writer = cls(storage, layer, file, storage.open_append(layout.synced(layer)))
         writer.synced_bytes = min(read_synced(storage, layer), valid_bytes)
+        # Who wrote the note may have died before it was durable.
+        writer.note(writer.synced_bytes)
         return writer
 
     @property
@@ -83,18 +90,38 @@ class JournalWriter:
         self._file.append(encode_frame(payload, self._file.size_bytes, self._seed))
         return self._file.size_bytes
 
-    def sync(self) -> int:
-        """Makes everything appended before the call durable; returns the offset up to which. May run in a thread."""
-        end = self._file.size_bytes
+    def sync(self, end: int | None = None) -> int:
+        """Makes everything appended before the call durable; returns the offset up to which. May run in a thread.
+
+        `end` notes no more than that as synced: what lies beyond may name data that is not durable yet.
+        """
+        end = self._file.size_bytes if end is None else end
         if end > self.synced_bytes:
             self._file.sync()
-            if self._synced_file.size_bytes >= _SYNCED_BYTES_MAX:
-                self._synced_file.truncate(0)
-            self._synced_file.append(
-                _SYNCED.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), self._seed))
-            )
-            self.synced_bytes = max(self.synced_bytes, end)
+            self.note(end)
+            self.synced_bytes = end
         return end
+
+    def sync_note(self) -> None:
+        """Makes the note of the last sync durable: needed where something that the journal names was given back."""
+        with self._note_lock:
+            if self._noted > self._noted_durably:
+                self._synced_file.sync()
+                self._noted_durably = self._noted
+
+    def note(self, end: int) -> None:
+        """Notes that the journal is durable up to `end`."""
+        with self._note_lock:
+            entry = _synced_entry(self._layer, end)
+            if self._synced_file.size_bytes < _SYNCED_BYTES_MAX:
+                self._synced_file.append(entry)
+                self._noted = end
+                return
+            # Not cut to nothing and begun again: a power loss in between would leave no note at all.
+            self._storage.write_atomic(layout.synced(self._layer), [entry])
+            self._synced_file.close()
+            self._synced_file = self._storage.open_append(layout.synced(self._layer))
+            self._noted = self._noted_durably = end
 
     def close(self) -> None:
         """Closes the files; syncs nothing."""
@@ -102,10 +129,32 @@ class JournalWriter:
         self._synced_file.close()
 
 
+def _synced_entry(layer: LayerId, end: int) -> bytes:
+    return _SYNCED.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), journal_seed(layer)))
+
+
+def note_elsewhere(storage: Storage, layer: LayerId, end: int) -> None:
+    """Notes durably that somebody who is not the layer's writer made its journal durable up to `end`."""
+    lock = storage.lock(layout.pins(layer))
+    assert lock is not None
+    try:
+        if _read_note(storage, layer, layout.noted(layer)) < end:
+            storage.write_atomic(layout.noted(layer), [_synced_entry(layer, end)])
+    finally:
+        lock.release()
+
+
 def read_synced(storage: Storage, layer: LayerId) -> int:
     """Returns the offset up to which a layer's journal is known to have been durable (0 if unknown)."""
+    return max(
+        _read_note(storage, layer, layout.synced(layer)),
+        _read_note(storage, layer, layout.noted(layer)),
+    )
+
+
+def _read_note(storage: Storage, layer: LayerId, path: str) -> int:
     try:
-        data = storage.read(layout.synced(layer))
+        data = storage.read(path)
     except FileNotFoundError:
         return 0
     seed = journal_seed(layer)
@@ -142,8 +191,10 @@ def replay(
     """Yields (end offset, mutation) of the frames in `[start, stop)`; `start` 0 skips the header.
 
     With `stop` None the valid end is where frames stop being valid, and a stop before the last sync is an alarm.
-    With a `stop` every frame that ends at or before it must be valid.
+    With a `stop` the same holds up to it.
     """
+    # Before the data: a writer elsewhere may append and sync between the two reads.
+    required = read_synced(storage, layer)
     data = _read_from(storage, layer, start)
     end = start
     for end, payload in frames(data, journal_seed(layer), base=start):
@@ -152,8 +203,7 @@ def replay(
         if start == 0 and payload and decode_is_header(payload):
             continue
         yield end, decode_mutation(payload)
-    required = read_synced(storage, layer) if stop is None else 0
-    if end < required:
+    if end < (required if stop is None else min(stop, required)):
         # Not a torn tail: these bytes were durable once.
         raise CorruptRecordError(
             layout.journal(layer), end, f"a frame (synced to {required})", "damage"

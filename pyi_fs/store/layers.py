@@ -17,14 +17,26 @@ from pyi_fs import limits
 from pyi_fs.errors import CorruptSegmentError, NotFoundError
 from pyi_fs.format.record import LayerHeader, encode_mutation
 from pyi_fs.format.table import Table
-from pyi_fs.ids import Buffer, LayerId, SegmentId, layer_name, segment_layer
+from pyi_fs.ids import Buffer, LayerId, Position, SegmentId, layer_name, segment_layer
 from pyi_fs.model.extent import ExtentList, overlapping
 from pyi_fs.model.mutation import Mutation, Write
 from pyi_fs.store import layout, runs, sealmap
 from pyi_fs.store.chunks import ChunkStore
-from pyi_fs.store.journal import JournalWriter, read_header, replay
+from pyi_fs.store.journal import (
+    JournalWriter,
+    note_elsewhere,
+    read_header,
+    read_synced,
+    replay,
+)
 from pyi_fs.store.runs import RunTable
-from pyi_fs.store.scratch import Appended, ScratchWriter, next_segment_index, segments_of
+from pyi_fs.store.scratch import (
+    Appended,
+    ScratchWriter,
+    next_segment_index,
+    segments_of,
+    sync_file,
+)
 from pyi_fs.store.storage import ReadFile, Storage
 
 
@@ -37,9 +49,10 @@ class LayerWriter:
         """Use `Layers.create` or `Layers.resume`."""
         self.layer = layer
         self.scratch = scratch
+        self.are_parents_durable = False
         self._journal = journal
         self._storage = storage
-        self._unsynced_parents = True
+        self._unsynced_names = True
 
     @property
     def end(self) -> int:
@@ -57,15 +70,36 @@ class LayerWriter:
     @property
     def is_synced(self) -> bool:
         """Returns whether everything appended is durable."""
-        return self._journal.synced_bytes >= self._journal.end and not self._unsynced_parents
+        return self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
 
     def sync(self) -> None:
-        """Makes everything appended before the call durable: data, then the records that name it, then new names. May run in a thread."""
-        self.scratch.sync()
-        self._journal.sync()
-        if self._unsynced_parents:
-            _sync_names(self._storage, self.layer)
-            self._unsynced_parents = False
+        """Makes everything appended before the call durable: data, then the records that name it, then new names. May run in a thread.
+
+        The journal's end is read before the data is synced: a record appended meanwhile may name data that is not durable yet.
+        """
+        waited = self.scratch.take_waiting()
+        end = self._journal.end
+        try:
+            self.scratch.sync()
+            self._journal.sync(end)
+            if self._unsynced_names:
+                _sync_names(self._storage, self.layer)
+                self._unsynced_names = False
+            if self.scratch.has_given_back:
+                self._journal.sync_note()
+        except BaseException:
+            self.scratch.keep_waiting(waited)
+            raise
+        self.scratch.release(waited)
+
+    def reclaim(self) -> None:
+        """Gives back scratch that nobody can reach. BLOCKS for some ms; may run in a thread, also beside `sync`."""
+        plan = self.scratch.plan_reclaim()
+        if plan:
+            # After a power loss, records beyond the note are held against their data: what is given back must not look like a loss.
+            self.scratch.has_given_back = True
+            self._journal.sync_note()
+            self.scratch.reclaim(plan)
 
     def close(self) -> None:
         """Closes the files; syncs nothing."""
@@ -82,8 +116,10 @@ def _sync_names(storage: Storage, layer: LayerId) -> None:
 class Layers:
     """All layers of a store, as one process sees them."""
 
-    def __init__(self, storage: Storage, chunks: ChunkStore) -> None:
-        """Opens nothing yet."""
+    def __init__(self, storage: Storage, chunks: ChunkStore, boot: str = "") -> None:
+        """Opens nothing yet. `boot` is the kernel's boot id: layers of another one may have lost their unsynced end."""
+        self.boot = boot
+        self.storage = storage
         self._storage = storage
         self._chunks = chunks
         self._writers: dict[LayerId, LayerWriter] = {}
@@ -91,7 +127,7 @@ class Layers:
         self._runs: dict[SegmentId, RunTable] = {}
         self._maps: dict[SegmentId, ExtentList] = {}
         self._tables: dict[LayerId, Table] = {}
-        self._headers: dict[LayerId, LayerHeader] = {}
+        self._headers: dict[LayerId, tuple[LayerHeader, int]] = {}
 
     def new_directory(self) -> LayerId:
         """Makes the directory of a new layer and returns its id: random, and not used by any other."""
@@ -112,7 +148,7 @@ class Layers:
             self._storage, header.layer, journal, ScratchWriter(self._storage, header.layer)
         )
         self._writers[header.layer] = writer
-        self._headers[header.layer] = header
+        self._headers[header.layer] = header, writer.end
         return writer
 
     def resume(self, layer: LayerId, valid_bytes: int) -> LayerWriter:
@@ -122,18 +158,37 @@ class Layers:
         writer = self._writers[layer] = LayerWriter(self._storage, layer, journal, scratch)
         return writer
 
-    def sync(self, layer: LayerId) -> None:
-        """Makes everything in a layer that is no longer open durable: segments, then the journal, then the names."""
-        paths = [layout.scratch(segment) for segment in self.segments(layer)] + [
-            layout.journal(layer)
-        ]
-        for path in paths:
-            file = self._storage.open_append(path)
-            try:
-                file.sync()
-            finally:
-                file.close()
+    def sync(self, position: Position) -> None:
+        """Makes everything that a position needs of its layer durable, whoever writes it: segments, the journal, names; and notes it. BLOCKS."""
+        layer, end = position
+        if read_synced(self._storage, layer) >= end:
+            return
+        self.sync_data(layer)
+        sync_file(self._storage, layout.journal(layer))
+        note_elsewhere(self._storage, layer, end)
+
+    def sync_data(self, layer: LayerId) -> None:
+        """Makes the segments of a layer durable, whoever writes it, and the names of their files. BLOCKS."""
+        for segment in self.segments(layer):
+            sync_file(self._storage, layout.scratch(segment))
         _sync_names(self._storage, layer)
+
+    def sync_lineage(self, position: Position) -> None:
+        """Makes a position durable: its layer up to there and the parents of that. BLOCKS.
+
+        What was synced once has parents that are durable, and what another boot wrote and is still there is on the disk.
+        """
+        steps = [position]
+        while True:
+            header, start = self._header(steps[-1].layer)
+            if header.boot != self.boot:
+                steps.pop()
+                break
+            if header.parent is None or read_synced(self._storage, steps[-1].layer) >= start:
+                break
+            steps.append(Position(*header.parent))
+        for step in reversed(steps):
+            self.sync(step)
 
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""
@@ -142,10 +197,17 @@ class Layers:
 
     def header(self, layer: LayerId) -> LayerHeader:
         """Returns a layer's header; `NotFoundError` if there is no such layer."""
+        return self._header(layer)[0]
+
+    def start(self, layer: LayerId) -> int:
+        """Returns the offset of a layer's first mutation: the first position in it."""
+        return self._header(layer)[1]
+
+    def _header(self, layer: LayerId) -> tuple[LayerHeader, int]:
         found = self._headers.get(layer)
         if found is None:
             try:
-                found, _ = read_header(self._storage, layer)
+                found = read_header(self._storage, layer)
             except FileNotFoundError as error:
                 raise NotFoundError(f"layer {layer_name(layer)} is gone from the store") from error
             self._headers[layer] = found
@@ -309,7 +371,8 @@ class Layers:
                 self._storage.read(layout.runs(segment)), layout.runs(segment)
             )
             return
-        except FileNotFoundError:
+        except (FileNotFoundError, CorruptSegmentError):
+            # Damaged is normal too: the file was not synced, and a power loss may have torn it.
             pass
         tables: dict[SegmentId, RunTable] = {}
         for _, mutation in replay(self._storage, segment_layer(segment), 0, 1 << 62):

@@ -9,6 +9,7 @@ layers/xx/LAYER/runs-NNNNNN         checksums of a closed segment
 layers/xx/LAYER/map-NNNNNN          where a sealed segment's bytes are now
 layers/xx/LAYER/base                base table: the tree at the layer's parent position
 layers/xx/LAYER/synced              how far the journal was durable
+layers/xx/LAYER/noted               the same, found out by somebody else than its writer
 layers/xx/LAYER/pins                who starts from this layer
 workspaces/NAME/log                 operations log
 workspaces/NAME/locks/BRANCH        the lock of a branch's writer
@@ -49,6 +50,11 @@ def base(layer: LayerId) -> str:
 def synced(layer: LayerId) -> str:
     """Returns the note of how far a layer's journal is durable."""
     return f"{layer_directory(layer)}/synced"
+
+
+def noted(layer: LayerId) -> str:
+    """Returns the note of how far somebody else than its writer made a layer's journal durable."""
+    return f"{layer_directory(layer)}/noted"
 
 
 def pins(layer: LayerId) -> str:

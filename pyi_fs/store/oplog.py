@@ -6,6 +6,7 @@ Invariants:
 - What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
 """
 
+import errno
 from collections.abc import Callable, Iterator
 
 from pyi_fs.errors import NotFoundError
@@ -42,21 +43,35 @@ class OperationsLog:
         self._synced = 0
         self.refs = Refs()
         self.undoable: dict[OperationId, Undoable] = {}
+        # Nothing here is known to be durable: who wrote it may have been killed before it synced.
         self.refresh()
-        self._synced = self._end
+        if not self.refs.operation_count:
+            self._file.close()
+            raise NotFoundError(f"no workspace '{workspace}'")
 
     @staticmethod
     def create(storage: Storage, workspace: WorkspaceName, first: Operation) -> None:
-        """Makes a workspace's directory and its log with one record, durable on return; `FileExistsError` if it is there."""
+        """Makes a workspace's directory and its log with one record, durable on return; `FileExistsError` if it is there.
+
+        A log without a whole record is what a killed maker leaves: it is begun anew.
+        """
         storage.make_directory(layout.WORKSPACES, parents=True)
         storage.make_directory(layout.workspace_directory(workspace), parents=True)
         storage.make_directory(f"{layout.workspace_directory(workspace)}/locks", parents=True)
-        file = storage.open_append(layout.operations_log(workspace), create=True)
+        lock = storage.lock(layout.operations_log(workspace))
+        assert lock is not None
         try:
-            file.append(encode_frame(encode_operation(first), 0, _SEED))
-            file.sync()
+            file = storage.open_append(layout.operations_log(workspace))
+            try:
+                if has_operations(storage, workspace):
+                    raise FileExistsError(errno.EEXIST, "workspace exists", workspace)
+                file.truncate(0)
+                file.append(encode_frame(encode_operation(first), 0, _SEED))
+                file.sync()
+            finally:
+                file.close()
         finally:
-            file.close()
+            lock.release()
         for directory in (layout.workspace_directory(workspace), layout.WORKSPACES, ""):
             storage.sync_directory(directory)
 
@@ -120,3 +135,12 @@ class OperationsLog:
         self.refs = with_operation(self.refs, operation)
         if isinstance(operation, Undoable):
             self.undoable[OperationId(self.refs.operation_count)] = operation
+
+
+def has_operations(storage: Storage, workspace: WorkspaceName) -> bool:
+    """Returns whether a workspace is there: its log has a whole first record."""
+    try:
+        data = storage.read(layout.operations_log(workspace))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return next(frames(data, _SEED), None) is not None

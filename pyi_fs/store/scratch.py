@@ -3,11 +3,13 @@
 Invariants (decision 0001, *Giving scratch back*):
 - Data is appended before the journal record that names it; nothing is overwritten in place.
 - A range is garbage when a mutation superseded it and no ref can reach it: it lies at or after the segment's *ref mark*.
-- Garbage that was never synced goes at once; garbage that was synced waits until what superseded it is synced too.
+- Garbage that was never synced goes at once; garbage that was synced, or is part of a sync that has begun, waits until what superseded it is
+  synced too.
 - Only the layer's writer gives back, under the `flock` of the layer's `pins`, and after moving the ref marks if somebody pinned.
 """
 
 from bisect import bisect_left
+from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple
 
@@ -29,15 +31,17 @@ class Appended(NamedTuple):
 class _Segment:
     """One segment of the layer being written.
 
-    `dead`: sorted disjoint [start, end) ranges that are garbage; `punched`: those of them already given back as they stand.
+    `dead`: sorted disjoint [start, end) ranges that are garbage; `punched`: those of them already given back as they stand. `sync_mark`: what
+    lies before it may be durable; `synced`: and this is.
     """
 
-    __slots__ = ("dead", "file", "punched", "ref_mark", "runs", "synced")
+    __slots__ = ("dead", "file", "punched", "ref_mark", "runs", "sync_mark", "synced")
 
     def __init__(self, file: AppendFile) -> None:
         self.file: AppendFile | None = file
         self.runs = RunTable()
         self.ref_mark = 0
+        self.sync_mark = 0
         self.synced = 0
         self.dead: list[tuple[int, int]] = []
         self.punched: set[tuple[int, int]] = set()
@@ -60,6 +64,10 @@ class ScratchWriter:
         # `sync` and `reclaim` run in threads of their own; the lists below are the only state they share with the owner.
         self._garbage_lock = Lock()
         self._pins_seen = storage.size_bytes(layout.pins(layer)) or 0
+        # Segments that an earlier writer of this layer left behind, perhaps never synced.
+        self._inherited = segments_of(storage, layer) if next_index else []
+        self.has_given_back = bool(next_index)
+        """Whether some record of this layer may name bytes that are gone: then its synced note has to be durable."""
         self.directory_dirty = False
         self.appended_bytes = 0
         self.returned_bytes = 0
@@ -107,33 +115,47 @@ class ScratchWriter:
             return
         with self._garbage_lock:
             self.garbage_bytes += length
-            if offset < found.synced:
+            if offset < found.sync_mark:
                 self._waiting.append((segment, offset, length))
             else:
                 _add_range(found.dead, offset, offset + length)
 
     def sync(self) -> None:
         """Makes all appended data durable. May run in a thread while the owner appends."""
-        ends = [
-            (segment, segment.size())
-            for segment in list(self._segments.values())
-            if segment.file is not None
-        ]
-        for segment, end in ends:
-            file = segment.file
-            if end > segment.synced and file is not None:
+        for segment in self._inherited:
+            if self._storage.exists(layout.scratch(segment)):
+                sync_file(self._storage, layout.scratch(segment))
+        self._inherited = []
+        with self._garbage_lock:
+            ends = [
+                (state, state.file, state.size())
+                for state in self._segments.values()
+                if state.file is not None
+            ]
+        for state, file, end in ends:
+            if end > state.synced:
                 file.sync()
         if self.directory_dirty:
             self.directory_dirty = False
             self._storage.sync_directory(layout.layer_directory(self._layer))
-        for segment, end in ends:
-            segment.synced = max(segment.synced, end)
+        for state, _, end in ends:
+            state.synced = max(state.synced, end)
 
     def take_waiting(self) -> list[tuple[SegmentId, int, int]]:
-        """Returns and forgets the garbage that waits for a sync: call before a sync, and `release` its result after it."""
+        """Begins a sync: returns and forgets the garbage that waits for one; `release` its result afterwards.
+
+        From now on what is there is taken for durable: the journal's end that the sync covers is to be read after this.
+        """
         with self._garbage_lock:
+            for state in self._segments.values():
+                state.sync_mark = state.size()
             waiting, self._waiting = self._waiting, []
         return waiting
+
+    def keep_waiting(self, waited: list[tuple[SegmentId, int, int]]) -> None:
+        """The sync failed: these ranges wait for the next one."""
+        with self._garbage_lock:
+            self._waiting += waited
 
     def release(self, waited: list[tuple[SegmentId, int, int]]) -> None:
         """What superseded these ranges is durable now: they may be given back."""
@@ -160,7 +182,7 @@ class ScratchWriter:
         return plan
 
     def reclaim(self, plan: list[tuple[SegmentId, int, int]]) -> None:
-        """Gives ranges back: removes whole segments, punches others. Runs in the owner's thread or while it does not append."""
+        """Gives ranges back: removes whole segments, punches others. May run in a thread while the owner appends."""
         lock = self._storage.lock(layout.pins(self._layer))
         assert lock is not None
         try:
@@ -215,9 +237,11 @@ class ScratchWriter:
         """Writes the runs of its segments beside them and closes them; syncs nothing."""
         for segment, state in self._segments.items():
             if state.file is not None:
-                self._storage.write_atomic(
-                    layout.runs(segment), [state.runs.encode()], durable=False
-                )
+                # The journal has them too: on a full disk they are left out rather than the restore refused that closes the layer.
+                with suppress(OSError):
+                    self._storage.write_atomic(
+                        layout.runs(segment), [state.runs.encode()], durable=False
+                    )
                 state.file.close()
         self._segments.clear()
         self._current = None
@@ -232,20 +256,23 @@ class ScratchWriter:
         return state
 
     def _give_back(self, segment: SegmentId, offset: int, length: int) -> None:
-        state = self._segments.get(segment)
-        if state is None or state.file is None:
-            return
-        if offset == 0 and length == state.file.size_bytes and segment != self._current:
-            with self._garbage_lock:
+        # The lock is held for one punch: a ref made since the plan (it takes the lock) saved the range, or comes after it and cannot reach it.
+        with self._garbage_lock:
+            state = self._segments.get(segment)
+            if state is None or state.file is None:
+                return
+            if not any(a <= offset and offset + length <= b for a, b in state.dead):
+                return
+            if offset == 0 and length == state.file.size_bytes and segment != self._current:
                 del self._segments[segment]
-            state.file.close()
-            self._storage.remove(layout.scratch(segment))
-        else:
-            state.file.punch(offset, length)
-            state.punched = {pair for pair in state.punched if pair in state.dead}
-            state.punched.add((offset, offset + length))
-        self.returned_bytes += length
-        self.garbage_bytes = max(0, self.garbage_bytes - length)
+                state.file.close()
+                self._storage.remove(layout.scratch(segment))
+            else:
+                state.file.punch(offset, length)
+                state.punched = {pair for pair in state.punched if pair in state.dead}
+                state.punched.add((offset, offset + length))
+            self.returned_bytes += length
+            self.garbage_bytes = max(0, self.garbage_bytes - length)
 
 
 def _add_range(ranges: list[tuple[int, int]], start: int, end: int) -> None:
@@ -259,6 +286,15 @@ def _add_range(ranges: list[tuple[int, int]], start: int, end: int) -> None:
         end = max(end, ranges[stop][1])
         stop += 1
     ranges[index:stop] = [(start, end)]
+
+
+def sync_file(storage: Storage, path: str) -> None:
+    """Makes the content of a file durable that this process does not have open for appending."""
+    file = storage.open_append(path)
+    try:
+        file.sync()
+    finally:
+        file.close()
 
 
 def segments_of(storage: Storage, layer: LayerId) -> list[SegmentId]:

@@ -1,0 +1,28 @@
+"""Which bytes of a tree a mutation takes out of it: what the store may give back if nothing else reaches them."""
+
+from pyi_fs import limits
+from pyi_fs.ids import InodeNumber
+from pyi_fs.model.mutation import Allocate, Mutation, Reap, SetAttributes, Share, Write
+from pyi_fs.model.tree import Tree
+
+MAY_SUPERSEDE = (Write, SetAttributes, Allocate, Share, Reap)
+"""Every other mutation leaves the bytes of all inodes where they are."""
+
+
+def superseded(old: Tree, mutation: Mutation) -> list[tuple[InodeNumber, int, int]]:
+    """Returns (inode, start, end) of the file ranges whose old bytes a mutation takes out of the tree."""
+    match mutation:
+        case Write() | Share():
+            return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]
+        case SetAttributes(size=int(size)):
+            return [(mutation.number, size, limits.FILE_BYTES_MAX)]
+        case Allocate(flags=flags) if flags & ~1:
+            return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]
+        case Reap():
+            return [
+                (number, 0, limits.FILE_BYTES_MAX)
+                for number in mutation.numbers
+                if number in old.unlinked
+            ]
+        case _:
+            return []
