@@ -1,0 +1,5 @@
+"""Fixtures of the engine tests."""
+
+from tests.support.fixtures import boot, empty_chunk_index, memory, shelf, store_dir, workspace
+
+__all__ = ["boot", "empty_chunk_index", "memory", "shelf", "store_dir", "workspace"]

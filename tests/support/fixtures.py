@@ -1,0 +1,51 @@
+"""Fixtures of stores and workspaces; `conftest.py` of a folder imports those it needs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pyi_fs.store import layout
+from pyi_fs.store.directory_storage import DirectoryStorage
+from pyi_fs.store.index import ChunkIndex
+from tests.support.storage import MemoryStorage
+from tests.support.workspaces import Boot, IndexShelf, Rig, assert_sound, boot, new_workspace
+
+__all__ = ["boot", "empty_chunk_index", "memory", "shelf", "store_dir", "workspace"]
+
+
+@pytest.fixture(scope="session")
+def empty_chunk_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index with its tables."""
+    root = tmp_path_factory.mktemp("chunk-index")
+    ChunkIndex(DirectoryStorage(root)).close()
+    return root / layout.INDEX
+
+
+@pytest.fixture
+def shelf(empty_chunk_index: Path, tmp_path: Path) -> IndexShelf:
+    """Gives directories with an empty chunk index."""
+    return IndexShelf(empty_chunk_index, tmp_path)
+
+
+@pytest.fixture
+def memory(shelf: IndexShelf) -> MemoryStorage:
+    """A storage in memory, whose chunk index is in a directory of the host."""
+    return MemoryStorage(shelf.directory())
+
+
+@pytest.fixture
+def store_dir(tmp_path: Path) -> Path:
+    """Where a store may be made."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def workspace(memory: MemoryStorage, boot: Boot) -> Iterator[Rig]:
+    """A workspace in memory; the whole state is checked after the test."""
+    rig = new_workspace(memory)
+    yield rig
+    assert_sound(rig)
+
+
+Opener = Callable[[], Rig]
