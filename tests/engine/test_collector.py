@@ -9,6 +9,7 @@ import pytest
 from pyi_fs import limits
 from pyi_fs.engine.collector import execute, plan, remove_and_collect
 from pyi_fs.engine.founding import create_workspace, fork_workspace, remove_workspace
+from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.references import LayerGraph, all_layers
 from pyi_fs.engine.roots import positions_of
 from pyi_fs.engine.sealing import seal
@@ -57,6 +58,7 @@ def test_a_removed_workspace_goes_at_once_and_wholly(tmp_path: Path):
         assert done.freed_bytes >= 150_000
         assert done.skipped == ()
         assert store.workspace_names() == ["b"]
+        assert check_store(store, verify_data=True) == []
 
 
 @pytest.mark.parametrize("is_sealed", [False, True], ids=["scratch", "sealed"])
@@ -83,6 +85,7 @@ def test_a_fork_outlives_its_parent(tmp_path: Path, is_sealed):
         with written(store, "fork") as (_, branch):
             assert contents(branch) == before
             assert before == {b"d/base": noise(70_000, "base"), b"own": b"of the fork"}
+        assert check_store(store, verify_data=True) == []
         done = remove_and_collect(store, "fork")
         assert done.skipped == ()
     with opened(tmp_path / "store") as store:
@@ -112,6 +115,7 @@ def test_a_restored_path_keeps_the_layer_its_bytes_are_in(tmp_path: Path):
         remove_and_collect(store, "parent")
         with written(store, "fork") as (_, branch):
             assert contents(branch) == {b"first": b"1", b"second": b"2", b"wanted": noise(30_000)}
+        assert check_store(store, verify_data=True) == []
 
 
 def _lineage(store: Store, name: str) -> list[Position]:

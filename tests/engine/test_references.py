@@ -1,4 +1,4 @@
-"""A layer names its parent, the layers its extents come from, and the chunks of its base and maps."""
+"""A layer names its parent, the layers its extents come from, the chunks of its base and maps."""
 
 from pathlib import Path
 

@@ -1,0 +1,30 @@
+"""The tree objects of sealed snapshots are read."""
+
+from pathlib import Path
+
+from pyi_fs.engine.content import content_root
+from pyi_fs.engine.fsck import check_store
+from pyi_fs.model.operation import SealSnapshot
+from tests.support.damage import errors
+from tests.support.engine_rig import noise, opened, put, written
+
+
+def test_content_roots_are_looked_at(tmp_path: Path):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"d/f", noise(9_000))
+            taken = workspace.snapshot(branch, name="kept").snapshot
+            root = content_root(store.chunks, workspace.reader, branch.tree)
+            store.chunks.flush()
+            workspace.log.append(lambda _: SealSnapshot(taken.id, root))
+            workspace.snapshot(branch)
+        assert check_store(store, verify_data=True) == []
+        (pack,) = (tmp_path / "store" / "packs").glob("*/*.pack")
+        data = pack.read_bytes()
+        pack.write_bytes(data[:100] + b"\0" + data[101:])
+        found = errors(check_store(store, verify_data=True))
+        assert {one.kind for one in found} == {"pack", "object"}
+        assert [one.paths for one in found if one.kind == "object"] == [(b"d/f",)]
+        pack.unlink()
+        found = errors(check_store(store, verify_data=False))
+        assert [one.refs for one in found if one.kind == "object"] == [(f"a@{taken.id}",)]
