@@ -1,5 +1,9 @@
 """Fixtures of the adapter's tests."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from pyi_fs.model import check
@@ -15,3 +19,11 @@ def rig(tmp_path):
     if branch is not None:
         assert not list(check.check(branch.tree))
     rig.close()
+
+
+@pytest.fixture
+def open_directory():
+    """Gives a directory that other users can reach; pytest's own are its user's alone."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)

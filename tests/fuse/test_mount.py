@@ -1,15 +1,23 @@
 """Serving: mounted, unmounted in every way, and what survives."""
 
+import contextlib
 import os
 import re
+import resource
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.mounting import Mount, MountFailedError, mounted
+from tests.support.mounting import ROOT, Mount, MountFailedError, mounted
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
+
+
+def users_may_mount():
+    """Returns whether anybody may open the device."""
+    return os.path.exists("/dev/fuse") and os.stat("/dev/fuse").st_mode & 0o6 == 0o6
 
 
 def test_mount_is_of_its_own_type_and_keeps_what_is_written(tmp_path):
@@ -44,3 +52,74 @@ def test_a_missing_mountpoint_is_refused_with_a_reason(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises((MountFailedError, FileExistsError)):
         Mount(tmp_path / "store", tmp_path / "file")
+
+
+def test_a_signal_while_files_are_open_ends_the_mount_all_the_same(tmp_path):
+    with mounted(tmp_path) as mount:
+        held = os.open(mount.path / "f", os.O_CREAT | os.O_RDWR)
+        os.write(held, b"acknowledged")
+        mount.unmount()
+        with pytest.raises(OSError, match=r"not connected|aborted"):
+            os.fstat(held)
+        with contextlib.suppress(OSError):
+            # Closing asks to flush, and nobody answers; the descriptor is gone all the same.
+            os.close(held)
+    with mounted(tmp_path) as mount:
+        assert (mount.path / "f").read_bytes() == b"acknowledged"
+
+
+def test_a_snapshot_can_be_mounted_and_not_written(tmp_path):
+    with mounted(tmp_path) as mount:
+        (mount.path / "f").write_bytes(b"1")
+        snapshot = mount.snapshot()
+        (mount.path / "f").write_bytes(b"2")
+    with mounted(tmp_path, snapshot=snapshot) as mount:
+        assert (mount.path / "f").read_bytes() == b"1"
+        with pytest.raises(OSError, match="Read-only"):
+            (mount.path / "f").write_bytes(b"3")
+        assert snapshot in os.listdir(mount.path / ".pyi" / "snapshots")
+
+
+def test_few_descriptors_are_enough_for_many_files(tmp_path):
+    with mounted(tmp_path) as mount:
+        resource.prlimit(mount.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        for index in range(300):
+            (mount.path / f"f{index}").write_bytes(b"x")
+        held = [(mount.path / f"f{index}").open("rb") for index in range(300)]
+        for file in held:
+            assert file.read() == b"x"
+            file.close()
+        assert len(os.listdir(mount.path)) == 300
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(not users_may_mount(), reason="/dev/fuse is root's alone here")
+def test_a_user_mounts_with_the_help_of_fusermount3(open_directory):
+    os.chown(open_directory, 65534, 65534)
+    path = f"{open_directory}/store"
+    code = (
+        "import os, sys, sqlite_utils; from tests.support.mount_runner import main;"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); main(*sys.argv[1:])"
+    )
+    (open_directory / "mount").mkdir()
+    os.chown(open_directory / "mount", 65534, 65534)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, path, "w", f"{open_directory}/mount"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if line == b"ready\n":
+        write = ["bash", "-c", f"echo x > {open_directory}/mount/f; cat {open_directory}/mount/f"]
+        done = subprocess.run([*become, *write], capture_output=True, check=False)
+        process.terminate()
+    else:
+        done = None
+    _, log = process.communicate(timeout=60)
+    assert line == b"ready\n", log.decode()
+    assert done is not None
+    assert done.stdout == b"x\n", done.stderr
+    assert process.returncode == 0, log.decode()

@@ -4,6 +4,7 @@ import errno
 import mmap
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -223,3 +224,42 @@ def test_switching_head_shows_the_other_branch_at_once(mount):
     assert not (root / "d" / "new").exists()
     mount.control("drop", "other")
     assert os.listdir(root / ".pyi" / "branches") == ["main"]
+
+
+def test_old_kernels_see_nothing_stale_either(tmp_path):
+    """Without epochs each name is told by a thread, while the control write waits."""
+    with mounted(tmp_path, old_kernel=True) as mount:
+        root = mount.path
+        (root / "d").mkdir()
+        (root / "d" / "f").write_bytes(b"old")
+        (root / "removed").write_bytes(b"1")
+        snapshot = mount.snapshot()
+        (root / "d" / "f").write_bytes(b"new and longer")
+        (root / "d" / "made").write_bytes(b"2")
+        (root / "removed").unlink()
+        assert not (root / "removed").exists()
+        mount.control("restore", snapshot)
+        assert (root / "d" / "f").read_bytes() == b"old"
+        assert os.listdir(root / "d") == ["f"]
+        assert (root / "removed").read_bytes() == b"1"
+        mount.control("branch", "other")
+        mount.control("head", "other")
+        (root / "d" / "f").write_bytes(b"other")
+        mount.control("head", "main")
+        assert (root / "d" / "f").read_bytes() == b"old"
+
+
+def test_the_tree_reads_the_same_after_the_caches_are_dropped(mount):
+    root = mount.path
+    (root / "f").write_bytes(b"old")
+    (root / "g").write_bytes(b"same")
+    snapshot = mount.snapshot()
+    (root / "f").write_bytes(b"newer")
+    mount.control("restore", snapshot)
+    before = {name: os.stat(root / name) for name in ("f", "g")}
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("2\n")
+    except PermissionError:
+        pytest.skip("only root can drop the kernel's caches")
+    assert {name: os.stat(root / name) for name in ("f", "g")} == before
+    assert (root / "f").read_bytes() == b"old"

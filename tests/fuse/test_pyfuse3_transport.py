@@ -6,8 +6,6 @@ import os
 import re
 import stat
 import subprocess
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -109,14 +107,6 @@ def test_posix_corners(mount):
     assert (root / "h").read_bytes() == b"\0" * 5
     (root / "h").write_bytes(b"1")
     assert (root / "h").read_bytes() == b"1"
-
-
-@pytest.fixture
-def open_directory():
-    """Gives a directory that other users can reach; pytest's own are its user's alone."""
-    with tempfile.TemporaryDirectory() as name:
-        os.chmod(name, 0o755)
-        yield Path(name)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")

@@ -71,6 +71,7 @@ class Rig:
         branch: str = "main",
         has_epoch: bool = True,
         read_only: bool = False,
+        kernel: NotingKernel | None = None,
     ) -> None:
         """Opens (or makes) workspace `w` of the store in `directory`."""
         self.store = Store.open(directory)
@@ -81,7 +82,7 @@ class Rig:
         self.session = Session(
             self.workspace, self.branch, read_only=read_only, control_uid=0, mountpoint="/mnt"
         )
-        self.kernel = NotingKernel(has_epoch=has_epoch)
+        self.kernel = kernel or NotingKernel(has_epoch=has_epoch)
         self.now = 1_000
         self.state = MountState(self.session, self.kernel, run_in_thread, clock=self._clock)
         handlers = Handlers(self.state)

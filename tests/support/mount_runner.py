@@ -5,7 +5,8 @@
 What `pyi-mount` does without its conveniences, for tests that want a mount in a process of its own.
 Makes store and workspace if they are missing, writes `ready` to standard output when the mount
 answers, and logs to standard error. JSON: fields of `MountOptions`, and `branch`, `snapshot`,
-`read_only`.
+`read_only`, `old_kernel` (as if it
+knew no epochs).
 """
 
 import json
@@ -20,6 +21,7 @@ from pyi_fs.control.session import Session
 from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
+from pyi_fs.fuse import device
 from pyi_fs.fuse.mount import MountOptions, serve
 from pyi_fs.ids import WorkspaceName
 
@@ -31,6 +33,8 @@ def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> No
     branch_name = fields.pop("branch", "main")
     snapshot = fields.pop("snapshot", None)
     read_only = fields.pop("read_only", False)
+    if fields.pop("old_kernel", False):
+        device.has_epoch = lambda: False
     store = Store.open(Path(store_path))
     if name not in store.workspace_names():
         create_workspace(store, name)
