@@ -209,12 +209,14 @@ class Changes:
 
     def _unchanged_since(self, number: InodeNumber, inode: Inode) -> bytes | None:
         """Returns where a directory was before if nothing below it was touched, else None."""
-        if not self._moves_directories:
+        if (
+            not self._moves_directories
+            or self._before is None
+            or number in self._dirty_directories()
+        ):
             return None
         old = self._old(inode)
-        if old is None or number in self._dirty_directories(old):
-            return None
-        return _path_in_git(old, number)
+        return _path_in_git(old, number) if old is not None else None
 
     def _same_bytes_before(self, number: InodeNumber, inode: Inode) -> bytes | None:
         if inode.size < REUSED_BYTES_MIN:
@@ -225,28 +227,28 @@ class Changes:
             return None
         return _path_in_git(old, number)
 
-    def _dirty_directories(self, old: Tree) -> set[InodeNumber]:
-        """Returns every directory that has, or had, something touched in or below it."""
+    def _dirty_directories(self) -> set[InodeNumber]:
+        """Returns every directory with something touched in or below it.
+
+        A directory that is not among them has the entries it had, and so have all below it: a
+        dentry that came or went is touched itself, in the directory where it is or was.
+        """
         if self._dirty is None:
-            assert self._touched is not None
             self._dirty = set()
-            for tree in (old, self._tree):
-                seen: set[InodeNumber] = set()
-                for directory in self._touched_directories(tree):
-                    at = directory
-                    while at not in seen:
-                        seen.add(at)
-                        inode = tree.inode(at)
-                        at = inode.parent if inode is not None else ROOT_INODE
-                self._dirty |= seen
+            for directory in self._touched_directories():
+                at = directory
+                while at not in self._dirty:
+                    self._dirty.add(at)
+                    inode = self._tree.inode(at)
+                    at = inode.parent if inode is not None else ROOT_INODE
         return self._dirty
 
-    def _touched_directories(self, tree: Tree) -> Iterator[InodeNumber]:
+    def _touched_directories(self) -> Iterator[InodeNumber]:
         assert self._touched is not None
         for directory, _ in self._touched.names:
             yield directory
         for number in self._touched.inodes:
-            inode = tree.inode(number)
+            inode = self._tree.inode(number)
             if inode is not None and not inode.is_directory:
                 for directory, _ in inode.dentries():
                     yield directory
