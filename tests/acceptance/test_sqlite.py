@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -51,6 +52,8 @@ def write_at_once(path: Path, count: int, snapshot: Callable[[], str]) -> list[s
     try:
         while any(writer.poll() is None for writer in writers):
             ids.append(snapshot())
+            # The pace of the snapshots, not a wait for something.
+            time.sleep(0.02)
         for writer in writers:
             finish(writer)
     finally:
