@@ -4,9 +4,18 @@ from dataclasses import dataclass
 
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.usage import Held, WorkspaceUsage, usage
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import WorkspaceName
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that are held: `own_bytes` by nobody else, so that removing gives them back."""
+
+    own_bytes: int
+    shared_bytes: int
 
 
 @dataclass(frozen=True)
@@ -18,6 +27,7 @@ class BranchFacts:
     last_snapshot: str | None
     ephemeral: bool
     in_use: str | None
+    sizes: Sizes | None
 
 
 @dataclass(frozen=True)
@@ -33,11 +43,12 @@ class SnapshotFacts:
     deleted: int
     message: str
     automatic: str
+    sizes: Sizes | None
 
 
 @dataclass(frozen=True)
 class WorkspaceFacts:
-    """A workspace. `source`: what it began as."""
+    """A workspace. `source`: what it began as. `sizes` are None if nobody asked for them."""
 
     name: str
     source: str
@@ -45,10 +56,18 @@ class WorkspaceFacts:
     branches: list[BranchFacts]
     snapshots: list[SnapshotFacts]
     mounts: list[LiveMount]
+    sizes: Sizes | None
 
 
-def workspace_facts(store: Store, name: str) -> WorkspaceFacts:
-    """Returns what a workspace holds; `NotFoundError`."""
+def used(store: Store) -> dict[str, WorkspaceUsage]:
+    """Returns what each workspace holds. O(store)."""
+    return {str(found.name): found for found in usage(store).workspaces}
+
+
+def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None) -> WorkspaceFacts:
+    """Returns what a workspace holds, with sizes if they are given; `NotFoundError`."""
+    of_branch = {} if held is None else {ref.name: _sizes(ref.held) for ref in held.branches}
+    of_snapshot = {} if held is None else {ref.name: _sizes(ref.held) for ref in held.snapshots}
     workspace = Workspace(store, WorkspaceName(name))
     try:
         refs = workspace.refresh()
@@ -59,6 +78,7 @@ def workspace_facts(store: Store, name: str) -> WorkspaceFacts:
                 refs.branches[branch].last,
                 refs.branches[branch].ephemeral,
                 workspace.holder(branch),
+                of_branch.get(branch),
             )
             for branch in refs.branch_names()
         ]
@@ -73,22 +93,29 @@ def workspace_facts(store: Store, name: str) -> WorkspaceFacts:
                 snapshot.deleted,
                 snapshot.message,
                 snapshot.automatic,
+                of_snapshot.get(snapshot.id),
             )
             for snapshot in refs.ordered()
         ]
     finally:
         workspace.close()
     mounts = [mount for mount in live_mounts(store.storage) if mount.workspace == name]
-    return WorkspaceFacts(name, refs.source, refs.made_ns, branches, snapshots, mounts)
+    whole = None if held is None else _sizes(held.held, held.log_bytes)
+    return WorkspaceFacts(name, refs.source, refs.made_ns, branches, snapshots, mounts, whole)
 
 
-def all_facts(store: Store) -> list[WorkspaceFacts]:
+def all_facts(store: Store, *, sizes: bool) -> list[WorkspaceFacts]:
     """Returns what every workspace of a store holds, by name."""
+    held = used(store) if sizes else {}
     found = []
     for name in store.workspace_names():
         try:
-            found.append(workspace_facts(store, name))
+            found.append(workspace_facts(store, name, held.get(name)))
         except NotFoundError:
             # Removed since it was listed.
             continue
     return found
+
+
+def _sizes(held: Held, more_bytes: int = 0) -> Sizes:
+    return Sizes(held.own_bytes + more_bytes, held.shared_bytes)

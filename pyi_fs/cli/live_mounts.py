@@ -6,14 +6,16 @@ nobody holds. Mounts of snapshots hold no branch, so the locks of branches do no
 
 import json
 import os
+import select
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from pyi_fs.store.storage import Storage
 
 DIRECTORY = "mounts"
+_EXIT_SECONDS_MAX = 10.0
 
 
 @dataclass(frozen=True)
@@ -29,30 +31,34 @@ class LiveMount:
     since_ns: int
 
 
+Announce = Callable[[str, str | None, str | None, str, bool], None]
+"""Given workspace, branch, snapshot, mountpoint, and whether it is read-only."""
+
+
 @contextmanager
-def announced(
-    storage: Storage,
-    workspace: str,
-    branch: str | None,
-    at: str | None,
-    mountpoint: str,
-    *,
-    read_only: bool,
-) -> Iterator[None]:
-    """Tells others of a mount that this process serves."""
+def announcement(storage: Storage) -> Iterator[Announce]:
+    """Gives the body the way to tell others of the mount that this process serves.
+
+    What is told holds until the end of the body, which should be about the end of the process.
+    """
     storage.make_directory(DIRECTORY, parents=True)
-    mount = LiveMount(os.getpid(), workspace, branch, at, mountpoint, read_only, time.time_ns())
     while True:
-        path = f"{DIRECTORY}/{mount.pid}-{os.urandom(4).hex()}"
+        path = f"{DIRECTORY}/{os.getpid()}-{os.urandom(4).hex()}"
         lock = storage.lock(path)
         assert lock is not None
         if storage.exists(path):
             break
         # Who lists had the lock first, in the moment between the file and its lock.
         lock.release()
-    lock.write_text(json.dumps(asdict(mount)) + "\n")
+
+    def announce(
+        workspace: str, branch: str | None, at: str | None, mountpoint: str, read_only: bool
+    ) -> None:
+        mount = LiveMount(os.getpid(), workspace, branch, at, mountpoint, read_only, time.time_ns())
+        lock.write_text(json.dumps(asdict(mount)) + "\n")
+
     try:
-        yield
+        yield announce
     finally:
         storage.remove(path)
         lock.release()
@@ -63,14 +69,34 @@ def live_mounts(storage: Storage) -> list[LiveMount]:
     return sorted((mount for _, mount in _entries(storage)), key=lambda mount: mount.mountpoint)
 
 
-def wait_for_end(storage: Storage, mountpoint: str) -> None:
-    """Returns when the processes that serve a mountpoint have ended."""
-    for path, mount in list(_entries(storage)):
-        if mount.mountpoint == mountpoint:
-            lock = storage.lock(path)
-            assert lock is not None
-            storage.remove(path)
-            lock.release()
+def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | None) -> None:
+    """Returns when the process that served a mount has ended. `at`: the snapshot it showed."""
+    found = [
+        (mount.since_ns, path, mount.pid)
+        for path, mount in _entries(storage)
+        if (mount.mountpoint, mount.workspace, mount.at) == (mountpoint, workspace, at)
+    ]
+    if not found:
+        return
+    # The newest: the others are below it at the same place, and still there.
+    _, path, pid = max(found)
+    process = _process(pid)
+    lock = storage.lock(path)
+    assert lock is not None
+    storage.remove(path)
+    lock.release()
+    if process is not None:
+        # All is durable; what is left is the exit itself.
+        select.select([process], [], [], _EXIT_SECONDS_MAX)
+        os.close(process)
+
+
+def _process(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        # It has ended, or its number means nothing in this container.
+        return None
 
 
 def _entries(storage: Storage) -> Iterator[tuple[str, LiveMount]]:

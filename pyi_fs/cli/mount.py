@@ -161,7 +161,9 @@ def _check_mountpoint(path: Path, *, over: bool) -> None:
         raise BusyError(
             f"{path} is a mountpoint already ({mount.source}): unmount that first, or use --over"
         )
-    if next(os.scandir(path), None) is not None:
+    with os.scandir(path) as entries:
+        is_empty = next(entries, None) is None
+    if not is_empty:
         raise DirectoryNotEmptyError(f"{path} is not empty: name another one, or use --over")
 
 

@@ -104,13 +104,13 @@ def set_flags(mountpoint: str, words: tuple[str, ...]) -> None:
     _mount(mountpoint, _MS_REMOUNT | _MS_BIND | wanted)
 
 
-def remount(mountpoint: str, current: tuple[str, ...], found: MountWords) -> None:
-    """Changes the flags of a mount, `ro` and `rw` for its whole filesystem.
+def remount(mountpoint: str, found: MountWords) -> None:
+    """Gives a mount the flags that mount(8) worked out, `ro` and `rw` for its whole filesystem.
 
-    `current`: as in mountinfo; what is not named stays so. Never to be called by the process that
-    serves the mount.
+    What is not named is off: mount(8) names all that is to stay. Never to be called by the process
+    that serves the mount.
     """
-    bits = _bits(_bits(0, tuple(word for word in current if word in _FLAGS)), tuple(found.flags))
+    bits = _bits(0, tuple(found.flags))
     _mount(mountpoint, _MS_REMOUNT | bits | (_MS_RDONLY if found.read_only else 0))
 
 

@@ -47,11 +47,12 @@ def command(
         raise click.UsageError(f"type {kind} is not {FILESYSTEM_TYPE}")
     if namespace is not None:
         raise click.UsageError("mounting in another namespace is not supported: use nsenter")
-    found = mount_flags.parsed_words(",".join(words), sloppy=sloppy)
-    if fake:
+    every = ",".join(words)
+    if "remount" in every.split(","):
+        remount(absolute(mountpoint), every, sloppy=sloppy, fake=fake)
         return 0
-    if found.is_remount:
-        remount(absolute(mountpoint), found)
+    found = mount_flags.parsed_words(every, sloppy=sloppy)
+    if fake:
         return 0
     from pyi_fs.cli import mount
 
@@ -63,16 +64,25 @@ def mount_arguments(source: str, mountpoint: str, found: mount_flags.MountWords)
     store, where = parsed_label(source)
     arguments = [] if store is None else [f"--store={store}"]
     arguments += found.arguments
-    arguments += [f"--flag={word}" for word in found.flags]
+    # As for other filesystems, and as libfuse's own helper does: what root mounts with mount(8) may
+    # have devices and set-id programs unless it says otherwise (mount(8) leaves these words out).
+    flags = [*(["dev", "suid"] if os.geteuid() == 0 else []), *found.flags]
+    arguments += [f"--flag={word}" for word in flags]
     arguments += ["--read-only"] if found.read_only else []
     return [*arguments, "--", str(where), mountpoint]
 
 
-def remount(mountpoint: str, found: mount_flags.MountWords) -> None:
-    """Changes the flags of a mount. What is no flag cannot be changed while it is mounted."""
+def remount(mountpoint: str, words: str, *, sloppy: bool = False, fake: bool = False) -> None:
+    """Changes the flags of a mount. What is no flag cannot be changed while it is mounted.
+
+    mount(8) gives all words that the mount shows already, and then those that were asked for.
+    """
     mount = mount_at(mountpoint)
     if mount is None or mount.type != FILESYSTEM_TYPE:
         raise NotFoundError(f"no workspace is mounted at {mountpoint}")
+    shown = set(mount.super_options) - {"ro", "rw"}
+    asked = ",".join(word for word in words.split(",") if word not in shown)
+    found = mount_flags.parsed_words(asked, sloppy=sloppy)
     if found.arguments:
         raise InvalidArgumentError(
             f"a remount changes flags only, not {' '.join(found.arguments)}: "
@@ -80,7 +90,8 @@ def remount(mountpoint: str, found: mount_flags.MountWords) -> None:
         )
     if not found.read_only and parsed_label(mount.source)[1].at is not None:
         raise ReadOnlyError(f"{mountpoint} shows a snapshot, which cannot be written")
-    mount_flags.remount(mountpoint, mount.options, found)
+    if not fake:
+        mount_flags.remount(mountpoint, found)
 
 
 def install() -> Path:

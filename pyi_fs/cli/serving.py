@@ -10,7 +10,7 @@ from functools import partial
 
 import trio
 
-from pyi_fs.cli.live_mounts import announced
+from pyi_fs.cli.live_mounts import announcement
 from pyi_fs.cli.mount_flags import set_flags
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.worker import worker_command
@@ -25,6 +25,7 @@ from pyi_fs.fuse import mount
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.limits import SYNC_INTERVAL_SECONDS
 from pyi_fs.model.refs import Snapshot
+from pyi_fs.store.directory_storage import DirectoryStorage
 
 _SPIN_US = 50.0
 
@@ -37,6 +38,8 @@ def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[s
     """
     mountpoint = str(request.mountpoint)
     with ExitStack() as stack:
+        # First in, last out: who waits for the lock waits for everything.
+        announce = stack.enter_context(announcement(DirectoryStorage(request.store)))
         store = stack.enter_context(closing(Store.open(request.store, create=False)))
         name = WorkspaceName(request.where.workspace)
         workspace = stack.enter_context(closing(Workspace(store, name, holder=mountpoint)))
@@ -52,15 +55,8 @@ def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[s
             mountpoint=mountpoint,
         )
         stack.callback(session.close)
-        stack.enter_context(
-            announced(
-                store.storage,
-                name,
-                None if branch is None else branch.name,
-                snapshot,
-                mountpoint,
-                read_only=branch is None,
-            )
+        announce(
+            name, None if branch is None else branch.name, snapshot, mountpoint, branch is None
         )
         options = mount_options(request, snapshot)
         background = Background(

@@ -3,20 +3,30 @@
 import dataclasses
 import json
 import shutil
+import sys
 
 import click
 
 from pyi_fs.cli import workspaces
-from pyi_fs.cli.inventory import SnapshotFacts, WorkspaceFacts, all_facts, workspace_facts
+from pyi_fs.cli.inventory import (
+    Sizes,
+    SnapshotFacts,
+    WorkspaceFacts,
+    all_facts,
+    used,
+    workspace_facts,
+)
 from pyi_fs.cli.log_file import log_directory
-from pyi_fs.cli.program import run, store_option, store_path, version_option
+from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
+from pyi_fs.cli.progress import size_text
 from pyi_fs.cli.tables import show, time_text
-from pyi_fs.engine.founding import remove_workspace
+from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import BusyError
 
 NAME = "pyi-store"
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_quick_option = click.option("--no-sizes", is_flag=True, help="Leave out what takes reading.")
 
 
 @click.group(NAME, context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,10 +46,15 @@ def _opened(context: click.Context) -> Store:
 
 @command.command("ls")
 @_json_option
+@_quick_option
 @click.pass_context
-def list_command(context: click.Context, as_json: bool) -> None:
-    """List the workspaces: name, branches, snapshots, made, where mounted."""
-    found = all_facts(_opened(context)) if context.obj.exists() else []
+def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
+    """List the workspaces.
+
+    Columns: name, branches, snapshots, made, own bytes (which removing it gives back), bytes shared
+    with others, where mounted.
+    """
+    found = all_facts(_opened(context), sizes=not no_sizes) if context.obj.exists() else []
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(facts) for facts in found], indent=2))
         return
@@ -49,22 +64,27 @@ def list_command(context: click.Context, as_json: bool) -> None:
             str(len(facts.branches)),
             str(len(facts.snapshots)),
             time_text(facts.made_ns),
+            *_sizes(facts.sizes),
             " ".join(mount.mountpoint for mount in facts.mounts),
         ]
         for facts in found
     ]
-    show("", ["workspace", "branches", "snapshots", "made", "mounted at"], rows)
+    columns = ["workspace", "branches", "snapshots", "made", "own", "shared", "mounted at"]
+    show("", columns, rows)
 
 
 @command.command("info")
 @click.argument("workspace")
 @_json_option
+@_quick_option
 @click.pass_context
-def info_command(context: click.Context, workspace: str, as_json: bool) -> None:
+def info_command(context: click.Context, workspace: str, as_json: bool, no_sizes: bool) -> None:
     """Show the branches, snapshots and mounts of WORKSPACE."""
     if not workspaces.exists(context.obj, workspace):
         raise workspaces.missing(context.obj, workspace)
-    facts = workspace_facts(_opened(context), workspace)
+    store = _opened(context)
+    held = None if no_sizes else used(store).get(workspace)
+    facts = workspace_facts(store, workspace, held)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(facts), indent=2))
         return
@@ -73,23 +93,24 @@ def info_command(context: click.Context, workspace: str, as_json: bool) -> None:
 
 def _show(facts: WorkspaceFacts) -> None:
     """Prints a workspace; every plain line begins with what it tells of."""
-    rows = [["workspace", facts.name, time_text(facts.made_ns), facts.source]]
-    show("", ["", "name", "made", "from"], rows)
+    rows = [["workspace", facts.name, time_text(facts.made_ns), *_sizes(facts.sizes), facts.source]]
+    show("", ["", "name", "made", "own", "shared", "from"], rows)
     branches = [
         [
             "branch",
             branch.name,
             branch.last_snapshot or "",
             time_text(branch.made_ns),
+            *_sizes(branch.sizes),
             "ephemeral" if branch.ephemeral else "",
             branch.in_use or "",
         ]
         for branch in facts.branches
     ]
-    show("", ["", "name", "last snapshot", "made", "", "in use"], branches)
+    show("", ["", "name", "last snapshot", "made", "own", "shared", "", "in use"], branches)
     show(
         "",
-        ["", "id", "name", "branch", "taken", "changes", "message"],
+        ["", "id", "name", "branch", "taken", "changes", "own", "shared", "message"],
         [_snapshot_row(snapshot) for snapshot in facts.snapshots],
     )
     mounts = [
@@ -116,8 +137,17 @@ def _snapshot_row(snapshot: SnapshotFacts) -> list[str]:
         snapshot.branch,
         time_text(snapshot.time_ns),
         f"+{snapshot.added} ~{snapshot.modified} -{snapshot.deleted}",
+        *_sizes(snapshot.sizes),
         message or (f"({snapshot.automatic})" if snapshot.automatic else ""),
     ]
+
+
+def _sizes(sizes: Sizes | None) -> list[str]:
+    """Returns own and shared bytes: for people on a terminal, to the byte elsewhere."""
+    if sizes is None:
+        return ["", ""]
+    both = (sizes.own_bytes, sizes.shared_bytes)
+    return [size_text(size) if sys.stdout.isatty() else str(size) for size in both]
 
 
 @command.command("rm")
@@ -133,15 +163,31 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
     if facts.mounts:
         where = facts.mounts[0].mountpoint
         raise BusyError(f"'{workspace}' is mounted at {where}: `pyi-mount --unmount {where}` first")
-    question = (
-        f"Remove '{workspace}' with {len(facts.branches)} branches "
-        f"and {len(facts.snapshots)} snapshots?"
-    )
-    if not yes and not click.confirm(question, err=True):
+    if not yes and not _is_confirmed(_question(store, facts)):
+        complain(NAME, f"'{workspace}' was not removed (--yes removes it without asking)")
         return 1
-    remove_workspace(store, workspace)
+    freed = remove_and_collect(store, workspace).freed_bytes
+    complain(NAME, f"removed '{workspace}', {size_text(freed)} given back")
     shutil.rmtree(log_directory(context.obj, workspace), ignore_errors=True)
     return 0
+
+
+def _is_confirmed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        # Nobody is there to answer, or whoever was pressed Ctrl-C.
+        click.echo(err=True)
+        return False
+
+
+def _question(store: Store, facts: WorkspaceFacts) -> str:
+    held = used(store).get(facts.name)
+    own = "" if held is None else f": {size_text(held.held.own_bytes)} that nobody else has"
+    return (
+        f"Remove '{facts.name}' with {len(facts.branches)} branches "
+        f"and {len(facts.snapshots)} snapshots{own}?"
+    )
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold")
     for column in columns:
-        table.add_column(column)
+        table.add_column(column, no_wrap=column != columns[-1])
     for row in rows:
         table.add_row(*map(Text, row))
     Console().print(table)

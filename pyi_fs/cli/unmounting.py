@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 from pyi_fs.cli.arguments import parsed_label
 from pyi_fs.cli.live_mounts import wait_for_end
@@ -98,6 +97,7 @@ def _said(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def _wait(mount: Mount) -> None:
-    store = parsed_label(mount.source)[0]
-    if store is not None and Path(store).is_dir() and os.access(store, os.R_OK | os.X_OK):
-        wait_for_end(DirectoryStorage(store), mount.mountpoint)
+    store, where = parsed_label(mount.source)
+    if store is not None and store.is_dir() and os.access(store, os.R_OK | os.X_OK):
+        storage = DirectoryStorage(store)
+        wait_for_end(storage, mount.mountpoint, where.workspace, where.at)

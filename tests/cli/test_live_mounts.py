@@ -1,0 +1,81 @@
+"""The list of mounts that are served: true after a crash, too."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pyi_fs.cli.live_mounts import announcement, live_mounts, wait_for_end
+from pyi_fs.store.directory_storage import DirectoryStorage
+from tests.support.commands import ROOT, environment
+
+ANNOUNCE = """
+import sys
+from pyi_fs.cli.live_mounts import announcement
+from pyi_fs.store.directory_storage import DirectoryStorage
+with announcement(DirectoryStorage(sys.argv[1])) as announce:
+    announce("ws", "main", None, "/mnt/x", False)
+    print("announced", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return DirectoryStorage(tmp_path)
+
+
+@pytest.fixture
+def other(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", ANNOUNCE, str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"announced\n"
+        yield process
+        process.kill()
+
+
+def test_a_mount_is_listed_while_it_is_served(storage):
+    with announcement(storage) as announce:
+        assert live_mounts(storage) == []
+        announce("ws", None, "3-abc", "/mnt/y", True)
+        (mount,) = live_mounts(storage)
+        assert (mount.pid, mount.workspace, mount.branch) == (os.getpid(), "ws", None)
+        assert (mount.at, mount.mountpoint, mount.read_only) == ("3-abc", "/mnt/y", True)
+    assert live_mounts(storage) == []
+    assert storage.list("mounts") == []
+
+
+def test_a_killed_process_serves_nothing(storage, other):
+    assert [mount.pid for mount in live_mounts(storage)] == [other.pid]
+    other.kill()
+    other.wait()
+    assert live_mounts(storage) == []
+    assert storage.list("mounts") == []
+
+
+def test_waiting_ends_when_the_process_has(storage, other):
+    for mount in (("/mnt/other", "ws", None), ("/mnt/x", "ws2", None), ("/mnt/x", "ws", "1-a")):
+        wait_for_end(storage, *mount)
+    assert other.poll() is None
+    assert other.stdin is not None
+    other.stdin.close()
+    wait_for_end(storage, "/mnt/x", "ws", None)
+    assert other.poll() == 0
+    assert live_mounts(storage) == []
+
+
+def test_a_file_that_is_not_ours_is_passed_over(storage):
+    storage.make_directory("mounts", parents=True)
+    lock = storage.lock("mounts/1-bad")
+    assert lock is not None
+    lock.write_text('{"pid": 1}')
+    assert live_mounts(storage) == []
+    lock.release()

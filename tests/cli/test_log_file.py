@@ -1,0 +1,56 @@
+"""The log of a mount: private, bounded, and also what is no record."""
+
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from pyi_fs.cli.log_file import LOG_BYTES_MAX, log_path
+from tests.support.commands import ROOT, environment
+
+WRITER = """
+import logging, os, sys
+from pathlib import Path
+from pyi_fs.cli.log_file import LogFile
+logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(sys.argv[1]))])
+for number in range(int(sys.argv[2])):
+    logging.info("record %06d %s", number, "x" * 1000)
+os.write(2, b"last words\\n")
+"""
+
+
+def written(path: Path, records: int) -> None:
+    subprocess.run(
+        [sys.executable, "-c", WRITER, str(path), str(records)],
+        cwd=ROOT,
+        env=environment(),
+        check=True,
+    )
+
+
+def test_records_and_last_words_are_in_a_private_file(tmp_path):
+    path = log_path(tmp_path, "ws", "main")
+    written(path, 2)
+    lines = path.read_text().splitlines()
+    assert "record 000000" in lines[0]
+    assert lines[2] == "last words"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_second_process_appends(tmp_path):
+    path = tmp_path / "log"
+    written(path, 1)
+    written(path, 1)
+    assert path.read_text().count("record") == 2
+
+
+def test_a_full_log_moves_aside_and_the_newest_records_are_kept(tmp_path):
+    path = tmp_path / "log"
+    written(path, 2500)
+    old = Path(f"{path}.1")
+    assert path.stat().st_size <= LOG_BYTES_MAX
+    assert old.stat().st_size <= LOG_BYTES_MAX
+    assert "record 002499" in path.read_text()
+    assert path.read_text().endswith("last words\n")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["log", "log.1"]

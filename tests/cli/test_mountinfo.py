@@ -1,0 +1,72 @@
+"""Lines of mountinfo, and which mount a path is on."""
+
+import os
+
+import pytest
+
+from pyi_fs.cli import mountinfo
+from pyi_fs.cli.mountinfo import absolute, is_below, mount_at, mount_of, parsed
+
+LINE = (
+    r"42 27 0:45 / /mnt/with\040space\134 rw,nosuid,relatime shared:1 master:2 - "
+    r"fuse.pyi /a\040store\043ws rw,user_id=0"
+)
+TABLE = r"""22 1 8:1 / / rw - ext4 /dev/root rw
+30 22 0:40 / /mnt rw - tmpfs tmpfs rw
+41 30 0:41 / /mnt/a rw - fuse.pyi /s\043one rw
+25 41 0:42 / /mnt/a ro - fuse.pyi /s\043two rw
+50 22 0:43 / /mnt/ab rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    path = tmp_path / "mountinfo"
+    path.write_text(TABLE)
+    monkeypatch.setattr(mountinfo, "_MOUNTINFO", path)
+
+
+def test_a_line_is_taken_apart_and_unescaped():
+    mount = parsed(LINE)
+    assert mount.mountpoint == "/mnt/with space\\"
+    assert (mount.type, mount.source) == ("fuse.pyi", "/a store#ws")
+    assert mount.options == ("rw", "nosuid", "relatime")
+    assert mount.super_options == ("rw", "user_id=0")
+    assert (mount.number, mount.parent, mount.device) == (42, 27, "0:45")
+
+
+def test_names_that_are_no_text_survive():
+    assert os.fsencode(parsed(LINE.replace("space", r"\377")).mountpoint) == b"/mnt/with \xff\\"
+
+
+def test_the_topmost_mount_counts(table):
+    mount = mount_at("/mnt/a")
+    assert mount is not None
+    assert mount.source == "/s#two"
+    assert mount_at("/mnt/b") is None
+
+
+def test_a_path_is_on_the_mount_with_the_longest_name(table):
+    places = [mount_of(path) for path in ("/mnt/a/x", "/mnt/abc", "/mnt/ab", "/etc")]
+    assert [mount and mount.mountpoint for mount in places] == ["/mnt/a", "/mnt", "/mnt/ab", "/"]
+
+
+def test_below_means_by_whole_names():
+    assert is_below("/a/b", "/a")
+    assert is_below("/a", "/a")
+    assert is_below("/a", "/")
+    assert not is_below("/ab", "/a")
+
+
+def test_only_the_directory_of_a_mountpoint_is_resolved(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "m").symlink_to("elsewhere")
+    assert absolute(tmp_path / "link" / ".." / "link" / "m") == str(tmp_path / "real" / "m")
+    assert absolute("/") == "/"
+
+
+def test_this_process_sees_the_root():
+    mount = mount_of("/")
+    assert mount is not None
+    assert mount.mountpoint == "/"

@@ -1,0 +1,109 @@
+"""`pyi-store`: what it lists, and what it refuses to remove."""
+
+import json
+import stat
+
+import pytest
+
+from pyi_fs.cli import workspaces
+from pyi_fs.cli.live_mounts import announcement
+from pyi_fs.cli.log_file import log_directory
+from pyi_fs.cli.store import command
+from pyi_fs.engine.store import Store
+from pyi_fs.store.directory_storage import DirectoryStorage
+from tests.support.commands import Done, call, run
+
+
+@pytest.fixture
+def two(store):
+    workspaces.make_empty(store, "a")
+    workspaces.fork(store, "a", "b")
+    return store
+
+
+def pyi_store(*arguments: object) -> Done:
+    return call(command, *arguments, name="pyi-store")
+
+
+def test_a_store_that_is_not_there_lists_nothing_and_is_not_made(store):
+    assert pyi_store("ls") == Done(0, "", "")
+    assert not store.exists()
+
+
+def test_ls_gives_a_line_of_fields_for_each(two):
+    lines = [line.split("\t") for line in pyi_store("ls").output.splitlines()]
+    assert [(fields[0], fields[1], fields[2], fields[6]) for fields in lines] == [
+        ("a", "1", "0", ""),
+        ("b", "1", "0", ""),
+    ]
+    assert all(fields[4].isdecimal() and fields[5].isdecimal() for fields in lines)
+    quick = pyi_store("ls", "--no-sizes").output.splitlines()
+    assert [line.split("\t")[4:6] for line in quick] == [["", ""]] * 2
+
+
+def test_ls_and_info_as_json(two):
+    assert [facts["name"] for facts in json.loads(pyi_store("ls", "--json").output)] == ["a", "b"]
+    facts = json.loads(pyi_store("info", "b", "--json").output)
+    assert facts["source"] == "a"
+    assert [branch["name"] for branch in facts["branches"]] == ["main"]
+
+
+def test_info_says_what_each_line_is(two):
+    lines = [line.split("\t") for line in pyi_store("info", "b").output.splitlines()]
+    assert [fields[:2] for fields in lines] == [["workspace", "b"], ["branch", "main"]]
+
+
+def test_a_missing_workspace_is_named_with_those_there_are(two):
+    for subcommand in (["info"], ["rm", "--yes"]):
+        done = pyi_store(*subcommand, "x")
+        assert (done.code, done.errors) == (1, "pyi-store: no workspace 'x' (you have: a, b)\n")
+
+
+def test_rm_removes_with_yes(two):
+    log_directory(two, "a").mkdir(parents=True)
+    done = pyi_store("rm", "a", "--yes")
+    assert done.code == 0
+    assert "removed 'a'" in done.errors
+    assert workspaces.names(two) == ["b"]
+    assert not log_directory(two, "a").exists()
+    assert pyi_store("ls").output.split("\t")[0] == "b"
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, ["b"]), ("n\n", 1, ["a", "b"])])
+def test_rm_asks(two, answer, code, left, tmp_path):
+    (tmp_path / "answer").write_text(answer)
+    with (tmp_path / "answer").open() as file:
+        done = run("store", "rm", "a", stdin=file)
+    assert done.code == code
+    assert "Remove 'a' with 1 branches and 0 snapshots" in done.errors
+    assert workspaces.names(two) == left
+
+
+def test_rm_without_an_answer_removes_nothing(two):
+    done = run("store", "rm", "a")
+    assert done.code == 1
+    assert "--yes" in done.errors
+    assert workspaces.names(two) == ["a", "b"]
+
+
+def test_rm_of_a_mounted_one_names_the_mountpoint(two):
+    with announcement(DirectoryStorage(two)) as announce:
+        announce("a", "main", None, "/mnt/here", False)
+        done = pyi_store("rm", "a", "--yes")
+        assert (done.code, done.errors.count("\n")) == (1, 1)
+        assert "mounted at /mnt/here" in done.errors
+        assert "/mnt/here" in pyi_store("ls").output
+        assert "mount\t/mnt/here\tmain" in pyi_store("info", "a").output
+    assert workspaces.names(two) == ["a", "b"]
+
+
+def test_a_directory_that_is_no_store_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    done = pyi_store("--store", tmp_path, "ls")
+    assert done.code == 1
+    assert "no store" in done.errors
+
+
+def test_a_store_is_private(store):
+    Store.open(store).close()
+    assert stat.S_IMODE(store.stat().st_mode) == 0o700

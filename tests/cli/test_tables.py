@@ -1,0 +1,33 @@
+"""Tables: lines for programs, drawn for people."""
+
+import os
+import pty
+import subprocess
+import sys
+
+from pyi_fs.cli.tables import show, time_text
+from tests.support.commands import ROOT, environment
+
+ROWS = [["a", "1\t2"], ["[red]b", "line\nbreak\\"]]
+
+
+def test_elsewhere_a_row_is_a_line_of_fields(capsys):
+    show("title", ["name", "value"], ROWS)
+    assert capsys.readouterr().out == "a\t1\\t2\n[red]b\tline\\nbreak\\\\\n"
+
+
+def test_on_a_terminal_it_has_a_head_and_text_is_text():
+    ours, theirs = pty.openpty()
+    script = f"from pyi_fs.cli.tables import show; show('', ['name', 'value'], {ROWS!r})"
+    subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(), stdout=theirs, check=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "name" in shown
+    assert "[red]b" in shown
+
+
+def test_a_moment_is_local_to_the_second(monkeypatch):
+    assert len(time_text(1_700_000_000_999_999_999)) == len("2023-11-14 22:13:20")
