@@ -8,12 +8,12 @@ Invariants:
 - A branch is open in at most one process; its lock's text names the holder.
 """
 
-import json
 import os
 import time
 from typing import NamedTuple
 
 from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.branch_locks import BranchLocks
 from pyi_fs.engine.history import History
 from pyi_fs.engine.moves import Moves
 from pyi_fs.engine.reader import Reader
@@ -50,9 +50,7 @@ from pyi_fs.model.operation import (
 from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
-from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog
-from pyi_fs.store.storage import LockFile
 
 
 class Answer(NamedTuple):
@@ -85,7 +83,7 @@ class Workspace:
         self.history = History(store.layers)
         self.reader = Reader(store.layers, store.chunks)
         self._branches: dict[BranchName, Branch] = {}
-        self._locks: dict[BranchName, LockFile] = {}
+        self._locks = BranchLocks(store.storage, name)
         self._boot = boot_id()
         self._services = LayerServices(store.layers, self.log, name, self._boot)
         self._moves = Moves(self, self.log, self.history)
@@ -111,18 +109,12 @@ class Workspace:
         if found is not None:
             return found
         self.refresh().branch(name)
-        lock = self.store.storage.lock(layout.branch_lock(self.name, branch_name), wait=False)
-        if lock is None:
-            raise BusyError(
-                f"branch '{name}' of '{self.name}' is in use: {self.holder(branch_name)}"
-            )
+        self._locks.take(branch_name, self.holder_text)
         try:
-            lock.write_text(json.dumps({"pid": os.getpid(), "holder": self.holder_text}) + "\n")
             branch = self._recovered(self.refresh().branch(name))
         except BaseException:
-            lock.release()
+            self._locks.release(branch_name)
             raise
-        self._locks[branch_name] = lock
         self._branches[branch_name] = branch
         return branch
 
@@ -170,24 +162,11 @@ class Workspace:
         if self._branches.get(branch.name) is branch:
             del self._branches[branch.name]
             branch.close()
-            self._locks.pop(branch.name).release()
+            self._locks.release(branch.name)
 
     def holder(self, name: BranchName) -> str | None:
-        """Returns who has a branch open in another process (`PID MOUNTPOINT`), or None."""
-        if name in self._branches:
-            return None
-        lock = self.store.storage.lock(layout.branch_lock(self.name, name), wait=False)
-        if lock is not None:
-            lock.release()
-            return None
-        try:
-            text = self.store.storage.read(layout.branch_lock(self.name, name)).decode(
-                errors="replace"
-            )
-            fields = json.loads(text)
-            return f"{fields['holder'] or 'a program'} (process {fields['pid']})"
-        except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+        """Returns who has a branch open in another process, or None."""
+        return None if name in self._branches else self._locks.holder(name)
 
     def make_branch(self, name: str, start: Branch | Snapshot, *, ephemeral: bool = False) -> None:
         """Makes a branch at a snapshot or at the present of a branch open here. O(1), no walk, no copy. `AlreadyExistsError`."""

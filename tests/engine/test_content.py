@@ -8,7 +8,7 @@ from pyi_fs.engine.content import content_root, seal_snapshots
 from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.ids import WorkspaceName
+from pyi_fs.ids import ROOT_INODE, WorkspaceName
 from pyi_fs.model.mutation import Create, Link, Remove, Rename, SetXattr
 
 
@@ -54,7 +54,7 @@ def test_equal_contents_have_equal_roots_whatever_their_numbers_times_and_histor
         if index:
             extra = make(branch, 1, b"gone", 0o100644, b"away")
             assert extra
-            branch.commit(Remove(1, b"gone", False, 9))
+            branch.commit(Remove(ROOT_INODE, b"gone", False, 9))
         roots.append(content_root(store.chunks, workspace.reader, branch.tree))
         workspace.close()
     assert roots[0] == roots[1]
@@ -85,7 +85,7 @@ def test_a_root_built_on_an_earlier_one_is_the_one_built_from_nothing(store, see
         branch.write(number, 3, b"step %d" % step, 2)
         branch.commit(Rename(x, choice.choice(names), y, choice.choice(other), 2, 3))
         branch.commit(SetXattr(number, b"user.a", b"%d" % step, 4))
-        branch.commit(Link(number, 1, b"link%d" % step, 5))
+        branch.commit(Link(number, ROOT_INODE, b"link%d" % step, 5))
         nested = make(branch, y, b"nested%d" % step, 0o40755)
         branch.commit(Rename(y, b"nested%d" % step, x, b"moved%d" % step, 0, 6))
         make(branch, nested, b"leaf", 0o100644, b"leaf")

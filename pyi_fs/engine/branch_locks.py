@@ -1,0 +1,59 @@
+"""The locks of a workspace's branches: one writer each, and who it is.
+
+A lock is a `flock` held exclusively; the kernel gives it up when its process dies. Its text says who holds it.
+"""
+
+import json
+import os
+
+from pyi_fs.errors import BusyError
+from pyi_fs.ids import BranchName, WorkspaceName
+from pyi_fs.store import layout
+from pyi_fs.store.storage import LockFile, Storage
+
+# Asking who holds a branch takes its lock for some microseconds, shared; nobody is asked after so often that this many
+# tries in a row meet somebody asking.
+_TRIES_MAX = 100
+
+
+class BranchLocks:
+    """The locks one process holds of a workspace's branches."""
+
+    def __init__(self, storage: Storage, workspace: WorkspaceName) -> None:
+        """Holds none."""
+        self._storage = storage
+        self._workspace = workspace
+        self._held: dict[BranchName, LockFile] = {}
+
+    def take(self, name: BranchName, holder: str) -> None:
+        """Takes a branch's lock and writes down who has it; `BusyError` naming who has it already."""
+        path = layout.branch_lock(self._workspace, name)
+        for _ in range(_TRIES_MAX):
+            lock = self._storage.lock(path, wait=False)
+            if lock is not None:
+                lock.write_text(json.dumps({"pid": os.getpid(), "holder": holder}) + "\n")
+                self._held[name] = lock
+                return
+            other = self.holder(name)
+            if other is not None:
+                break
+        else:
+            other = "another process"
+        raise BusyError(f"branch '{name}' of '{self._workspace}' is in use: {other}")
+
+    def release(self, name: BranchName) -> None:
+        """Gives a lock up."""
+        self._held.pop(name).release()
+
+    def holder(self, name: BranchName) -> str | None:
+        """Returns who holds a branch, or None. Does not keep two processes from asking, nor, for long, one from taking."""
+        path = layout.branch_lock(self._workspace, name)
+        lock = self._storage.lock(path, exclusive=False, wait=False)
+        if lock is not None:
+            lock.release()
+            return None
+        try:
+            fields = json.loads(self._storage.read(path))
+            return f"{fields['holder'] or 'a program'} (process {fields['pid']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
