@@ -21,6 +21,7 @@ import ctypes
 import errno
 import os
 import re
+import shutil
 import socket
 import stat
 import struct
@@ -125,18 +126,19 @@ def _mount_by_helper(mountpoint: Path, options: DeviceOptions) -> int:
     words = [f"fsname={fsname}", "subtype=pyi", "nosuid", "nodev", "default_permissions"]
     words += ["ro"] if options.read_only else []
     words += ["allow_other"] if options.allow_other else []
+    helper = shutil.which("fusermount3")
+    if helper is None:
+        raise UnsupportedError("fusermount3 is needed to mount as this user")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        try:
-            done = subprocess.run(
-                ["fusermount3", "-o", ",".join([*words, *options.options]), "--", str(mountpoint)],
-                env={**os.environ, "_FUSE_COMMFD": str(theirs.fileno())},
-                pass_fds=[theirs.fileno()],
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise UnsupportedError("fusermount3 is needed to mount as this user") from None
+        # env(1) adds one variable to an environment that only command lines look at.
+        command = ["env", f"_FUSE_COMMFD={theirs.fileno()}", helper]
+        done = subprocess.run(
+            [*command, "-o", ",".join([*words, *options.options]), "--", str(mountpoint)],
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+            check=False,
+        )
         if done.returncode:
             raise OSError(errno.EPERM, done.stderr.decode(errors="replace").strip())
         theirs.close()
