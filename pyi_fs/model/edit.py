@@ -1,8 +1,10 @@
 """`apply(tree, mutation) -> Tree`: pure, total, and the only place with filesystem semantics.
 
-An impossible request raises a `RequestError` and nothing has happened. What the kernel decides before it asks a FUSE server that mounts with
-`default_permissions` (permission bits, sticky directories, name lookup, umask) is not repeated here. Data and attributes of one
-inode are in `model/edit_file.py`. Source: POSIX.1-2017 and the man pages of the calls; ext4 where they leave a choice.
+An impossible request raises a `RequestError` and nothing has happened. What the kernel decides
+before it asks a FUSE server that mounts with `default_permissions` (permission bits, sticky
+directories, name lookup, umask) is not repeated here. Data and attributes of one inode are in
+`model/edit_file.py`. Source: POSIX.1-2017 and the man pages of the calls; ext4 where they leave a
+choice.
 """
 
 import stat
@@ -51,7 +53,7 @@ _WHITEOUT = InodeNumber(0)
 
 
 def apply(tree: Tree, mutation: Mutation) -> Tree:
-    """Returns the tree after a mutation; raises `RequestError` for one that is impossible. `tree` is unchanged."""
+    """Returns the tree after a mutation, `tree` itself unchanged; `RequestError` if impossible."""
     return _RULES[type(mutation)](tree, mutation)
 
 
@@ -74,7 +76,7 @@ def _check_name(name: bytes) -> None:
 def _named(tree: Tree, directory: InodeNumber, name: bytes) -> tuple[InodeNumber, Inode]:
     number = tree.lookup(directory, name)
     if number is None:
-        # Only now, off the usual way: a name that could never be there is refused as such, not as absent.
+        # Only now, off the usual way: what could never be there is refused as such, not as absent.
         _check_name(name)
         raise NotFoundError(f"no such name: {name!r}")
     return number, tree.existing(number)
@@ -91,7 +93,7 @@ def _with_names(
         if child or (number <= tree.base.last_inode and tree.base.lookup(number, name) is not None):
             names = names.set(name, InodeNumber(child))
         elif name in names:
-            # Nothing below to hide: a job that makes and removes temporary names must not grow the overlay.
+            # Nothing below to hide: temporary names that come and go must not grow the overlay.
             names = names.delete(name)
     return directories.set(number, names)
 
@@ -108,7 +110,7 @@ def _made(tree: Tree, change: Create) -> Tree:
         raise TooManyLinksError(f"a directory has at most {limits.LINKS_MAX} links")
     mode, gid = change.mode, change.gid
     if parent.mode & stat.S_ISGID:
-        # inode_init_owner() of the kernel: group of the directory, and subdirectories go on the same way.
+        # inode_init_owner() of the kernel: group of the directory, subdirectories go on like it.
         gid = parent.gid
         mode |= stat.S_ISGID if directory else 0
     now = change.time_ns
@@ -167,17 +169,14 @@ def _linked(tree: Tree, change: Link) -> Tree:
         linked = with_fields(inode, nlink=inode.nlink + 1, links=links, ctime_ns=change.time_ns)
         unlinked = tree.unlinked
     changed = with_fields(parent, mtime_ns=change.time_ns, ctime_ns=change.time_ns)
-    return Tree(
-        tree.base,
-        tree.inodes.set(change.number, linked).set(change.parent, changed),
-        _with_names(tree, tree.directories, change.parent, {change.name: change.number}),
-        unlinked,
-        tree.last_inode,
-    )
+    inodes = tree.inodes.set(change.number, linked).set(change.parent, changed)
+    names: dict[bytes, int] = {change.name: change.number}
+    directories = _with_names(tree, tree.directories, change.parent, names)
+    return Tree(tree.base, inodes, directories, unlinked, tree.last_inode)
 
 
 def _without_dentry(inode: Inode, parent: InodeNumber, name: bytes, time_ns: int) -> Inode:
-    """Returns the record with one dentry less; the first of the other links becomes the first dentry."""
+    """Returns the record with one dentry less; the first of the links may become the first."""
     if inode.is_directory or inode.nlink == 1:
         return with_fields(inode, nlink=0, links=(), ctime_ns=time_ns)
     if (inode.parent, inode.name) == (parent, name):
@@ -197,7 +196,6 @@ def _without_dentry(inode: Inode, parent: InodeNumber, name: bytes, time_ns: int
 def _removed(tree: Tree, change: Remove) -> Tree:
     parent = _parent(tree, change.parent)
     number, inode = _named(tree, change.parent, change.name)
-    directories = tree.directories
     if change.directory:
         if not inode.is_directory:
             raise NotADirectoryInTreeError(f"not a directory: {change.name!r}")
@@ -206,19 +204,12 @@ def _removed(tree: Tree, change: Remove) -> Tree:
     elif inode.is_directory:
         raise IsADirectoryInTreeError(f"is a directory: {change.name!r}")
     gone = _without_dentry(inode, change.parent, change.name, change.time_ns)
-    changed = with_fields(
-        parent,
-        mtime_ns=change.time_ns,
-        ctime_ns=change.time_ns,
-        nlink=parent.nlink - change.directory,
-    )
-    return Tree(
-        tree.base,
-        tree.inodes.set(number, gone).set(change.parent, changed),
-        _with_names(tree, directories, change.parent, {change.name: _WHITEOUT}),
-        tree.unlinked if gone.nlink else tree.unlinked.set(number, None),
-        tree.last_inode,
-    )
+    now, nlink = change.time_ns, parent.nlink - change.directory
+    changed = with_fields(parent, mtime_ns=now, ctime_ns=now, nlink=nlink)
+    inodes = tree.inodes.set(number, gone).set(change.parent, changed)
+    directories = _with_names(tree, tree.directories, change.parent, {change.name: _WHITEOUT})
+    unlinked = tree.unlinked if gone.nlink else tree.unlinked.set(number, None)
+    return Tree(tree.base, inodes, directories, unlinked, tree.last_inode)
 
 
 def _is_below(tree: Tree, number: InodeNumber, ancestor: InodeNumber) -> bool:
@@ -278,19 +269,16 @@ def _with_parents(
         parent = inodes.get(number) or tree.existing(number)
         if difference > 0 and parent.nlink + difference > limits.LINKS_MAX:
             raise TooManyLinksError(f"a directory has at most {limits.LINKS_MAX} links")
-        inodes = inodes.set(
-            number,
-            with_fields(
-                parent, mtime_ns=time_ns, ctime_ns=time_ns, nlink=parent.nlink + difference
-            ),
-        )
+        nlink = parent.nlink + difference
+        changed = with_fields(parent, mtime_ns=time_ns, ctime_ns=time_ns, nlink=nlink)
+        inodes = inodes.set(number, changed)
     return inodes
 
 
 def _rename_to_free(
     tree: Tree, change: Rename, number: InodeNumber, inode: Inode, directories_over: int = 0
 ) -> Tree:
-    """Returns the tree with the dentry moved to a name that is free, or held a directory that is already cleared."""
+    """Returns the tree with the dentry moved to a name that is free, or whose inode is cleared."""
     old, new = (change.parent, change.name), (change.new_parent, change.new_name)
     nlinks = {change.parent: 0, change.new_parent: 0}
     nlinks[change.new_parent] -= directories_over
@@ -299,13 +287,9 @@ def _rename_to_free(
         nlinks[change.new_parent] += 1
     inodes = tree.inodes.set(number, _moved(inode, old, new, change.time_ns))
     directories = _with_names(tree, tree.directories, change.parent, {change.name: 0})
-    return Tree(
-        tree.base,
-        _with_parents(tree, inodes, nlinks, change.time_ns),
-        _with_names(tree, directories, change.new_parent, {change.new_name: number}),
-        tree.unlinked,
-        tree.last_inode,
-    )
+    directories = _with_names(tree, directories, change.new_parent, {change.new_name: number})
+    inodes = _with_parents(tree, inodes, nlinks, change.time_ns)
+    return Tree(tree.base, inodes, directories, tree.unlinked, tree.last_inode)
 
 
 def _exchanged(tree: Tree, change: Rename, number: InodeNumber, target_number: InodeNumber) -> Tree:
@@ -319,13 +303,9 @@ def _exchanged(tree: Tree, change: Rename, number: InodeNumber, target_number: I
     inodes = tree.inodes.set(number, _moved(inode, old, new, change.time_ns))
     inodes = inodes.set(target_number, _moved(target, new, old, change.time_ns))
     directories = _with_names(tree, tree.directories, change.parent, {change.name: target_number})
-    return Tree(
-        tree.base,
-        _with_parents(tree, inodes, nlinks, change.time_ns),
-        _with_names(tree, directories, change.new_parent, {change.new_name: number}),
-        tree.unlinked,
-        tree.last_inode,
-    )
+    directories = _with_names(tree, directories, change.new_parent, {change.new_name: number})
+    inodes = _with_parents(tree, inodes, nlinks, change.time_ns)
+    return Tree(tree.base, inodes, directories, tree.unlinked, tree.last_inode)
 
 
 def _rename_over(
