@@ -83,7 +83,7 @@ def store_option(function: _F) -> _F:
         "--store",
         "store",
         metavar="DIR",
-        type=click.Path(file_okay=False),
+        type=click.Path(file_okay=False, readable=False),
         help="The store (default: $PYI_STORE, else ~/.local/share/pyi).",
     )(function)
 
