@@ -171,7 +171,8 @@ class StoreError(PyiError):
 class CorruptError(StoreError):
     """Bytes in the store are not what was written.
 
-    `file` is relative to the store; `offset` is bytes into it; `expected` and `found` are what was compared.
+    `file` is relative to the store; `offset` is bytes into it; `expected` and `found` are what was
+    compared.
     """
 
     def __init__(
@@ -186,7 +187,8 @@ class CorruptError(StoreError):
 
     def __str__(self) -> str:
         """Returns one line that names the file and the place."""
-        return f"{self.file}: wrong bytes at offset {self.offset}: expected {self.expected}, found {self.found}"
+        place = f"{self.file}: wrong bytes at offset {self.offset}"
+        return f"{place}: expected {self.expected}, found {self.found}"
 
 
 class CorruptRecordError(CorruptError):

@@ -1,7 +1,7 @@
 """The numbers and digests that identify things, one type each.
 
-No bare `int` or `bytes` that identifies something crosses a module boundary. A *position* names one tree for ever
-(decision 0001): the fold of the journals on the way to it.
+No bare `int` or `bytes` that identifies something crosses a module boundary. A *position* names one
+tree for ever (decision 0001): the fold of the journals on the way to it.
 """
 
 from typing import NamedTuple, NewType

@@ -12,25 +12,31 @@ LINKS_MAX = 65_000
 XATTR_VALUE_BYTES_MAX = 65_536
 XATTR_NAME_BYTES_MAX = 255
 XATTR_LIST_BYTES_MAX = 65_536
-# Old 32-bit EDA helpers fail on larger inode numbers (EOVERFLOW from stat without large-file support).
+# Old 32-bit EDA helpers fail on larger inode numbers (EOVERFLOW from stat without large-file
+# support).
 INODE_NUMBER_MAX = (1 << 32) - 1
 
-# A run is the unit of checking scratch: a 4 KiB read from a long extent verifies at most this much (about 10 us).
+# A run is the unit of checking scratch: a 4 KiB read from a long extent verifies at most this much
+# (about 10 us).
 RUN_BYTES_MAX = 64 * 1024
-# Whole segments are given back by unlinking, the cheapest way; 64 MiB keeps few files per layer and frees soon.
+# Whole segments are given back by unlinking, the cheapest way; 64 MiB keeps few files per layer and
+# frees soon.
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
-# Garbage ranges shorter than this are left to segment removal: a punch costs about as much as writing 64 KiB.
+# Garbage ranges shorter than this are left to segment removal: a punch costs about as much as
+# writing 64 KiB.
 PUNCH_BYTES_MIN = 1 << 20
 # When this much garbage could be given back but for a missing sync, a sync is made early.
 GARBAGE_BYTES_MAX = 256 * 1024 * 1024
 
 # Folding a frame costs 5-10 us: this bounds the fold of a mount to about half a second.
 FOLD_RECORDS_MAX = 50_000
-# An overlay smaller than this is never worth a table, one larger than this fraction of its base always is.
+# An overlay smaller than this is never worth a table, one larger than this fraction of its base
+# always is.
 CHECKPOINT_INODES_MIN = 10_000
 CHECKPOINT_FRACTION = 0.25
 
-# Inode numbers are reserved from the workspace in ranges that double, so that a short-lived branch wastes few.
+# Inode numbers are reserved from the workspace in ranges that double, so that a short-lived branch
+# wastes few.
 INODE_RANGE_MIN = 256
 INODE_RANGE_MAX = 65_536
 
@@ -38,7 +44,8 @@ INODE_RANGE_MAX = 65_536
 REF_NAME_LENGTH_MAX = 128
 # A message that would not fit one control write is refused rather than cut.
 MESSAGE_BYTES_MAX = 64 * 1024
-# A control answer longer than this is refused (`diff` of everything on a huge tree goes by the Python API).
+# A control answer longer than this is refused (`diff` of everything on a huge tree goes by the
+# Python API).
 CONTROL_ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 # Power loss may take back this much unsynced work by default.
@@ -50,7 +57,8 @@ SEAL_PRESSURE_BYTES = 512 * 1024 * 1024
 # What drop, restore and rm leave behind stays this long, so that undo works.
 UNDO_WINDOW_SECONDS = 24 * 3600
 
-# Open descriptors of segments and packs a process keeps: works under a limit of 1,024 with room for the user's.
+# Open descriptors of segments and packs a process keeps: works under a limit of 1,024 with room for
+# the user's.
 OPEN_SEGMENTS_MAX = 128
 # Touched names kept per interval in memory; beyond it the journal is read again.
 TOUCHED_NAMES_MAX = 200_000

@@ -1,4 +1,6 @@
-"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal|root ...`. Not for people.
+"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal|root ...`.
+
+Not for people.
 
 Ends when the process that started it ends; being killed at any moment loses nothing.
 """

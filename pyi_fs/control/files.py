@@ -11,8 +11,8 @@ from pyi_fs.control import answers, commands
 from pyi_fs.control.log import log_line
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
+from pyi_fs.engine.answer import Answer, line_of
 from pyi_fs.engine.branch import Branch
-from pyi_fs.engine.workspace import Answer, line_of
 from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
 from pyi_fs.model.refs import Snapshot
 

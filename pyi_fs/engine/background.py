@@ -1,7 +1,10 @@
-"""What runs beside a mount's requests: syncing, giving scratch back, checkpoints, sealing. One trio task; heavy work in worker processes.
+"""What runs beside a mount's requests: syncing, giving scratch back, checkpoints, sealing.
 
-An idle workspace costs nothing: the task sleeps until a branch commits, then looks once a tick until there is nothing left to do.
-Invariant: nothing here blocks the event loop for more than a few ms; what waits for a disk is in a thread, what computes is in a process.
+One trio task; heavy work in worker processes.
+
+An idle workspace costs nothing: the task sleeps until a branch commits, then looks once a tick
+until there is nothing left to do. Invariant: nothing here blocks the event loop for more than a few
+ms; what waits for a disk is in a thread, what computes is in a process.
 """
 
 import logging
@@ -19,9 +22,11 @@ from pyi_fs.ids import LayerId, SegmentId, SnapshotId, layer_name
 
 logger = logging.getLogger(__name__)
 
-# Often enough that garbage stays at a few hundred MB under the fastest rewriter, seldom enough to be invisible (0.1 % of a core).
+# Often enough that garbage stays at a few hundred MB under the fastest rewriter, seldom enough to
+# be invisible (0.1 % of a core).
 _TICK_SECONDS = 0.25
-# Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s of a core.
+# Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s
+# of a core.
 _CHECKPOINT_SECONDS_MIN = 10.0
 # A named snapshot is likely kept: its content root is computed when nobody is waiting for the core.
 _ROOT_IDLE_SECONDS = 5.0
@@ -79,7 +84,8 @@ class Background:
                 pending |= await self._sync(branch)
                 pending |= await self._checkpoint(branch)
             except OSError as error:
-                # A full or failing disk: what was acknowledged is still there, the next tick tries again.
+                # A full or failing disk: what was acknowledged is still there, the next tick tries
+                # again.
                 logger.warning("background work on %s: %s", branch.name, error)
                 pending = True
         try:
@@ -91,6 +97,7 @@ class Background:
         return pending
 
     async def _sync(self, branch: Branch) -> bool:
+        branch.tidy()
         if branch.is_synced and self._workspace.log.is_synced:
             self._unsynced_since = None
             return False
@@ -130,7 +137,10 @@ class Background:
         return True
 
     async def checkpoint(self, branch: Branch) -> None:
-        """Rolls a branch to a new layer and has the base of that layer written; requests go on meanwhile."""
+        """Rolls a branch to a new layer and has the base of that layer written.
+
+        Requests go on meanwhile.
+        """
         position, frozen = branch.roll()
         layer = branch.position.layer
         await trio.to_thread.run_sync(branch.sync)
@@ -159,7 +169,7 @@ class Background:
         return True
 
     async def _root(self) -> bool:
-        """Has the content roots of named snapshots computed, once each, when the workspace is quiet for a moment."""
+        """Has content roots of named snapshots computed, once each, in a quiet moment."""
         wanted = [
             snapshot.id
             for snapshot in self._workspace.refs.ordered()

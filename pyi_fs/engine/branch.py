@@ -1,12 +1,14 @@
 """One branch: its current tree, and the only way to change it.
 
-Describe, compute, append, publish, acknowledge: `commit` is a plain `def` without a yield point between reading the tree and replacing it, so it
-needs no lock. Durability (`sync`) may run in a thread beside it.
+Describe, compute, append, publish, acknowledge: `commit` is a plain `def` without a yield point
+between reading the tree and replacing it, so it needs no lock. Durability (`sync`) may run in a
+thread beside it.
 
 Invariants:
 - `tree` is the fold of `position`.
 - A layer is opened at the first write after the branch was opened, made or published.
-- `touched` covers what differs from `last_tree`, the tree of the last snapshot (or of the branch's start).
+- `touched` covers what differs from `last_tree`, the tree of the last snapshot (or of the branch's
+  start).
 """
 
 import threading
@@ -15,6 +17,7 @@ from typing import Protocol
 
 from pyi_fs import limits
 from pyi_fs.engine.reader import Reader
+from pyi_fs.engine.services import LayerServices
 from pyi_fs.errors import CorruptSegmentError, FileTooLargeError, ReadOnlyError
 from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, SnapshotId
 from pyi_fs.model import extent
@@ -24,20 +27,24 @@ from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
 from pyi_fs.model.superseded import MAY_SUPERSEDE, superseded
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Base, Tree, on_base, over
-from pyi_fs.store.layers import LayerWriter
+from pyi_fs.store.layer_writer import LayerWriter
 from pyi_fs.store.survival import layers_of
 
-# Layers left behind by a publish stay open this many deep, so that a restore does not wait for closing them.
-_RETIRED_MAX = 8
+# Layers left behind by a publish stay open until the next `tidy` or this many (3 descriptors each):
+# a restore does not wait for closing them.
+_RETIRED_MAX = 64
 
 
 class PublishListener(Protocol):
-    """What a mount does when another tree becomes the current one; called synchronously by `publish`."""
+    """What a mount does when another tree becomes the current one.
+
+    Called synchronously by `publish`.
+    """
 
     def orphans(
         self, branch: "Branch", old: Tree, new: Tree, touched: Touched | None
     ) -> list[InodeNumber]:
-        """Returns the inodes of `old` that somebody has open and that must live on, because `new` has others in their place."""
+        """Returns the open inodes of `old` that must live on: `new` has others in their place."""
 
     def published(
         self,
@@ -47,40 +54,19 @@ class PublishListener(Protocol):
         touched: Touched | None,
         adopted: dict[InodeNumber, InodeNumber],
     ) -> None:
-        """`new` is current. `adopted`: old number -> the number under which it lives on, unlinked, in `new`; `touched` None: anything differs."""
+        """`new` is current.
 
-
-class BranchServices(Protocol):
-    """What a branch needs from its workspace."""
-
-    def open_layer(self, branch: "Branch") -> LayerWriter:
-        """Opens the layer that the branch's next mutation goes to, and notes it in the log."""
-
-    def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
-        """Returns a fresh range `[first, end)` of inode numbers."""
-
-    def sync_log(self) -> None:
-        """Makes the operations log durable."""
-
-    def sync_position(self, position: Position) -> None:
-        """Makes a position durable, with all it needs."""
-
-    def sync_parents(self, layer: LayerId) -> None:
-        """Makes what a layer starts from durable."""
-
-    def sync_data(self, layer: LayerId) -> None:
-        """Makes the data of a layer durable."""
-
-    def close_writer(self, writer: LayerWriter) -> None:
-        """Ends the writing of a layer."""
+        `adopted`: old number -> the number under which it lives on, unlinked, in `new`; `touched`
+        None: anything differs.
+        """
 
 
 class Branch:
-    """A branch open for writing in this process, which holds its lock (or a read-only one, which writes nothing)."""
+    """A branch open in this process: for writing, with its lock held, or read-only."""
 
     def __init__(
         self,
-        services: BranchServices,
+        services: LayerServices,
         reader: Reader,
         name: BranchName,
         tree: Tree,
@@ -89,7 +75,10 @@ class Branch:
         resumable: bool = False,
         read_only: bool = False,
     ) -> None:
-        """Starts at a position with its tree; `resumable`: the position is the end of a layer that may be appended to."""
+        """Starts at a position with its tree.
+
+        `resumable`: the position is the end of a layer that may be appended to.
+        """
         self._services = services
         self.reader = reader
         self.name = name
@@ -98,7 +87,8 @@ class Branch:
         self.generation = 0
         self.listener: PublishListener | None = None
         self.wake: Callable[[], None] | None = None
-        """Called once, at the next commit: what runs in the background sleeps while nothing changes."""
+        """Called once, at the next commit: what runs in the background sleeps while nothing
+        changes."""
         self.last: SnapshotId | None = None
         self.last_tree = tree
         self.touched = Touched()
@@ -135,7 +125,10 @@ class Branch:
         return not self._closed_unsynced and all(writer.is_synced for writer in self.writers())
 
     def writers(self) -> list[LayerWriter]:
-        """Returns the layers this branch has open: those left by a publish, then the current one."""
+        """Returns the layers this branch has open.
+
+        Those left by a publish, then the current one.
+        """
         return [*self._retired, *([self._writer] if self._writer is not None else [])]
 
     @property
@@ -146,7 +139,8 @@ class Branch:
     def commit(self, mutation: Mutation) -> Tree:
         """Makes one change: it is in the tree, and survives the death of this process, on return.
 
-        Raises `RequestError` for an impossible one and `OSError` when the store cannot take it; either way nothing has changed.
+        Raises `RequestError` for an impossible one and `OSError` when the store cannot take it;
+        either way nothing has changed.
         """
         if self.read_only:
             raise ReadOnlyError(f"'{self.name}' is read-only here")
@@ -160,7 +154,8 @@ class Branch:
         writer.append(mutation)
         self.tree = new
         if isinstance(mutation, MAY_SUPERSEDE):
-            # After the tree: a reader that finds bytes given back by another thread looks whether the tree has moved on.
+            # After the tree: a reader that finds bytes given back by another thread looks whether
+            # the tree has moved on.
             self._note_garbage(writer, old, mutation)
         self.note_borrowed(mutation)
         self.touched.add(mutation)
@@ -179,7 +174,10 @@ class Branch:
         *,
         clear_setid: bool = False,
     ) -> int:
-        """Writes file data; returns its length. Data first, then the record that names it; survives this process on return."""
+        """Writes file data; returns its length.
+
+        Data first, then the record that names it; survives this process on return.
+        """
         length = len(data)
         if self.read_only:
             raise ReadOnlyError(f"'{self.name}' is read-only here")
@@ -208,9 +206,12 @@ class Branch:
         return length
 
     def read(self, number: InodeNumber, offset: int, length: int) -> bytes:
-        """Returns bytes of a file of the current tree; may wait for a disk, and may run in a thread.
+        """Returns bytes of a file of the current tree.
 
-        What a write superseded meanwhile may be given back under a reader's feet: then the newer record is read.
+        May wait for a disk, and may run in a thread.
+
+        What a write superseded meanwhile may be given back under a reader's feet: then the newer
+        record is read.
         """
         while True:
             inode = self.tree.existing(number)
@@ -249,10 +250,12 @@ class Branch:
         last: SnapshotId | None,
         since_last: Touched | None,
     ) -> None:
-        """Makes another tree the current one; the next write opens a layer that starts at `position`.
+        """Makes another tree the current one.
 
-        `touched` covers the difference to the tree before (None: unknown). `last` is the newest snapshot in the lineage of the new tree,
-        `since_last` what it was touched since then.
+        The next write opens a layer that starts at `position`.
+
+        `touched` covers the difference to the tree before (None: unknown). `last` is the newest
+        snapshot in the lineage of the new tree, `since_last` what it was touched since then.
         """
         old = self.tree
         orphans = (
@@ -275,7 +278,10 @@ class Branch:
             self.listener.published(self, old, self.tree, touched, adopted)
 
     def graft(self, graft: Graft) -> None:
-        """Commits a restored path and publishes it: whoever has a replaced file open keeps the old one."""
+        """Commits a restored path and publishes it.
+
+        Whoever has a replaced file open keeps the old one.
+        """
         old, touched = self.tree, Touched()
         touched.add(graft)
         new = apply(old, graft)
@@ -299,7 +305,10 @@ class Branch:
         return adopted
 
     def roll(self) -> tuple[Position, Tree]:
-        """Leaves the current layer so that a base can be made for the next one; returns the frozen position and tree. O(1)."""
+        """Leaves the current layer so that a base can be made for the next one.
+
+        Returns the frozen position and tree. O(1).
+        """
         position, frozen = self.position, self.tree
         self._leave_layer()
         self._start = position
@@ -309,17 +318,24 @@ class Branch:
         return position, frozen
 
     def rebase(self, frozen: Tree, base: Base) -> None:
-        """Puts an equal table in the place of the frozen tree under the current one; nobody can tell. O(1)."""
+        """Puts an equal table in the place of the frozen tree under the current one.
+
+        Nobody can tell. O(1).
+        """
         if self.tree.base is frozen:
             self.tree = on_base(self.tree, base)
             self.records_since_base = 0
 
     def sync(self) -> None:
-        """Makes everything acknowledged before the call durable: data, records, log. BLOCKS: call it in a thread. Syncs queue up."""
+        """Makes everything acknowledged before the call durable: data, records, log.
+
+        BLOCKS: call it in a thread. Syncs queue up.
+        """
         with self._sync_lock:
             start, writers = self._start, self.writers()
             closed, borrowed = list(self._closed_unsynced), set(self._borrowed)
-            # Parents and lenders first: what is synced must never stand on something that a power loss can take away.
+            # Parents and lenders first: what is synced must never stand on something that a power
+            # loss can take away.
             for layer in borrowed:
                 self._services.sync_data(layer)
             for position in closed:
@@ -348,26 +364,36 @@ class Branch:
     def close(self) -> None:
         """Closes the layers; syncs nothing."""
         self._leave_layer()
-        for writer in self._retired:
-            self._services.close_writer(writer)
-        self._retired.clear()
+        for writer in list(self._retired):
+            self._close_retired(writer)
 
     def _open_writer(self) -> LayerWriter:
-        writer = self._writer = self._services.open_layer(self)
+        writer = self._writer = self._services.open_layer(
+            self.name, self._start, resumable=self.resumable
+        )
+        self.resumable = False
         return writer
 
     def _leave_layer(self) -> None:
         if self._writer is not None:
             self._retired.append(self._writer)
             self._writer = None
-        while len(self._retired) > _RETIRED_MAX:
-            oldest = self._retired.pop(0)
-            if not oldest.is_synced:
-                self._closed_unsynced.append(Position(oldest.layer, oldest.end))
-            self._services.close_writer(oldest)
+        if len(self._retired) > _RETIRED_MAX:
+            self._close_retired(self._retired[0])
+
+    def tidy(self) -> None:
+        """Closes the layers that a publish left and that are durable."""
+        for writer in [writer for writer in self._retired if writer.is_synced]:
+            self._close_retired(writer)
+
+    def _close_retired(self, writer: LayerWriter) -> None:
+        self._retired.remove(writer)
+        if not writer.is_synced:
+            self._closed_unsynced.append(Position(writer.layer, writer.end))
+        self._services.close_writer(writer)
 
     def note_borrowed(self, mutation: Mutation) -> None:
-        """Notes from which layers a mutation brings bytes along: a sync has to make them durable too."""
+        """Notes from which layers a mutation brings bytes along: a sync makes them durable too."""
         if type(mutation) is Graft or type(mutation) is Share or type(mutation) is Adopt:
             self._borrowed |= layers_of(mutation)
 
@@ -380,5 +406,5 @@ class Branch:
                 if piece.kind == extent.SCRATCH:
                     writer.scratch.supersede(piece.segment, piece.source_offset, piece.length)
         if isinstance(mutation, Share):
-            # From now on two files may hold the same range: what is there now is never garbage by one of them alone.
+            # Two files may hold the same range from now on: one alone never makes it garbage.
             writer.scratch.mark_refs()

@@ -1,6 +1,7 @@
 """The locks of a workspace's branches: one writer each, and who it is.
 
-A lock is a `flock` held exclusively; the kernel gives it up when its process dies. Its text says who holds it.
+A lock is a `flock` held exclusively; the kernel gives it up when its process dies. Its text says
+who holds it.
 """
 
 import json
@@ -11,8 +12,8 @@ from pyi_fs.ids import BranchName, WorkspaceName
 from pyi_fs.store import layout
 from pyi_fs.store.storage import LockFile, Storage
 
-# Asking who holds a branch takes its lock for some microseconds, shared; nobody is asked after so often that this many
-# tries in a row meet somebody asking.
+# Asking who holds a branch takes its lock for some microseconds, shared; nobody is asked after so
+# often that this many tries in a row meet somebody asking.
 _TRIES_MAX = 100
 
 
@@ -26,7 +27,10 @@ class BranchLocks:
         self._held: dict[BranchName, LockFile] = {}
 
     def take(self, name: BranchName, holder: str) -> None:
-        """Takes a branch's lock and writes down who has it; `BusyError` naming who has it already."""
+        """Takes a branch's lock and writes down who has it.
+
+        `BusyError` naming who has it already.
+        """
         path = layout.branch_lock(self._workspace, name)
         for _ in range(_TRIES_MAX):
             lock = self._storage.lock(path, wait=False)
@@ -46,7 +50,10 @@ class BranchLocks:
         self._held.pop(name).release()
 
     def holder(self, name: BranchName) -> str | None:
-        """Returns who holds a branch, or None. Does not keep two processes from asking, nor, for long, one from taking."""
+        """Returns who holds a branch, or None.
+
+        Does not keep two processes from asking, nor, for long, one from taking.
+        """
         path = layout.branch_lock(self._workspace, name)
         lock = self._storage.lock(path, exclusive=False, wait=False)
         if lock is not None:

@@ -1,7 +1,10 @@
-"""Writing a base table: the fold of a position as mapped bytes, so that opening and memory stay small.
+"""Writing a base table.
 
-The branch has rolled to a new layer first; the table is that layer's base, a cache of a fold, and can be deleted at any time as long as the parent
-layers are there. Runs in a worker process; touches no running branch.
+The fold of a position as mapped bytes, so that opening and memory stay small.
+
+The branch has rolled to a new layer first; the table is that layer's base, a cache of a fold, and
+can be deleted at any time as long as the parent layers are there. Runs in a worker process; touches
+no running branch.
 """
 
 from pyi_fs import limits
@@ -15,7 +18,7 @@ from pyi_fs.store import layout
 
 
 def is_due(branch: Branch) -> bool:
-    """Returns whether opening the branch again would fold too much, or its overlay is a large part of its base."""
+    """Returns whether opening would fold too much, or the overlay is a large part of its base."""
     records = branch.records_since_base
     if records >= limits.FOLD_RECORDS_MAX:
         return True
@@ -28,7 +31,10 @@ def is_due(branch: Branch) -> bool:
 
 
 def write_base(store: Store, layer: LayerId, position: Position) -> None:
-    """Writes the base table of a layer whose parent is `position`; durable on return. The position's layer must be synced."""
+    """Writes the base table of a layer whose parent is `position`; durable on return.
+
+    The position's layer must be synced.
+    """
     tree = History(store.layers).tree(position)
     parts = list(encode_table(tree, lambda extents: resolved(store, extents)))
     store.storage.write_atomic(layout.base(layer), parts)

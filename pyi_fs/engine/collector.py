@@ -36,7 +36,6 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from pyi_fs.engine.founding import remove_workspace
-from pyi_fs.engine.history import History
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.roots import kept_layers, kept_positions, positions_of
 from pyi_fs.engine.store import Store
@@ -120,7 +119,7 @@ def plan(
     listed = all_layers(store.storage)
     graph = LayerGraph(store)
     # Lineages first, which is cheap and mostly the whole answer.
-    candidates = set(listed) - kept_layers(store, History(store.layers))
+    candidates = set(listed) - kept_layers(store)
     waiting: dict[LayerId, str] = {}
     if candidates:
         candidates -= graph.reach(_roots(store, listed))

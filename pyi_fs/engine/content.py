@@ -1,7 +1,10 @@
-"""The content root of a tree: Merkle tree objects, one for each directory, of which only those that changed are new.
+"""The content root of a tree.
 
-Runs in a worker process for snapshots that are likely kept. Cost: what changed since the snapshot whose root is given (its bytes are read, cut and
-hashed), everything for the first. Invariant: the root depends on the content alone, not on how it came to be.
+Merkle tree objects, one for each directory, of which only those that changed are new.
+
+Runs in a worker process for snapshots that are likely kept. Cost: what changed since the snapshot
+whose root is given (its bytes are read, cut and hashed), everything for the first. Invariant: the
+root depends on the content alone, not on how it came to be.
 """
 
 import stat
@@ -56,7 +59,10 @@ class _Builder:
         self._dirty = _directories_above(known[0], tree, known[2]) if known is not None else None
 
     def directory(self, number: InodeNumber, before: TreeObjectId | None) -> TreeObjectId:
-        """Returns the object of a directory; `before`: the object at the same path of the known tree."""
+        """Returns the object of a directory.
+
+        `before`: the object at the same path of the known tree.
+        """
         if before is not None and self._dirty is not None and number not in self._dirty:
             return before
         old = {}
@@ -74,7 +80,10 @@ class _Builder:
         return TreeObjectId(self._chunks.put(encode_tree_object(entries)))
 
     def _was_there(self, directory: InodeNumber, name: bytes, child: InodeNumber) -> bool:
-        """Returns whether the name pointed at the same inode in the known tree (a rename touches names, not the inode's content)."""
+        """Returns whether the name pointed at the same inode in the known tree.
+
+        A rename touches names, not the inode's content.
+        """
         return self._known_tree is not None and self._known_tree.lookup(directory, name) == child
 
     def _entry(self, name: bytes, number: InodeNumber, old: TreeEntry | None) -> TreeEntry:
@@ -100,7 +109,10 @@ class _Builder:
         return inode.rdev if stat.S_IFMT(inode.mode) in (stat.S_IFCHR, stat.S_IFBLK) else None
 
     def _pieces(self, inode: Inode) -> Iterator[tuple[ChunkId | None, int]]:
-        """Yields the chunks of a whole file, holes between extents apart: each run of data is cut from its beginning."""
+        """Yields the chunks of a whole file, holes between extents apart.
+
+        Each run of data is cut from its beginning.
+        """
         position = 0
         for start, end in _runs(inode):
             if start > position:
@@ -132,7 +144,10 @@ def _runs(inode: Inode) -> Iterator[tuple[int, int]]:
 
 
 def _directories_above(old: Tree, new: Tree, touched: Touched) -> set[InodeNumber]:
-    """Returns every directory of the new tree whose object may differ: what was touched, and all above it."""
+    """Returns every directory of the new tree whose object may differ.
+
+    What was touched, and all above it.
+    """
     found: set[InodeNumber] = set()
     starts = {directory for directory, _ in touched.names}
     for tree in (old, new):
@@ -152,7 +167,9 @@ def _directories_above(old: Tree, new: Tree, touched: Touched) -> set[InodeNumbe
 
 
 def seal_snapshots(store: Store, workspace: WorkspaceName, snapshots: Iterable[SnapshotId]) -> None:
-    """Computes the content roots of snapshots and notes them in the log; objects and chunks are durable before the note.
+    """Computes the content roots of snapshots and notes them in the log.
+
+    Objects and chunks are durable before the note.
 
     Each builds on the nearest earlier snapshot of its lineage whose root is known.
     """

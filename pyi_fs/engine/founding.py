@@ -21,7 +21,10 @@ FIRST_BRANCH = BranchName("main")
 def create_workspace(
     store: Store, name: str, *, mode: int = 0o755, uid: int | None = None, gid: int | None = None
 ) -> None:
-    """Makes an empty workspace, durable on return. `AlreadyExistsError`; `InvalidArgumentError` for a bad name."""
+    """Makes an empty workspace, durable on return.
+
+    `AlreadyExistsError`; `InvalidArgumentError` for a bad name.
+    """
     workspace = _free_name(store, name)
     now = time.time_ns()
     root = (
@@ -42,7 +45,10 @@ def create_workspace(
 def begin_workspace(
     store: Store, name: WorkspaceName, position: Position, source: str, inode_floor: InodeNumber
 ) -> None:
-    """Makes the log of a workspace whose first branch starts at a durable position. `AlreadyExistsError`."""
+    """Makes the log of a workspace whose first branch starts at a durable position.
+
+    `AlreadyExistsError`.
+    """
     try:
         OperationsLog.create(
             store.storage, name, Begin(time.time_ns(), FIRST_BRANCH, position, source, inode_floor)
@@ -52,16 +58,20 @@ def begin_workspace(
 
 
 def fork_workspace(store: Store, source: str, at: str | None, name: str) -> None:
-    """Makes a workspace that begins where another is: at its branch `main` or a branch or snapshot named by `at`. O(1).
+    """Makes a workspace that begins where another is.
 
-    Also while the parent is mounted and written by another process; afterwards either may be written, dropped, collected or die.
-    What the parent had acknowledged is in the fork. `NotFoundError`, `AlreadyExistsError`.
+    At its branch `main` or a branch or snapshot named by `at`. O(1).
+
+    Also while the parent is mounted and written by another process; afterwards either may be
+    written, dropped, collected or die. What the parent had acknowledged is in the fork.
+    `NotFoundError`, `AlreadyExistsError`.
     """
     fork = _free_name(store, name)
     parent = Workspace(store, WorkspaceName(source))
     try:
         position = _pinned_start(parent, at, fork)
-        # The log of the fork is durable, so what it names has to be; where the parent is synced, this costs nothing.
+        # The log of the fork is durable, so what it names has to be; where the parent is synced,
+        # this costs nothing.
         store.layers.sync_lineage(position)
         floor = parent.refresh().inode_end
     finally:
@@ -72,8 +82,9 @@ def fork_workspace(store: Store, source: str, at: str | None, name: str) -> None
 def _pinned_start(parent: Workspace, at: str | None, fork: WorkspaceName) -> Position:
     """Returns the position a fork starts at, pinned.
 
-    The pin comes first: until the parent's writer has seen it, it may give back what it superseded. So the position is looked up again
-    after the pin, and is then of a state from which nothing is given back.
+    The pin comes first: until the parent's writer has seen it, it may give back what it superseded.
+    So the position is looked up again after the pin, and is then of a state from which nothing is
+    given back.
     """
     position = _start_of_fork(parent, at)
     while True:
@@ -96,7 +107,10 @@ def _start_of_fork(parent: Workspace, at: str | None) -> Position:
 
 
 def remove_workspace(store: Store, name: str) -> None:
-    """Removes a workspace's refs; what only it held is collected. `NotFoundError`; `BusyError` if a branch of it is in use."""
+    """Removes a workspace's refs; what only it held is collected.
+
+    `NotFoundError`; `BusyError` if a branch of it is in use.
+    """
     workspace = Workspace(store, WorkspaceName(name))
     try:
         for branch in workspace.refs.branch_names():

@@ -1,8 +1,12 @@
-"""Trees and touched sets of positions: everything that folding journals can answer. Reads only; takes no lock.
+"""Trees and touched sets of positions: everything that folding journals can answer.
+
+Reads only; takes no lock.
 
 Invariants:
-- The tree of a position never changes, so folded trees are kept (`limits.FOLDED_TREES_MAX`) and any of them may be forgotten.
-- A touched set between two positions covers their difference; where the lineage is no longer in the store the answer is None: everything.
+- The tree of a position never changes, so folded trees are kept (`limits.FOLDED_TREES_MAX`) and any
+  of them may be forgotten.
+- A touched set between two positions covers their difference; where the lineage is no longer in the
+  store the answer is None: everything.
 """
 
 from collections import OrderedDict
@@ -36,14 +40,18 @@ class History:
             self._trees.popitem(last=False)
 
     def tree(self, position: Position) -> Tree:
-        """Returns the tree of a position: the one way in for mounts, recovery, forks and export. `NotFoundError` if a power loss took it."""
+        """Returns the tree of a position: the one way in for mounts, recovery, forks and export.
+
+        `NotFoundError` if a power loss took it.
+        """
         found = self._trees.get(position)
         if found is not None:
             self._trees.move_to_end(position)
             return found
         if self.survival.is_lost(position):
             raise NotFoundError(
-                f"layer {layer_name(position.layer)} is gone at {position.offset}: a power loss or a collection took it"
+                f"layer {layer_name(position.layer)} is gone at {position.offset}: "
+                "a power loss or a collection took it"
             )
         way = [position]
         start = self._start(position.layer)
@@ -61,7 +69,10 @@ class History:
         return tree
 
     def trees(self, layer: LayerId, offsets: Iterable[int]) -> Iterator[tuple[int, Tree]]:
-        """Yields (offset, tree) for offsets of one layer, ascending, in one pass over its journal; keeps none of them."""
+        """Yields (offset, tree) for offsets of one layer, ascending, in one pass over its journal.
+
+        Keeps none of them.
+        """
         wanted = sorted(set(offsets))
         tree = self.start_tree(layer)
         records = self.layers.records(layer, 0, wanted[-1]) if wanted else iter(())
@@ -73,7 +84,10 @@ class History:
             yield offset, tree
 
     def end(self, layer: LayerId) -> tuple[Tree, Position]:
-        """Returns the tree and position at the valid end of a layer: recovery of a branch. A torn tail is normal."""
+        """Returns the tree and position at the valid end of a layer: recovery of a branch.
+
+        A torn tail is normal.
+        """
         tree = self.start_tree(layer)
         end = self.layers.start(layer)
         for offset, mutation in self.layers.records(layer):
@@ -86,7 +100,7 @@ class History:
         return start if start is not None else self.tree(self._parent(layer))
 
     def lineage(self, position: Position) -> list[Position]:
-        """Returns the position, its layer's parent position, and so on to the first that is in the store."""
+        """Returns the position, its layer's parent position, and so on to the first there is."""
         found = [position]
         while True:
             try:
@@ -98,7 +112,10 @@ class History:
             found.append(parent)
 
     def touched(self, a: Position, b: Position) -> Touched | None:
-        """Returns what may differ between two positions, through their nearest common ancestor; None: anything may."""
+        """Returns what may differ between two positions, through their nearest common ancestor.
+
+        None: anything may.
+        """
         if a == b:
             return Touched()
         line_a, line_b = self.lineage(a), self.lineage(b)
@@ -137,7 +154,7 @@ class History:
         return parent
 
     def _folded(self, tree: Tree, position: Position) -> Tree:
-        """Returns the fold of a layer up to a position, which is the end of a record or of the layer's header."""
+        """Returns the fold of a layer up to a position: the end of a record or of the header."""
         end = self.layers.start(position.layer)
         for offset, mutation in self.layers.records(position.layer, 0, position.offset):
             tree, end = apply(tree, mutation), offset

@@ -1,4 +1,7 @@
-"""Moving a branch to another position: restore, undo, redo. Log first, then publish; what was there stays reachable."""
+"""Moving a branch to another position: restore, undo, redo.
+
+Log first, then publish; what was there stays reachable.
+"""
 
 import time
 from typing import Protocol
@@ -36,9 +39,12 @@ class Moves:
         self._history = history
 
     def restore(self, branch: Branch, snapshot: Snapshot, path: bytes | None) -> Snapshot:
-        """Makes a branch's tree (or one path of it) that of a snapshot again. What was there stays reachable: `undo`.
+        """Makes a branch's tree (or one path of it) that of a snapshot again.
 
-        A snapshot is taken first if anything changed. `NotFoundError` for a path that is in neither tree.
+        What was there stays reachable: `undo`.
+
+        A snapshot is taken first if anything changed. `NotFoundError` for a path that is in neither
+        tree.
         """
         tree = self._history.tree(snapshot.position)
         if path is not None:
@@ -50,6 +56,7 @@ class Moves:
         return snapshot
 
     def carry_out(self, branch: Branch, plan: Plan) -> str:
+        """Does what a plan of undo or redo says; returns its sentence."""
         match plan:
             case MovePlan():
                 if branch.is_changed:
@@ -86,7 +93,10 @@ class Moves:
         undoes: OperationId = NO_OPERATION,
         redoes: OperationId = NO_OPERATION,
     ) -> None:
-        """Notes in the log that a branch goes to another position, then publishes its tree. Restore, undo and redo are this."""
+        """Notes in the log that a branch goes to another position, then publishes its tree.
+
+        Restore, undo and redo are this.
+        """
         before = branch.position
         touched = self._history.touched(before, after)
         branch.mark_ref()

@@ -17,7 +17,10 @@ class Reader:
         self._chunks = chunks
 
     def read(self, inode: Inode, offset: int, length: int) -> bytes:
-        """Returns the bytes `[offset, offset + length)` of a file, fewer at its end. May wait for a disk; `StoreError`."""
+        """Returns the bytes `[offset, offset + length)` of a file, fewer at its end.
+
+        May wait for a disk; `StoreError`.
+        """
         data = self._read(inode.extents, offset, min(offset + length, inode.size), nowait=False)
         assert data is not None
         return data

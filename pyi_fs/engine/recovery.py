@@ -1,8 +1,11 @@
-"""Opening a branch for writing: fold what its layer holds, decide whether that layer may be appended to.
+"""Opening a branch for writing.
 
-After `kill -9` everything that was written is there: a torn last frame is cut, the layer goes on. After another boot the branch is at the
-newest position that survived (`store/survival.py`), a `Void` operation says which snapshots did not, and the branch goes on in a new layer,
-so that a position that was lost never comes to mean something else.
+Fold what its layer holds, decide whether that layer may be appended to.
+
+After `kill -9` everything that was written is there: a torn last frame is cut, the layer goes on.
+After another boot the branch is at the newest position that survived (`store/survival.py`), a
+`Void` operation says which snapshots did not, and the branch goes on in a new layer, so that a
+position that was lost never comes to mean something else.
 """
 
 import time
@@ -31,7 +34,10 @@ from pyi_fs.store.survival import Survival
 
 
 class Recovered(NamedTuple):
-    """A branch's present. `resumable`: its layer may be appended to. `records`: folded to get here. `unsynced`: those that may bring bytes along."""
+    """A branch's present. `resumable`: its layer may be appended to. `records`: folded to get here.
+
+    `unsynced`: those that may bring bytes along.
+    """
 
     tree: Tree
     position: Position
@@ -41,7 +47,10 @@ class Recovered(NamedTuple):
 
 
 def recover(layers: Layers, history: History, log: OperationsLog, ref: BranchRef) -> Recovered:
-    """Returns the present of a branch whose lock the caller holds. `CorruptRecordError` if durable bytes are damaged."""
+    """Returns the present of a branch whose lock the caller holds.
+
+    `CorruptRecordError` if durable bytes are damaged.
+    """
     position = present(history, log, ref)
     if ref.layer is not None and history.survival.end(ref.layer) is None:
         return _folded(layers, history, ref.layer)
@@ -50,7 +59,10 @@ def recover(layers: Layers, history: History, log: OperationsLog, ref: BranchRef
 
 
 def present(history: History, log: OperationsLog, ref: BranchRef) -> Position:
-    """Returns the position of a branch's present: a cut at a whole record, also while another process writes it."""
+    """Returns the position of a branch's present.
+
+    A cut at a whole record, also while another process writes it.
+    """
     survival = history.survival
     position = ref.position
     if ref.layer is not None:
@@ -64,7 +76,10 @@ def present(history: History, log: OperationsLog, ref: BranchRef) -> Position:
 
 
 def nearest(history: History, log: OperationsLog, position: Position) -> Position:
-    """Returns a position, or the last before it that a power loss left; `NotFoundError` if none is known."""
+    """Returns a position, or the last before it that a power loss left.
+
+    `NotFoundError` if none is known.
+    """
     if not history.survival.is_lost(position):
         return position
     return _Logged(log, history.survival).nearest(position)
@@ -73,7 +88,8 @@ def nearest(history: History, log: OperationsLog, position: Position) -> Positio
 class _Logged:
     """What a log tells of layers and branches, after a power loss took some of what it names.
 
-    A move to a position that is lost did not happen: the branch is where it was. A layer whose header is lost began where its branch was.
+    A move to a position that is lost did not happen: the branch is where it was. A layer whose
+    header is lost began where its branch was.
     """
 
     def __init__(self, log: OperationsLog, survival: Survival) -> None:

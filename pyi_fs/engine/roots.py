@@ -1,6 +1,9 @@
-"""Everything in a store that must be kept: the positions that some workspace can still come back to.
+"""Everything in a store that must be kept.
 
-Roots are snapshots, presents and starts of branches (dropped ones too), both ends of every move that `undo` knows, and pins of forks. Reads only.
+The positions that some workspace can still come back to.
+
+Roots are snapshots, presents and starts of branches (dropped ones too), both ends of every move
+that `undo` knows, and pins of forks. Reads only.
 """
 
 from collections import defaultdict
@@ -18,7 +21,10 @@ from pyi_fs.store.oplog import OperationsLog
 
 
 def positions_of(store: Store, workspace: WorkspaceName) -> Iterator[Position]:
-    """Yields the positions a workspace can come back to: those in its log, and the present end of every layer it wrote."""
+    """Yields the positions a workspace can come back to.
+
+    Those in its log, and the present end of every layer it wrote.
+    """
     log = OperationsLog(store.storage, workspace)
     history = History(store.layers)
     try:
@@ -65,7 +71,7 @@ def kept_positions(store: Store) -> dict[LayerId, set[int]]:
     return found
 
 
-def kept_layers(store: Store, history: History) -> set[LayerId]:
+def kept_layers(store: Store) -> set[LayerId]:
     """Returns every layer that some root's lineage goes through."""
     kept: set[LayerId] = set()
     for layer in kept_positions(store):

@@ -1,13 +1,18 @@
-"""Sealing: what is kept of closed segments moves into chunks, and the segments go. Runs in a worker process; touches no tree.
+"""Sealing: what is kept of closed segments moves into chunks, and the segments go.
 
-Plan: the segments to seal, and the positions of all workspaces whose lineage goes through their layers. Then, tree by tree, the kept ranges are
-found, cut into chunks along the *files* they are part of, put into packs, and the map of each segment is written. Retire order: packs and
-index (durable), map (durable), then the segment.
+Runs in a worker process; touches no tree.
+
+Plan: the segments to seal, and the positions of all workspaces whose lineage goes through their
+layers. Then, tree by tree, the kept ranges are found, cut into chunks along the *files* they are
+part of, put into packs, and the map of each segment is written. Retire order: packs and index
+(durable), map (durable), then the segment.
 
 Invariants:
-- Every byte of a segment that any root reaches is in its map before the segment goes; and the roots are durable by then, so that a power
-  loss cannot bring back an older root that reaches bytes which were not kept.
-- A live branch can only lose references to a closed segment, or gain them from a root: what the roots reach when the plan is made is enough.
+- Every byte of a segment that any root reaches is in its map before the segment goes; and the roots
+  are durable by then, so that a power loss cannot bring back an older root that reaches bytes which
+  were not kept.
+- A live branch can only lose references to a closed segment, or gain them from a root: what the
+  roots reach when the plan is made is enough.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -47,9 +52,12 @@ class _Kept:
 def seal(
     store: Store, segments: Iterable[SegmentId], progress: Callable[[int], None] = lambda _: None
 ) -> list[SegmentId]:
-    """Seals closed segments; returns those that are gone now. Everything kept is durable before its segment goes.
+    """Seals closed segments; returns those that are gone now.
 
-    The caller's process, or the one it works for, has the lock of the branch that wrote them, or nobody writes it any more.
+    Everything kept is durable before its segment goes.
+
+    The caller's process, or the one it works for, has the lock of the branch that wrote them, or
+    nobody writes it any more.
     """
     wanted = {segment for segment in segments if store.storage.exists(layout.scratch(segment))}
     if not wanted:
@@ -103,7 +111,10 @@ def _trees(
 def _candidates(
     store: Store, wanted: set[SegmentId], layers: set[LayerId], reaching: set[LayerId]
 ) -> set[InodeNumber]:
-    """Returns the inodes whose extents may lie in the segments: written there, or given extents of others later on the way."""
+    """Returns the inodes whose extents may lie in the segments.
+
+    Written there, or given extents of others later on the way.
+    """
     found: set[InodeNumber] = set()
     lineage = set(layers)
     for layer in reaching:
@@ -127,7 +138,7 @@ def _candidates(
 
 
 def _regions(extents: extent.ExtentList, kept: dict[SegmentId, _Kept]) -> Iterator[list[Extent]]:
-    """Yields runs of scratch pieces that lie side by side in a file and are not sealed yet, in file order."""
+    """Yields unsealed scratch pieces that lie side by side in a file, in file order."""
     region: list[Extent] = []
     for item in extent.iterate(extents):
         state = kept.get(item.segment) if item.kind == extent.SCRATCH else None
@@ -147,7 +158,10 @@ def _regions(extents: extent.ExtentList, kept: dict[SegmentId, _Kept]) -> Iterat
 
 
 def _seal_region(store: Store, region: list[Extent], kept: dict[SegmentId, _Kept]) -> int:
-    """Cuts the bytes of a region into chunks and notes where each of its pieces went; returns the bytes."""
+    """Cuts the bytes of a region into chunks and notes where each of its pieces went.
+
+    Returns the bytes.
+    """
     chunker = Chunker()
     position = 0
     index = 0
@@ -183,7 +197,7 @@ def _seal_region(store: Store, region: list[Extent], kept: dict[SegmentId, _Kept
 
 
 def resolved(store: Store, extents: extent.ExtentList) -> extent.ExtentList:
-    """Returns an extent list with the extents of sealed segments replaced by the chunks they are in (for tables)."""
+    """Returns an extent list with sealed segments replaced by the chunks they are in."""
     if not any(item.kind == extent.SCRATCH for item in extent.iterate(extents)):
         return extents
     pieces: list[Extent] = []

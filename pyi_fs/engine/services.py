@@ -1,20 +1,23 @@
-"""What an open branch needs from its workspace: layers to write to, fresh inode numbers, durability of the log."""
+"""What an open branch needs from its workspace.
+
+Layers to write to, fresh inode numbers, durability of the log.
+"""
 
 import time
 
-from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import NoSpaceError
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
-from pyi_fs.ids import InodeNumber, LayerId, Position, WorkspaceName
+from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, WorkspaceName
 from pyi_fs.limits import INODE_NUMBER_MAX
 from pyi_fs.model.operation import Continue, Operation, Reserve
 from pyi_fs.model.refs import Refs
-from pyi_fs.store.layers import Layers, LayerWriter
+from pyi_fs.store.layer_writer import LayerWriter
+from pyi_fs.store.layers import Layers
 from pyi_fs.store.oplog import OperationsLog
 
 
 class LayerServices:
-    """The services of one workspace's branches; see `branch.BranchServices`."""
+    """The services of one workspace's branches; what a `Branch` works through."""
 
     def __init__(
         self, layers: Layers, log: OperationsLog, workspace: WorkspaceName, boot: str
@@ -25,11 +28,12 @@ class LayerServices:
         self._workspace = workspace
         self._boot = boot
 
-    def open_layer(self, branch: Branch) -> LayerWriter:
-        """Opens the layer a branch's next mutation goes to; see `BranchServices`."""
-        position = branch.position
-        if branch.resumable:
-            branch.resumable = False
+    def open_layer(self, branch: BranchName, position: Position, *, resumable: bool) -> LayerWriter:
+        """Opens the layer a branch's next mutation goes to, and notes a new one in the log.
+
+        `resumable`: the position is the end of a layer that may be appended to.
+        """
+        if resumable:
             return self._layers.resume(position.layer, position.offset)
         layer = self._layers.new_directory()
         header = LayerHeader(
@@ -40,14 +44,17 @@ class LayerServices:
             time.time_ns(),
             self._boot,
             self._workspace,
-            branch.name,
+            branch,
         )
         writer = self._layers.create(header)
-        self._log.append(lambda _: Continue(branch.name, layer))
+        self._log.append(lambda _: Continue(branch, layer))
         return writer
 
     def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
-        """Returns a range of numbers nobody in this workspace used; `NoSpaceError` when 2**32 are used up."""
+        """Returns a range of numbers nobody in this workspace used.
+
+        `NoSpaceError` when 2**32 are used up.
+        """
 
         def decide(refs: Refs) -> Operation:
             if refs.inode_end + count > INODE_NUMBER_MAX:

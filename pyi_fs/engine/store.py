@@ -32,7 +32,8 @@ class Store:
     def open(cls, path: Path, *, create: bool = True) -> "Store":
         """Opens the store in a directory, making it (0700) on first use if `create`.
 
-        `NotFoundError` if there is none, `FormatUnknownError` if the directory holds something else, `FormatTooNewError`.
+        `NotFoundError` if there is none, `FormatUnknownError` if the directory holds something
+        else, `FormatTooNewError`.
         """
         storage = DirectoryStorage(path)
         try:
@@ -44,7 +45,8 @@ class Store:
             line = _FORMAT_LINE
         _check_format(line, path)
         store = cls(storage, path)
-        # A writer killed between a pack's rename and its index commit leaves a pack the index does not know.
+        # A writer killed between a pack's rename and its index commit leaves a pack the index does
+        # not know.
         store.chunks.reconcile()
         return store
 

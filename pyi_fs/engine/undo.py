@@ -1,7 +1,10 @@
-"""What `undo` and `redo` would do: a plan made from the operations log, carried out by the workspace.
+"""What `undo` and `redo` would do.
 
-Undone can be: restore (of a tree or a path), undo's own inverse, making a branch, dropping one. A second undo goes further back; an operation after an undo
-forgets what could be redone on that branch.
+A plan made from the operations log, carried out by the workspace.
+
+Undone can be: restore (of a tree or a path), undo's own inverse, making a branch, dropping one. A
+second undo goes further back; an operation after an undo forgets what could be redone on that
+branch.
 """
 
 from typing import NamedTuple
@@ -44,7 +47,9 @@ Plan = MovePlan | DropPlan | UndropPlan
 
 
 def plan_undo(log: OperationsLog, branch: BranchName, operation: OperationId | None = None) -> Plan:
-    """Returns how to take back the newest operation of a branch (or of branches as such), or that operation and what followed it there.
+    """Returns how to take back the newest operation of a branch, or of branches as such.
+
+    With `operation`: that one and what followed it there.
 
     `NotFoundError` if there is nothing to undo or the operation cannot be undone.
     """
@@ -61,7 +66,10 @@ def plan_undo(log: OperationsLog, branch: BranchName, operation: OperationId | N
 
 
 def plan_redo(log: OperationsLog, branch: BranchName) -> Plan:
-    """Returns how to do again what the last `undo` took back; `NotFoundError` if there is nothing."""
+    """Returns how to do again what the last `undo` took back.
+
+    `NotFoundError` if there is nothing.
+    """
     stack = [done for done in log.refs.redoable if _concerns(log, done.operation, branch)]
     if not stack:
         raise NotFoundError("nothing to redo")
@@ -92,7 +100,8 @@ def _inverse(log: OperationsLog, operation: OperationId, *, redo: bool) -> Plan:
             return MovePlan(Position(*found.before), found.parent_before, undoes, redoes, sentence)
         case RestorePath():
             path = found.path.decode(errors="backslashreplace")
-            sentence = f"{verb} operation {operation} (restore of {path} from {found.snapshot}) of '{found.branch}'"
+            what = f"restore of {path} from {found.snapshot}"
+            sentence = f"{verb} operation {operation} ({what}) of '{found.branch}'"
             return MovePlan(Position(*found.before), found.parent_before, undoes, redoes, sentence)
         case MakeBranch() | UndropBranch():
             return DropPlan(

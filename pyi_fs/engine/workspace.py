@@ -1,17 +1,19 @@
 """A workspace as one process has it open: branches, snapshots, forks, restores.
 
-Everything here is a plain `def` that moves refs; none of it walks a tree. Undo and redo are in `engine/undo.py`, making and forking workspaces
-in `engine/founding.py`, answers about sizes in `engine/usage.py`.
+Everything here is a plain `def` that moves refs; none of it walks a tree. Undo and redo are in
+`engine/undo.py`, making and forking workspaces in `engine/founding.py`, answers about sizes in
+`engine/usage.py`.
 
 Invariants:
-- Log first, then memory: a ref that another process or a later one can see is in the log before it is acted on.
+- Log first, then memory: a ref that another process or a later one can see is in the log before it
+  is acted on.
 - A branch is open in at most one process; its lock's text names the holder.
 """
 
 import os
 import time
-from typing import NamedTuple
 
+from pyi_fs.engine.answer import Answer
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.branch_locks import BranchLocks
 from pyi_fs.engine.history import History
@@ -53,29 +55,14 @@ from pyi_fs.model.tree import Tree
 from pyi_fs.store.oplog import OperationsLog
 
 
-class Answer(NamedTuple):
-    """What taking a snapshot answers."""
-
-    snapshot: Snapshot
-    unchanged: bool
-
-    def line(self) -> str:
-        """Returns `ID<TAB>+A ~M -D`, or `ID<TAB>unchanged`."""
-        if self.unchanged:
-            return f"{self.snapshot.id}\tunchanged"
-        return line_of(self.snapshot)
-
-
-def line_of(snapshot: Snapshot) -> str:
-    """Returns the line a snapshot was answered with."""
-    return f"{snapshot.id}\t+{snapshot.added} ~{snapshot.modified} -{snapshot.deleted}"
-
-
 class Workspace:
     """One process's open workspace; one log, one set of locks."""
 
     def __init__(self, store: Store, name: WorkspaceName, *, holder: str = "") -> None:
-        """Opens a workspace; `NotFoundError`. `holder` is what others are told who has a branch that is opened here."""
+        """Opens a workspace; `NotFoundError`.
+
+        `holder` is what others are told who has a branch that is opened here.
+        """
         self.store = store
         self.name = name
         self.holder_text = holder
@@ -100,7 +87,9 @@ class Workspace:
     # Branches.
 
     def open_branch(self, name: str) -> Branch:
-        """Opens a branch for writing: takes its lock, recovers its tree. The same object when it is open here already.
+        """Opens a branch for writing: takes its lock, recovers its tree.
+
+        The same object when it is open here already.
 
         `NotFoundError`; `BusyError` naming the process that has it.
         """
@@ -169,7 +158,10 @@ class Workspace:
         return None if name in self._branches else self._locks.holder(name)
 
     def make_branch(self, name: str, start: Branch | Snapshot, *, ephemeral: bool = False) -> None:
-        """Makes a branch at a snapshot or at the present of a branch open here. O(1), no walk, no copy. `AlreadyExistsError`."""
+        """Makes a branch at a snapshot or at the present of a branch open here.
+
+        O(1), no walk, no copy. `AlreadyExistsError`.
+        """
         check_ref_name(name)
         if isinstance(start, Branch):
             position, parent = start.position, start.last
@@ -193,7 +185,10 @@ class Workspace:
         undoes: OperationId = NO_OPERATION,
         redoes: OperationId = NO_OPERATION,
     ) -> None:
-        """Abandons a branch: it is closed here; only the ref moves, `undo` brings it back. `NotFoundError`; `BusyError` if held elsewhere."""
+        """Abandons a branch: it is closed here; only the ref moves, `undo` brings it back.
+
+        `NotFoundError`; `BusyError` if held elsewhere.
+        """
         ref = self.refresh().branch(name)
         if len(self.refs.branch_names()) == 1:
             raise BusyError(f"'{name}' is the only branch of '{self.name}'")
@@ -210,7 +205,10 @@ class Workspace:
         self.log.append(lambda _: SwitchHead(time.time_ns(), old, new))
 
     def newest_tree(self, name: str) -> tuple[Tree, Position]:
-        """Returns the newest snapshot's tree of a branch that another process may hold (or the tree it started from), with its position."""
+        """Returns the newest snapshot's tree of a branch, with its position.
+
+        Another process may hold it. Without a snapshot: the tree it started from.
+        """
         ref = self.refresh().branch(name)
         snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
         position = snapshot.position if snapshot is not None else ref.position
@@ -218,7 +216,10 @@ class Workspace:
         return self.history.tree(position), position
 
     def present(self, name: str) -> Position:
-        """Returns the position of a branch's present, also while another process writes it: a cut at a whole record."""
+        """Returns the position of a branch's present, also while another process writes it.
+
+        A cut at a whole record.
+        """
         ref = self.refresh().branch(name)
         branch = self._branches.get(ref.name)
         if branch is not None:
@@ -231,7 +232,10 @@ class Workspace:
     def snapshot(
         self, branch: Branch, *, name: str | None = None, message: str = "", automatic: str = ""
     ) -> Answer:
-        """Takes a snapshot of a branch's present. Nothing changed: no write, the same id again. `AlreadyExistsError` for a taken name."""
+        """Takes a snapshot of a branch's present. Nothing changed: no write, the same id again.
+
+        `AlreadyExistsError` for a taken name.
+        """
         self.refresh()
         if name is not None:
             check_ref_name(name)
@@ -301,7 +305,10 @@ class Workspace:
         )
 
     def status(self, branch: Branch) -> dict[str, object]:
-        """Returns what `.pyi/status` shows of a branch; the caller adds what only a mount knows. O(segments open here)."""
+        """Returns what `.pyi/status` shows of a branch; the caller adds what only a mount knows.
+
+        O(segments open here).
+        """
         refs = self.refresh()
         writers = branch.writers()
         return {
@@ -328,7 +335,10 @@ class Workspace:
     # Restore and undo; see `engine/moves.py`.
 
     def restore(self, branch: Branch, text: str, path: bytes | None = None) -> Snapshot:
-        """Makes a branch's tree (or one path of it) that of a snapshot again; see `Moves.restore`."""
+        """Makes a branch's tree (or one path of it) that of a snapshot again.
+
+        See `Moves.restore`.
+        """
         return self._moves.restore(branch, self.find_snapshot(text), path)
 
     def would_undo(self, branch: Branch) -> str:
@@ -342,7 +352,10 @@ class Workspace:
         return plan_redo(self.log, branch.name).sentence
 
     def undo(self, branch: Branch, operation: OperationId | None = None) -> str:
-        """Takes back the newest operation (or the one named); returns what it did. Changes are snapshotted first."""
+        """Takes back the newest operation (or the one named); returns what it did.
+
+        Changes are snapshotted first.
+        """
         self.refresh()
         return self._moves.carry_out(branch, plan_undo(self.log, branch.name, operation))
 
@@ -352,7 +365,10 @@ class Workspace:
         return self._moves.carry_out(branch, plan_redo(self.log, branch.name))
 
     def sync(self, branch: Branch) -> None:
-        """Makes everything a branch and the log acknowledged durable. BLOCKS: call it in a thread."""
+        """Makes everything a branch and the log acknowledged durable.
+
+        BLOCKS: call it in a thread.
+        """
         branch.sync()
 
     def close(self) -> None:

@@ -3,8 +3,9 @@
     frame   := length u32 | checksum u32 | payload (length bytes)
     checksum = low 32 bits of XXH3-64(payload, seed = (file seed + frame offset) mod 2**64)
 
-Little endian. The seed makes a frame valid only at its own place in its own file. A payload is one MessagePack array `[tag, field, ...]`. Source: leveldb's
-log format (one reader that tells a torn tail from damage); `docs/on-disk-format.md` sections *Frames* and *Journal records*.
+Little endian. The seed makes a frame valid only at its own place in its own file. A payload is one
+MessagePack array `[tag, field, ...]`. Source: leveldb's log format (one reader that tells a torn
+tail from damage); `docs/on-disk-format.md` sections *Frames* and *Journal records*.
 """
 
 import struct
@@ -20,16 +21,21 @@ from pyi_fs.model.operation import Operation
 
 FORMAT_VERSION = 1
 FRAME_HEADER_BYTES = 8
-# A graft of a whole tree is the longest payload there is; a length beyond this is damage, not a frame.
+# A graft of a whole tree is the longest payload there is; a length beyond this is damage, not a
+# frame.
 FRAME_PAYLOAD_BYTES_MAX = 1 << 30
 _FRAME = struct.Struct("<II")
 _MASK = (1 << 64) - 1
 
 
 class LayerHeader(msgspec.Struct, frozen=True, array_like=True, tag=100):
-    """First record of a journal. Exactly one of `parent` and `root` (mode, uid, gid, time_ns of an empty tree), or neither: then `base` exists.
+    """First record of a journal.
 
-    `boot` is the kernel's boot id: a journal that has seen another boot since may have lost its unsynced end.
+    Exactly one of `parent` and `root` (mode, uid, gid, time_ns of an empty tree), or neither: then
+    `base` exists.
+
+    `boot` is the kernel's boot id: a journal that has seen another boot since may have lost its
+    unsynced end.
     """
 
     version: int
@@ -57,10 +63,10 @@ def encode_frame(payload: bytes, offset: int, seed: int) -> bytes:
 
 
 def frames(data: Buffer, seed: int, start: int = 0, base: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yields (end offset in the file, payload) of the frames of `data[start:]`, which stands at `base` in the file.
+    """Yields (end offset in the file, payload) of frames of `data[start:]`, which is at `base`.
 
-    Stops silently at the first thing that is not a whole, valid frame: the caller knows whether that is a torn tail (normal) or lies
-    before the last sync (an alarm).
+    Stops silently at the first thing that is not a whole, valid frame: the caller knows whether
+    that is a torn tail (normal) or lies before the last sync (an alarm).
     """
     end = len(data)
     view = memoryview(data)
@@ -82,7 +88,10 @@ def encode_mutation(mutation: Mutation) -> bytes:
 
 
 def decode_mutation(payload: bytes) -> Mutation:
-    """Returns the mutation of a valid frame; `FormatUnknownError` if this version does not know it."""
+    """Returns the mutation of a valid frame.
+
+    `FormatUnknownError` if this version does not know it.
+    """
     try:
         mutation: Mutation = _decode_mutation(payload)
     except msgspec.MsgspecError as error:
@@ -96,7 +105,10 @@ def encode_operation(operation: Operation) -> bytes:
 
 
 def decode_operation(payload: bytes) -> Operation:
-    """Returns the operation of a valid frame; `FormatUnknownError` if this version does not know it."""
+    """Returns the operation of a valid frame.
+
+    `FormatUnknownError` if this version does not know it.
+    """
     try:
         operation: Operation = _decode_operation(payload)
     except msgspec.MsgspecError as error:
@@ -110,7 +122,10 @@ def encode_header(header: LayerHeader) -> bytes:
 
 
 def decode_header(payload: bytes) -> LayerHeader:
-    """Returns a layer's header; `FormatTooNewError` if a later version wrote it, `FormatUnknownError` if it is none."""
+    """Returns a layer's header.
+
+    `FormatTooNewError` if a later version wrote it, `FormatUnknownError` if it is none.
+    """
     try:
         header = _decode_header(payload)
     except msgspec.MsgspecError as error:

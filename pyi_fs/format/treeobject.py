@@ -1,13 +1,18 @@
-"""Tree objects: a sealed directory as content-addressed bytes; the object of the root is a tree's *content root*.
+"""Tree objects: a sealed directory as content-addressed bytes.
 
-An object says what is in a directory to who reads it: names, modes, extended attributes and content; no inode numbers, owners or times, which are
-in the base table. So equal roots are equal contents, whatever workspace or store they come from, and two trees differ only below objects that
+The object of the root is a tree's *content root*.
+
+An object says what is in a directory to who reads it: names, modes, extended attributes and
+content; no inode numbers, owners or times, which are in the base table. So equal roots are equal
+contents, whatever workspace or store they come from, and two trees differ only below objects that
 differ. An object is a chunk like any other: its id is the BLAKE3 of its bytes.
 
     object  = MessagePack ["pyi-tree", 1, [entry, ...]]          entries sorted by name as bytes
     entry   = [name: bin, mode: int (with type bits), xattrs: [[name, value], ...], content]
-    content = of a file: [size, [[chunk id or nil for a hole, length], ...]] where the chunks are those of the whole content, cut from its
-              beginning; of a directory: its object's id; of a symlink: its target (bin); of a device: its number; else nil
+    content = of a file: [size, [[chunk id or nil for a hole, length], ...]] where the chunks are
+    those of the whole content, cut from its
+              beginning; of a directory: its object's id; of a symlink: its target (bin); of a
+              device: its number; else nil
 """
 
 import stat
@@ -30,7 +35,11 @@ class FileContent(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
-    """One name of a directory. `content`: `FileContent`, an object's id, a target, a device number, or None, by the type in `mode`."""
+    """One name of a directory.
+
+    `content`: `FileContent`, an object's id, a target, a device number, or None, by the type in
+    `mode`.
+    """
 
     name: bytes
     mode: int
@@ -50,7 +59,10 @@ def encode_tree_object(entries: list[TreeEntry]) -> bytes:
 
 
 def decode_tree_object(data: bytes, object_id: TreeObjectId) -> list[TreeEntry]:
-    """Returns the entries of an object; `CorruptTreeObjectError` naming `object_id` if it is not one."""
+    """Returns the entries of an object.
+
+    `CorruptTreeObjectError` naming `object_id` if it is not one.
+    """
     try:
         magic, version, entries = _decode(data)
         checked = [_checked(entry) for entry in entries]
@@ -65,7 +77,10 @@ def decode_tree_object(data: bytes, object_id: TreeObjectId) -> list[TreeEntry]:
 
 
 def _checked(entry: TreeEntry) -> TreeEntry:
-    """Returns an entry with its content as the type its mode says; `ValueError`, `ValidationError`."""
+    """Returns an entry with its content as the type its mode says.
+
+    `ValueError`, `ValidationError`.
+    """
     if not entry.name or entry.name in (b".", b"..") or b"/" in entry.name or b"\0" in entry.name:
         raise ValueError(f"not a name: {entry.name!r}")
     kind = stat.S_IFMT(entry.mode)

@@ -1,7 +1,8 @@
 """What changed between two trees, looked at only where something was touched.
 
-Letters: `A` added, `D` deleted, `M` content modified, `R` renamed, `T` another type of file, `P` only mode, owner, extended attributes or mtime.
-A directory is listed only when it was made, removed, renamed or its mode changed. Cost: O(touched * depth).
+Letters: `A` added, `D` deleted, `M` content modified, `R` renamed, `T` another type of file, `P`
+only mode, owner, extended attributes or mtime. A directory is listed only when it was made,
+removed, renamed or its mode changed. Cost: O(touched * depth).
 """
 
 import stat
@@ -22,7 +23,10 @@ class Change(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What a snapshot answers: paths added, modified (renames and attributes included) and deleted."""
+    """What a snapshot answers.
+
+    Paths added, modified (renames and attributes included) and deleted.
+    """
 
     added: int
     modified: int
@@ -34,7 +38,10 @@ class Counts(NamedTuple):
 
 
 def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
-    """Returns the changes from `old` to `new`, sorted by path; `touched` must cover their difference."""
+    """Returns the changes from `old` to `new`, sorted by path.
+
+    `touched` must cover their difference.
+    """
     added: dict[bytes, InodeNumber] = {}
     deleted: dict[bytes, InodeNumber] = {}
     changes: list[Change] = []
@@ -48,7 +55,8 @@ def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
             and new_path is not None
             and (old_path == new_path or old_number == new_number)
         ):
-            assert old_number is not None and new_number is not None
+            assert old_number is not None
+            assert new_number is not None
             letter = _letter(
                 old.existing(old_number), new.existing(new_number), old_number == new_number
             )
@@ -74,7 +82,10 @@ def count(changes: list[Change]) -> Counts:
 
 
 def everything(old: Tree, new: Tree) -> Touched:
-    """Returns a touched set that covers any difference: every inode and dentry of both trees (the slow way)."""
+    """Returns a touched set that covers any difference.
+
+    Every inode and dentry of both trees (the slow way).
+    """
     touched = Touched()
     for tree in (old, new):
         for number in tree.numbers():
@@ -112,7 +123,7 @@ def _letter(old: Inode, new: Inode, same_inode: bool) -> str:
 def _replaced(
     old: Tree, new: Tree, added: dict[bytes, InodeNumber], deleted: dict[bytes, InodeNumber]
 ) -> list[Change]:
-    """Returns the changes of paths that another dentry took over (a directory swapped under the same name)."""
+    """Returns the changes of paths that another dentry took over (a swapped directory)."""
     changes = []
     for path in [path for path in added if path in deleted]:
         letter = _letter(

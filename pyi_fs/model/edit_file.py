@@ -58,13 +58,19 @@ def _file(tree: Tree, number: InodeNumber, offset: int, length: int) -> Inode:
 
 
 def _without_setid(mode: int) -> int:
-    """Returns the mode a write or chown leaves: set-user-id goes, set-group-id where the group may execute."""
+    """Returns the mode a write or chown leaves.
+
+    Set-user-id goes, set-group-id where the group may execute.
+    """
     mode &= ~stat.S_ISUID
     return mode & ~stat.S_ISGID if mode & stat.S_IXGRP else mode
 
 
 def written(tree: Tree, change: Write) -> Tree:
-    """Returns the tree after a write; `FileTooLargeError` beyond the limit. One of no bytes changes nothing."""
+    """Returns the tree after a write; `FileTooLargeError` beyond the limit.
+
+    One of no bytes changes nothing.
+    """
     end = change.offset + change.length
     inode = _file(tree, change.number, change.offset, change.length)
     if change.length == 0:
@@ -138,7 +144,10 @@ def allocated(tree: Tree, change: Allocate) -> Tree:
 
 
 def shared(tree: Tree, change: Share) -> Tree:
-    """Returns the tree after a range came to share the extents of another file; no bytes: no change."""
+    """Returns the tree after a range came to share the extents of another file.
+
+    No bytes: no change.
+    """
     end = change.offset + change.length
     inode = _file(tree, change.number, change.offset, change.length)
     if change.length == 0:

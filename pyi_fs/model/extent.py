@@ -1,16 +1,18 @@
 """Extents: which bytes of a file live where, and the algebra of extent lists.
 
-An extent list is bytes: fixed entries of 56 bytes, sorted by file offset, disjoint, within `[0, size)` of the file; a gap is
-a hole. The same bytes stand in memory, in the journal and in a base table, so nothing is ever converted. A list of more than
-`BLOCK_ENTRIES_MAX` entries is a tuple of such blocks: splicing then copies one block, not the list. A log written in 4 KiB
-appends beside another writer has 122,000 entries per 500 MB; at 100,000 entries applying one more write took 9 us (2026-11,
-CPython 3.11, 2-core VM).
+An extent list is bytes: fixed entries of 56 bytes, sorted by file offset, disjoint, within `[0,
+size)` of the file; a gap is a hole. The same bytes stand in memory, in the journal and in a base
+table, so nothing is ever converted. A list of more than `BLOCK_ENTRIES_MAX` entries is a tuple of
+such blocks: splicing then copies one block, not the list. A log written in 4 KiB appends beside
+another writer has 122,000 entries per 500 MB; at 100,000 entries applying one more write took 9 us
+(2026-11, CPython 3.11, 2-core VM).
 
 Entry (little endian, `docs/on-disk-format.md` section *Extents*):
 
     file_offset u64 | length u32 | kind u32 | source 32 bytes | source_offset u64
 
-- scratch: `source` is the segment id as u64 and 24 zero bytes; `source_offset` is bytes into the segment.
+- scratch: `source` is the segment id as u64 and 24 zero bytes; `source_offset` is bytes into the
+  segment.
 - chunk: `source` is the chunk id; `source_offset` is bytes into the raw chunk.
 """
 
@@ -26,7 +28,8 @@ ENTRY_BYTES = 56
 BLOCK_ENTRIES_MAX = 128
 SCRATCH = 1
 CHUNK = 2
-# Lengths are u32 on disk; a round number below, so that aligned runs stay aligned when merging stops.
+# Lengths are u32 on disk; a round number below, so that aligned runs stay aligned when merging
+# stops.
 EXTENT_BYTES_MAX = 0xFFFF0000
 _ENTRY = struct.Struct("<QII32sQ")
 _HEAD = struct.Struct("<QI")
@@ -117,7 +120,7 @@ def overlapping(extents: ExtentList, start: int, end: int) -> list[Extent]:
 
 
 def with_extent(extents: ExtentList, extent: Extent) -> ExtentList:
-    """Returns the list with the file range of `extent` coming from it, whatever was there before."""
+    """Returns the list with the range of `extent` coming from it, whatever was there before."""
     return _splice(extents, extent.file_offset, extent.end, extent)
 
 
@@ -144,7 +147,10 @@ def _offset_of(block: bytes) -> int:
 def _affected(
     blocks: tuple[bytes, ...], start: int, end: int
 ) -> tuple[int, int, tuple[bytes, ...]]:
-    """Returns `(first, last, blocks[first:last])`: all blocks that may hold or touch `[start, end)`."""
+    """Returns `(first, last, blocks[first:last])`.
+
+    All blocks that may hold or touch `[start, end)`.
+    """
     first = max(bisect_right(blocks, start, key=_offset_of) - 1, 0)
     last = bisect_right(blocks, end, lo=first, key=_offset_of)
     return first, max(last, first + 1), blocks[first : max(last, first + 1)]
@@ -214,8 +220,9 @@ def _splice_block(block: bytes, start: int, end: int, new: Extent | None) -> byt
 def _split(data: bytes, end: int) -> ExtentList:
     """Returns the blocks of a spliced range: full ones behind an append, even ones elsewhere.
 
-    Full blocks everywhere would give off a block of one entry at every insertion: a file of 20,000 extents written
-    backwards had 19,873 blocks and took 55 us a write (2026-11, as above), evenly split 307 and 12 us.
+    Full blocks everywhere would give off a block of one entry at every insertion: a file of 20,000
+    extents written backwards had 19,873 blocks and took 55 us a write (2026-11, as above), evenly
+    split 307 and 12 us.
     """
     entries = len(data) // ENTRY_BYTES
     parts = -(-entries // BLOCK_ENTRIES_MAX)

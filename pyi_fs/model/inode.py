@@ -1,8 +1,9 @@
 """The inode record: everything a file is but its place in the store.
 
-A frozen `msgspec.Struct` is both the hot value and its own codec (a MessagePack array of the fields in this order; never reorder, only
-append with a default). Names are bytes. Each inode knows its dentries: `parent` and `name` are its first one, `links` the others
-(hard links), so that paths of a changed inode are found without a walk.
+A frozen `msgspec.Struct` is both the hot value and its own codec (a MessagePack array of the fields
+in this order; never reorder, only append with a default). Names are bytes. Each inode knows its
+dentries: `parent` and `name` are its first one, `links` the others (hard links), so that paths of a
+changed inode are found without a walk.
 """
 
 import stat
@@ -16,9 +17,10 @@ from pyi_fs.model.extent import EMPTY, ExtentList
 class Inode(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_defaults=True):
     """One file, directory, symlink or special file.
 
-    `mode` has the type bits. `nlink` of a directory is 2 + its subdirectories; 0 means unlinked but perhaps still held.
-    `parent`, `name`: the first dentry; the root is its own parent with an empty name. `extents` only for regular files,
-    `target` only for symlinks, `rdev` only for devices. Times are ns since the epoch.
+    `mode` has the type bits. `nlink` of a directory is 2 + its subdirectories; 0 means unlinked but
+    perhaps still held. `parent`, `name`: the first dentry; the root is its own parent with an empty
+    name. `extents` only for regular files, `target` only for symlinks, `rdev` only for devices.
+    Times are ns since the epoch.
     """
 
     mode: int

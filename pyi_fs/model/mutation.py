@@ -1,7 +1,10 @@
-"""One frozen record per kind of change: self-contained, so that a journal of them is the whole truth.
+"""One frozen record per kind of change.
 
-Times, inode numbers and callers' ids are values in the record: folding it again gives the same tree. The numeric tags reach the disk
-(`docs/on-disk-format.md`, section *Journal records*): never change or reuse one; new fields are appended with a default.
+Self-contained, so that a journal of them is the whole truth.
+
+Times, inode numbers and callers' ids are values in the record: folding it again gives the same
+tree. The numeric tags reach the disk (`docs/on-disk-format.md`, section *Journal records*): never
+change or reuse one; new fields are appended with a default.
 """
 
 import msgspec
@@ -19,7 +22,10 @@ FALLOCATE_ZERO_RANGE = 16
 
 
 class Create(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False, omit_defaults=True):
-    """A new inode under a new name: any type; `mode` has the type bits; `target` for symlinks, `rdev` for devices."""
+    """A new inode under a new name: any type; `mode` has the type bits.
+
+    `target` for symlinks, `rdev` for devices.
+    """
 
     parent: InodeNumber
     name: bytes
@@ -33,7 +39,10 @@ class Create(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False, omit
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
-    """Another name for an inode that is not a directory; an unlinked regular file comes back (O_TMPFILE)."""
+    """Another name for an inode that is not a directory.
+
+    An unlinked regular file comes back (O_TMPFILE).
+    """
 
     number: InodeNumber
     parent: InodeNumber
@@ -42,7 +51,10 @@ class Link(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class Remove(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """A name goes: `unlink`, or `rmdir` with `directory`. An inode without names stays, unlinked, until `Reap`."""
+    """A name goes: `unlink`, or `rmdir` with `directory`.
+
+    An inode without names stays, unlinked, until `Reap`.
+    """
 
     parent: InodeNumber
     name: bytes
@@ -62,9 +74,10 @@ class Rename(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False, omit_defaults=True):
-    """Bytes of a file at `offset` come from `[source_offset, source_offset + length)` of a scratch segment.
+    """Bytes of a file come from `[source_offset, source_offset + length)` of a segment.
 
-    `checksums`: one u64 (XXH3, little endian) for each run of up to `run_bytes` bytes, in order; the range begins a run.
+    `checksums`: one u64 (XXH3, little endian) for each run of up to `run_bytes` bytes, in order;
+    the range begins a run.
     """
 
     number: InodeNumber
@@ -78,7 +91,10 @@ class Write(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False, omit_
 
 
 class SetAttributes(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
-    """chmod, chown, truncate, utimensat: fields that are not None change; `time_ns` becomes the ctime."""
+    """chmod, chown, truncate, utimensat: fields that are not None change.
+
+    `time_ns` becomes the ctime.
+    """
 
     number: InodeNumber
     mode: int | None
@@ -119,7 +135,10 @@ class RemoveXattr(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False)
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
-    """Bytes of a file at `offset` are those of these extents (`copy_file_range`): file offsets count from `offset`, gaps are holes."""
+    """Bytes of a file at `offset` are those of these extents (`copy_file_range`).
+
+    File offsets count from `offset`, gaps are holes.
+    """
 
     number: InodeNumber
     offset: int
@@ -142,7 +161,10 @@ class Adopt(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
 
 
 class Graft(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
-    """Raw state: restore of one path. Records replaced (None: removed) and dentries set (0: removed), all at once."""
+    """Raw state: restore of one path.
+
+    Records replaced (None: removed) and dentries set (0: removed), all at once.
+    """
 
     inodes: tuple[tuple[InodeNumber, Inode | None], ...]
     dentries: tuple[tuple[InodeNumber, bytes, InodeNumber], ...]

@@ -1,7 +1,8 @@
 """The operations log's records: everything that moves a ref, in the order it happened.
 
-The fold of these is `model/refs.py`. Tags reach the disk (`docs/on-disk-format.md`, section *Operations log*): never change or reuse one;
-new fields are appended with a default. A position is written as (layer, offset).
+The fold of these is `model/refs.py`. Tags reach the disk (`docs/on-disk-format.md`, section
+*Operations log*): never change or reuse one; new fields are appended with a default. A position is
+written as (layer, offset).
 """
 
 import msgspec
@@ -19,7 +20,10 @@ from pyi_fs.ids import (
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag=1):
-    """The workspace begins: `position` is where its first branch starts, `source` says where that came from (for people)."""
+    """The workspace begins.
+
+    `position` is where its first branch starts, `source` says where that came from (for people).
+    """
 
     time_ns: int
     branch: BranchName
@@ -86,7 +90,10 @@ class MakeBranch(msgspec.Struct, frozen=True, array_like=True, tag=7):
 
 
 class DropBranch(msgspec.Struct, frozen=True, array_like=True, tag=8, omit_defaults=True):
-    """A branch is abandoned; `undo` brings it back while its layers are kept. `undoes`: the making that was taken back."""
+    """A branch is abandoned; `undo` brings it back while its layers are kept.
+
+    `undoes`: the making that was taken back.
+    """
 
     time_ns: int
     branch: BranchName
@@ -103,7 +110,10 @@ class SwitchHead(msgspec.Struct, frozen=True, array_like=True, tag=9):
 
 
 class MoveBranch(msgspec.Struct, frozen=True, array_like=True, tag=10, omit_defaults=True):
-    """Restore, undo or redo of a branch: it goes from `before` to `after`. `undoes`: the operation taken back; `redoes`: done again."""
+    """Restore, undo or redo of a branch: it goes from `before` to `after`.
+
+    `undoes`: the operation taken back; `redoes`: done again.
+    """
 
     time_ns: int
     branch: BranchName
@@ -117,7 +127,10 @@ class MoveBranch(msgspec.Struct, frozen=True, array_like=True, tag=10, omit_defa
 
 
 class RestorePath(msgspec.Struct, frozen=True, array_like=True, tag=11):
-    """One path was restored: an ordinary mutation of the branch, noted here so that it can be undone."""
+    """One path was restored.
+
+    An ordinary mutation of the branch, noted here so that it can be undone.
+    """
 
     time_ns: int
     branch: BranchName
@@ -128,7 +141,10 @@ class RestorePath(msgspec.Struct, frozen=True, array_like=True, tag=11):
 
 
 class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
-    """A drop was undone (`undoes`) or a making was redone (`redoes`): the branch is back where it was."""
+    """A drop was undone (`undoes`) or a making was redone (`redoes`).
+
+    The branch is back where it was.
+    """
 
     time_ns: int
     branch: BranchName
@@ -137,7 +153,10 @@ class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True, tag=13):
-    """A layer lost everything at and after `offset` to a power loss: snapshots beyond it do not exist."""
+    """A layer lost everything at and after `offset` to a power loss.
+
+    Snapshots beyond it do not exist.
+    """
 
     time_ns: int
     layer: LayerId

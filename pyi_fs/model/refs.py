@@ -1,7 +1,8 @@
 """The refs of a workspace: branches and snapshots as an immutable fold of its operations log."""
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from immutables import Map
 
@@ -28,6 +29,7 @@ from pyi_fs.model.operation import (
     Reserve,
     RestorePath,
     SealSnapshot,
+    SwitchHead,
     TakeSnapshot,
     UndropBranch,
     Void,
@@ -37,7 +39,10 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
 
 def check_ref_name(text: str) -> str:
-    """Returns a name of a workspace, branch or snapshot as given; `InvalidArgumentError` with a sentence if it is not one."""
+    """Returns a name of a workspace, branch or snapshot as given.
+
+    `InvalidArgumentError` with a sentence if it is not one.
+    """
     if len(text) > limits.REF_NAME_LENGTH_MAX:
         raise InvalidArgumentError(
             f"a name has at most {limits.REF_NAME_LENGTH_MAX} characters, this one has {len(text)}"
@@ -50,7 +55,10 @@ def check_ref_name(text: str) -> str:
 
 
 class Snapshot(NamedTuple):
-    """A named place of a branch's history. `parent` is the snapshot before it in its lineage; `root` its content root once sealed."""
+    """A named place of a branch's history.
+
+    `parent` is the snapshot before it in its lineage; `root` its content root once sealed.
+    """
 
     id: SnapshotId
     branch: BranchName
@@ -67,7 +75,10 @@ class Snapshot(NamedTuple):
 
 
 class BranchRef(NamedTuple):
-    """A branch as the log knows it: it starts from `position`, and writes to `layer` once it has written since."""
+    """A branch as the log knows it.
+
+    It starts from `position`, and writes to `layer` once it has written since.
+    """
 
     name: BranchName
     position: Position
@@ -86,7 +97,10 @@ class Done(NamedTuple):
 
 
 class Refs(NamedTuple):
-    """All refs after `operation_count` operations. `undoable` and `redoable` are stacks, newest last; what was undone leaves the first."""
+    """All refs after `operation_count` operations.
+
+    `undoable` and `redoable` are stacks, newest last; what was undone leaves the first.
+    """
 
     operation_count: int = 0
     branches: "Map[BranchName, BranchRef]" = Map()
@@ -140,56 +154,67 @@ _STACK_MAX = 1_000
 def with_operation(refs: Refs, operation: Operation) -> Refs:
     """Returns the refs after one more operation, whose id is `refs.operation_count + 1`."""
     number = OperationId(refs.operation_count + 1)
-    return _changed(refs, operation, number)._replace(operation_count=number)
+    changed = _RULES[type(operation)](refs, operation, number)
+    return changed._replace(operation_count=number)
 
 
-def _changed(refs: Refs, op: Operation, number: OperationId) -> Refs:
-    match op:
-        case Begin():
-            ref = BranchRef(op.branch, Position(*op.position), None, None, False, op.time_ns)
-            return refs._replace(
-                branches=refs.branches.set(op.branch, ref),
-                inode_end=op.inode_floor,
-                source=op.source,
-                made_ns=op.time_ns,
-            )
-        case Reserve():
-            return refs._replace(inode_end=max(refs.inode_end, op.end))
-        case Continue():
-            return _with_branch(refs, op.branch, layer=op.layer)
-        case TakeSnapshot():
-            return _taken(refs, op)
-        case NameSnapshot():
-            named = refs.snapshots[op.id]._replace(name=op.name, message=op.message)
-            return refs._replace(
-                snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id)
-            )
-        case DeleteSnapshot():
-            return _without_snapshot(refs, op.id)
-        case MakeBranch():
-            ref = BranchRef(
-                op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns
-            )
-            made = refs._replace(branches=refs.branches.set(op.branch, ref))
-            return _done(made, Done(number, op.branch))
-        case DropBranch():
-            return _finished(_with_branch(refs, op.branch, dropped=True), op, number)
-        case MoveBranch():
-            return _branch_moved(refs, op, number)
-        case RestorePath():
-            return _done(refs, Done(number, op.branch))
-        case UndropBranch():
-            return _finished(_with_branch(refs, op.branch, dropped=False), op, number)
-        case Void():
-            return _voided(refs, op)
-        case SealSnapshot():
-            sealed = refs.snapshots.get(op.id)
-            if sealed is None:
-                return refs
-            return refs._replace(snapshots=refs.snapshots.set(op.id, sealed._replace(root=op.root)))
-        case _:
-            # SwitchHead moves a mount, not a ref: it is its own inverse and `undo` leaves it alone.
-            return refs
+def _begun(refs: Refs, op: Begin, _: OperationId) -> Refs:
+    ref = BranchRef(op.branch, Position(*op.position), None, None, False, op.time_ns)
+    return refs._replace(
+        branches=refs.branches.set(op.branch, ref),
+        inode_end=op.inode_floor,
+        source=op.source,
+        made_ns=op.time_ns,
+    )
+
+
+def _reserved(refs: Refs, op: Reserve, _: OperationId) -> Refs:
+    return refs._replace(inode_end=max(refs.inode_end, op.end))
+
+
+def _continued(refs: Refs, op: Continue, _: OperationId) -> Refs:
+    return _with_branch(refs, op.branch, layer=op.layer)
+
+
+def _named(refs: Refs, op: NameSnapshot, _: OperationId) -> Refs:
+    named = refs.snapshots[op.id]._replace(name=op.name, message=op.message)
+    return refs._replace(
+        snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id)
+    )
+
+
+def _deleted(refs: Refs, op: DeleteSnapshot, _: OperationId) -> Refs:
+    return _without_snapshot(refs, op.id)
+
+
+def _branch_made(refs: Refs, op: MakeBranch, number: OperationId) -> Refs:
+    ref = BranchRef(op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns)
+    made = refs._replace(branches=refs.branches.set(op.branch, ref))
+    return _done(made, Done(number, op.branch))
+
+
+def _branch_dropped(refs: Refs, op: DropBranch, number: OperationId) -> Refs:
+    return _finished(_with_branch(refs, op.branch, dropped=True), op, number)
+
+
+def _branch_back(refs: Refs, op: UndropBranch, number: OperationId) -> Refs:
+    return _finished(_with_branch(refs, op.branch, dropped=False), op, number)
+
+
+def _path_restored(refs: Refs, op: RestorePath, number: OperationId) -> Refs:
+    return _done(refs, Done(number, op.branch))
+
+
+def _sealed(refs: Refs, op: SealSnapshot, _: OperationId) -> Refs:
+    sealed = refs.snapshots.get(op.id)
+    if sealed is None:
+        return refs
+    return refs._replace(snapshots=refs.snapshots.set(op.id, sealed._replace(root=op.root)))
+
+
+def _head_switched(refs: Refs, _op: SwitchHead, _: OperationId) -> Refs:
+    """Moves a mount, not a ref: it is its own inverse and `undo` leaves it alone."""
+    return refs
 
 
 def _with_branch(refs: Refs, name: BranchName, **changes: object) -> Refs:
@@ -197,7 +222,7 @@ def _with_branch(refs: Refs, name: BranchName, **changes: object) -> Refs:
     return refs._replace(branches=refs.branches.set(name, ref))
 
 
-def _taken(refs: Refs, op: TakeSnapshot) -> Refs:
+def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
     snapshot = Snapshot(
         op.id,
         op.branch,
@@ -259,8 +284,26 @@ def _finished(refs: Refs, op: MoveBranch | DropBranch | UndropBranch, number: Op
     return _done(refs, done)
 
 
-def _voided(refs: Refs, op: Void) -> Refs:
+def _voided(refs: Refs, op: Void, _: OperationId) -> Refs:
     for snapshot in list(refs.snapshots.values()):
         if snapshot.position.layer == op.layer and snapshot.position.offset > op.offset:
             refs = _without_snapshot(refs, snapshot.id)
     return refs
+
+
+_RULES: dict[type, Callable[[Refs, Any, OperationId], Refs]] = {
+    Begin: _begun,
+    Reserve: _reserved,
+    Continue: _continued,
+    TakeSnapshot: _taken,
+    NameSnapshot: _named,
+    DeleteSnapshot: _deleted,
+    MakeBranch: _branch_made,
+    DropBranch: _branch_dropped,
+    SwitchHead: _head_switched,
+    MoveBranch: _branch_moved,
+    RestorePath: _path_restored,
+    UndropBranch: _branch_back,
+    Void: _voided,
+    SealSnapshot: _sealed,
+}

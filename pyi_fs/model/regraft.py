@@ -1,7 +1,10 @@
-"""Restoring one path: the raw change (`Graft`) that makes a path of the present tree what it is in another tree.
+"""Restoring one path.
 
-Only directories with something touched below them are looked into. A restored inode keeps its number if that number is free in the present
-tree; if it is in use elsewhere (moved away, hard-linked, unlinked but open) the path gets a copy under a fresh number.
+The raw change (`Graft`) that makes a path of the present tree what it is in another tree.
+
+Only directories with something touched below them are looked into. A restored inode keeps its
+number if that number is free in the present tree; if it is in use elsewhere (moved away,
+hard-linked, unlinked but open) the path gets a copy under a fresh number.
 """
 
 from collections.abc import Callable
@@ -24,9 +27,12 @@ def graft_of(
     time_ns: int,
     fresh: Callable[[], InodeNumber],
 ) -> Graft:
-    """Returns the change that makes `path` of `present` what it is in `past`; `touched` covers the trees' difference.
+    """Returns the change that makes `path` of `present` what it is in `past`.
 
-    `fresh` gives unused inode numbers. `NotFoundError` if the path is in neither tree, or its directory is not in the present one.
+    `touched` covers the trees' difference.
+
+    `fresh` gives unused inode numbers. `NotFoundError` if the path is in neither tree, or its
+    directory is not in the present one.
     """
     parts = [part for part in path.split(b"/") if part not in (b"", b".")]
     if not parts or b".." in parts:

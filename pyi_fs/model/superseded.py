@@ -1,4 +1,7 @@
-"""Which bytes of a tree a mutation takes out of it: what the store may give back if nothing else reaches them."""
+"""Which bytes of a tree a mutation takes out of it.
+
+What the store may give back if nothing else reaches them.
+"""
 
 from pyi_fs import limits
 from pyi_fs.ids import InodeNumber
@@ -10,7 +13,7 @@ MAY_SUPERSEDE = (Write, SetAttributes, Allocate, Share, Reap)
 
 
 def superseded(old: Tree, mutation: Mutation) -> list[tuple[InodeNumber, int, int]]:
-    """Returns (inode, start, end) of the file ranges whose old bytes a mutation takes out of the tree."""
+    """Returns (inode, start, end) of the ranges whose old bytes a mutation takes away."""
     match mutation:
         case Write() | Share():
             return [(mutation.number, mutation.offset, mutation.offset + mutation.length)]

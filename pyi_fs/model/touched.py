@@ -1,7 +1,7 @@
 """What a mutation touches: a superset of what differs between the trees before and after it.
 
-Over-reporting is allowed, under-reporting never. Sets of one interval between two refs are joined along a lineage by their union;
-`model/diff.py` compares the two trees at just these places.
+Over-reporting is allowed, under-reporting never. Sets of one interval between two refs are joined
+along a lineage by their union; `model/diff.py` compares the two trees at just these places.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,7 +30,10 @@ Dentry = tuple[InodeNumber, bytes]
 
 
 class Touched:
-    """Inodes and dentries (directory, name) that may differ. Grows; the owner is one branch interval."""
+    """Inodes and dentries (directory, name) that may differ.
+
+    Grows; the owner is one branch interval.
+    """
 
     __slots__ = ("inodes", "names")
 
@@ -44,7 +47,10 @@ class Touched:
         return bool(self.inodes or self.names)
 
     def add(self, mutation: Mutation) -> None:
-        """Adds what a mutation touches. The inode that a removed name pointed at is found through the name."""
+        """Adds what a mutation touches.
+
+        The inode that a removed name pointed at is found through the name.
+        """
         _RULES[type(mutation)](self, mutation)
 
     def update(self, other: "Touched") -> None:

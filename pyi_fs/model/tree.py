@@ -1,12 +1,13 @@
 """The immutable tree: persistent maps of what changed, over a base.
 
-A `Tree` is a value: nothing in it is ever altered, editing (`model/edit.py`) returns another that shares almost everything. The base is a
-mapped table (`format/table.py`) or another tree: a tree keeps the protocol of a base, so freezing one under a new, empty overlay is one
-object. Invariants are in `model/check.py`.
+A `Tree` is a value: nothing in it is ever altered, editing (`model/edit.py`) returns another that
+shares almost everything. The base is a mapped table (`format/table.py`) or another tree: a tree
+keeps the protocol of a base, so freezing one under a new, empty overlay is one object. Invariants
+are in `model/check.py`.
 
-    inodes:      Map[InodeNumber, Inode | None]            None: removed
-    directories: Map[InodeNumber, Map[bytes, int]]         name -> inode number, 0: removed; only differences from the base
-    unlinked:    Map[InodeNumber, None]                    nlink 0, perhaps still held; complete, not a difference
+    inodes:      Map[InodeNumber, Inode | None]     None: removed
+    directories: Map[InodeNumber, Map[bytes, int]]  name -> number, 0: removed; differences only
+    unlinked:    Map[InodeNumber, None]             nlink 0, perhaps held; all, not differences
 """
 
 from collections.abc import Iterator
@@ -118,7 +119,10 @@ class Tree:
         return self.base.lookup(directory, name) if directory <= self.base.last_inode else None
 
     def entries(self, directory: InodeNumber) -> Iterator[tuple[bytes, InodeNumber]]:
-        """Yields the dentries of a directory (without `.` and `..`); the order is the same at every call."""
+        """Yields the dentries of a directory (without `.` and `..`).
+
+        The order is the same at every call.
+        """
         names = self.directories.get(directory)
         if directory <= self.base.last_inode:
             if names is None:
@@ -157,7 +161,10 @@ class Tree:
         return inode
 
     def resolve(self, path: bytes) -> InodeNumber:
-        """Returns the inode at a path from the root; follows no symlinks; `NotFoundError`, `NotADirectoryInTreeError`."""
+        """Returns the inode at a path from the root; follows no symlinks.
+
+        `NotFoundError`, `NotADirectoryInTreeError`.
+        """
         number = ROOT_INODE
         for name in path.split(b"/"):
             if name in (b"", b"."):
@@ -172,7 +179,10 @@ class Tree:
         return number
 
     def path_of(self, directory: InodeNumber, name: bytes) -> bytes | None:
-        """Returns the path of a dentry, without a leading slash; None if its directory is not connected to the root."""
+        """Returns the path of a dentry, without a leading slash.
+
+        None if its directory is not connected to the root.
+        """
         parts = [name] if name else []
         while directory != ROOT_INODE:
             inode = self.inode(directory)
@@ -195,7 +205,7 @@ class Tree:
     def walk(
         self, directory: InodeNumber = ROOT_INODE, prefix: bytes = b""
     ) -> Iterator[tuple[bytes, InodeNumber, Inode]]:
-        """Yields (path, number, record) of everything below a directory, parents before children, names sorted."""
+        """Yields (path, number, record) of all below a directory, parents first, names sorted."""
         stack = [(prefix, directory)]
         while stack:
             path, number = stack.pop()
@@ -219,7 +229,7 @@ def over(base: Base) -> Tree:
 
 
 def on_base(tree: Tree, base: Base) -> Tree:
-    """Returns the tree with an equal base in the place of its own (a checkpoint's table for a frozen tree). O(1)."""
+    """Returns the tree with an equal base: a checkpoint's table for a frozen tree. O(1)."""
     return Tree(base, tree.inodes, tree.directories, tree.unlinked, tree.last_inode)
 
 

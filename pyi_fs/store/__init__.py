@@ -1,1 +1,4 @@
-"""Durable bytes: the one storage interface and what is kept through it. Synchronous; knows no event loop."""
+"""Durable bytes: the one storage interface and what is kept through it.
+
+Synchronous; knows no event loop.
+"""

@@ -3,10 +3,11 @@
 Invariants:
 - Frames are appended by the one process that holds the branch's lock; others read.
 - What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
-- A torn last frame is normal: it is what a killed writer leaves, and is cut off by the next writer. A bad frame before the last sync is
-  damage: `CorruptRecordError`. `synced` notes how far that is: 16-byte entries (offset u64, XXH3-64 of it), the last valid one counts;
-  `noted` has the same from processes that are not the writer. It can only be too low; where scratch was given back it must not be (the
-  checks after a power loss start from it), so there it is synced too.
+- A torn last frame is normal: it is what a killed writer leaves, and is cut off by the next writer.
+  A bad frame before the last sync is damage: `CorruptRecordError`. `synced` notes how far that is:
+  16-byte entries (offset u64, XXH3-64 of it), the last valid one counts; `noted` has the same from
+  processes that are not the writer. It can only be too low; where scratch was given back it must
+  not be (the checks after a power loss start from it), so there it is synced too.
 """
 
 import struct
@@ -52,7 +53,8 @@ class JournalWriter:
         self._file = file
         self._synced_file = synced_file
         self.synced_bytes = 0
-        # What `sync` noted, and how much of that is durable itself; a sync and a reclaim may run in two threads.
+        # What `sync` noted, and how much of that is durable itself; a sync and a reclaim may run in
+        # two threads.
         self._note_lock = Lock()
         self._noted = self._noted_durably = 0
 
@@ -91,9 +93,12 @@ class JournalWriter:
         return self._file.size_bytes
 
     def sync(self, end: int | None = None) -> int:
-        """Makes everything appended before the call durable; returns the offset up to which. May run in a thread.
+        """Makes everything appended before the call durable; returns the offset up to which.
 
-        `end` notes no more than that as synced: what lies beyond may name data that is not durable yet.
+        May run in a thread.
+
+        `end` notes no more than that as synced: what lies beyond may name data that is not durable
+        yet.
         """
         end = self._file.size_bytes if end is None else end
         if end > self.synced_bytes:
@@ -103,7 +108,10 @@ class JournalWriter:
         return end
 
     def sync_note(self) -> None:
-        """Makes the note of the last sync durable: needed where something that the journal names was given back."""
+        """Makes the note of the last sync durable.
+
+        Needed where something that the journal names was given back.
+        """
         with self._note_lock:
             if self._noted > self._noted_durably:
                 self._synced_file.sync()
@@ -117,7 +125,8 @@ class JournalWriter:
                 self._synced_file.append(entry)
                 self._noted = end
                 return
-            # Not cut to nothing and begun again: a power loss in between would leave no note at all.
+            # Not cut to nothing and begun again: a power loss in between would leave no note at
+            # all.
             self._storage.write_atomic(layout.synced(self._layer), [entry])
             self._synced_file.close()
             self._synced_file = self._storage.open_append(layout.synced(self._layer))
@@ -134,7 +143,7 @@ def _synced_entry(layer: LayerId, end: int) -> bytes:
 
 
 def note_elsewhere(storage: Storage, layer: LayerId, end: int) -> None:
-    """Notes durably that somebody who is not the layer's writer made its journal durable up to `end`."""
+    """Notes durably that somebody else than the layer's writer made it durable up to `end`."""
     lock = storage.lock(layout.pins(layer))
     assert lock is not None
     try:
@@ -145,7 +154,7 @@ def note_elsewhere(storage: Storage, layer: LayerId, end: int) -> None:
 
 
 def read_synced(storage: Storage, layer: LayerId) -> int:
-    """Returns the offset up to which a layer's journal is known to have been durable (0 if unknown)."""
+    """Returns up to where a layer's journal is known to have been durable (0: unknown)."""
     return max(
         _read_note(storage, layer, layout.synced(layer)),
         _read_note(storage, layer, layout.noted(layer)),
@@ -174,7 +183,10 @@ def _read_from(storage: Storage, layer: LayerId, start: int) -> bytes:
 
 
 def read_header(storage: Storage, layer: LayerId) -> tuple[LayerHeader, int]:
-    """Returns a layer's header and the offset of the first mutation; `FormatUnknownError` if it is torn."""
+    """Returns a layer's header and the offset of the first mutation.
+
+    `FormatUnknownError` if it is torn.
+    """
     file = storage.open_read(layout.journal(layer))
     try:
         data = file.read_at(0, 4096)
@@ -190,8 +202,8 @@ def replay(
 ) -> Iterator[tuple[int, Mutation]]:
     """Yields (end offset, mutation) of the frames in `[start, stop)`; `start` 0 skips the header.
 
-    With `stop` None the valid end is where frames stop being valid, and a stop before the last sync is an alarm.
-    With a `stop` the same holds up to it.
+    With `stop` None the valid end is where frames stop being valid, and a stop before the last sync
+    is an alarm. With a `stop` the same holds up to it.
     """
     # Before the data: a writer elsewhere may append and sync between the two reads.
     required = read_synced(storage, layer)
@@ -211,14 +223,15 @@ def replay(
 
 
 def decode_is_header(payload: bytes) -> bool:
-    """Returns whether a payload is a layer's header (MessagePack array whose first element is 100)."""
+    """Returns whether a payload is a layer's header (an array whose first element is 100)."""
     return len(payload) > 1 and payload[0] & 0xF0 == 0x90 and payload[1] == 100
 
 
 def last_boundary(storage: Storage, layer: LayerId) -> int:
-    """Returns the end of the last frame that is wholly in a journal now, while its writer may be appending.
+    """Returns the end of the last whole frame of a journal, while its writer may be appending.
 
-    Follows lengths only: no checksum, about 0.2 us a frame. For cuts (a fork) made by another process.
+    Follows lengths only: no checksum, about 0.2 us a frame. For cuts (a fork) made by another
+    process.
     """
     data = _read_from(storage, layer, 0)
     end, size = 0, len(data)

@@ -2,8 +2,8 @@
 
 Invariants:
 - A layer's directory, header and parent never change; only its branch's writer appends.
-- Reads of scratch are checked against the runs of the segment. A segment that is no longer a file was sealed: its map says which chunk
-  each kept byte is in.
+- Reads of scratch are checked against the runs of the segment. A segment that is no longer a file
+  was sealed: its map says which chunk each kept byte is in.
 - Open descriptors are bounded by `limits.OPEN_SEGMENTS_MAX`.
 """
 
@@ -15,9 +15,9 @@ from xxhash import xxh3_64_intdigest
 
 from pyi_fs import limits
 from pyi_fs.errors import CorruptSegmentError, NotFoundError
-from pyi_fs.format.record import LayerHeader, encode_mutation
+from pyi_fs.format.record import LayerHeader
 from pyi_fs.format.table import Table
-from pyi_fs.ids import Buffer, LayerId, Position, SegmentId, layer_name, segment_layer
+from pyi_fs.ids import LayerId, Position, SegmentId, layer_name, segment_layer
 from pyi_fs.model.extent import ExtentList, overlapping
 from pyi_fs.model.mutation import Mutation, Write
 from pyi_fs.store import layout, runs, sealmap
@@ -29,9 +29,9 @@ from pyi_fs.store.journal import (
     read_synced,
     replay,
 )
+from pyi_fs.store.layer_writer import LayerWriter, sync_names
 from pyi_fs.store.runs import RunTable
 from pyi_fs.store.scratch import (
-    Appended,
     ScratchWriter,
     next_segment_index,
     segments_of,
@@ -40,84 +40,14 @@ from pyi_fs.store.scratch import (
 from pyi_fs.store.storage import ReadFile, Storage
 
 
-class LayerWriter:
-    """The end of one layer: its journal and its scratch, held by the process that has the branch's lock."""
-
-    def __init__(
-        self, storage: Storage, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter
-    ) -> None:
-        """Use `Layers.create` or `Layers.resume`."""
-        self.layer = layer
-        self.scratch = scratch
-        self.are_parents_durable = False
-        self._journal = journal
-        self._storage = storage
-        self._unsynced_names = True
-
-    @property
-    def end(self) -> int:
-        """Returns the journal's end: with the layer, the position of the branch."""
-        return self._journal.end
-
-    def append_data(self, data: Buffer) -> Appended:
-        """Appends file data to scratch; the record that names it comes after."""
-        return self.scratch.append(data)
-
-    def append(self, mutation: Mutation) -> int:
-        """Appends a mutation; returns the journal's new end."""
-        return self._journal.append(encode_mutation(mutation))
-
-    @property
-    def is_synced(self) -> bool:
-        """Returns whether everything appended is durable."""
-        return self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
-
-    def sync(self) -> None:
-        """Makes everything appended before the call durable: data, then the records that name it, then new names. May run in a thread.
-
-        The journal's end is read before the data is synced: a record appended meanwhile may name data that is not durable yet.
-        """
-        waited = self.scratch.take_waiting()
-        end = self._journal.end
-        try:
-            self.scratch.sync()
-            self._journal.sync(end)
-            if self._unsynced_names:
-                _sync_names(self._storage, self.layer)
-                self._unsynced_names = False
-            if self.scratch.has_given_back:
-                self._journal.sync_note()
-        except BaseException:
-            self.scratch.keep_waiting(waited)
-            raise
-        self.scratch.release(waited)
-
-    def reclaim(self) -> None:
-        """Gives back scratch that nobody can reach. BLOCKS for some ms; may run in a thread, also beside `sync`."""
-        plan = self.scratch.plan_reclaim()
-        if plan:
-            # After a power loss, records beyond the note are held against their data: what is given back must not look like a loss.
-            self.scratch.has_given_back = True
-            self._journal.sync_note()
-            self.scratch.reclaim(plan)
-
-    def close(self) -> None:
-        """Closes the files; syncs nothing."""
-        self.scratch.close()
-        self._journal.close()
-
-
-def _sync_names(storage: Storage, layer: LayerId) -> None:
-    directory = layout.layer_directory(layer)
-    for path in (directory, directory.rpartition("/")[0], layout.LAYERS):
-        storage.sync_directory(path)
-
-
 class Layers:
     """All layers of a store, as one process sees them."""
 
     def __init__(self, storage: Storage, chunks: ChunkStore, boot: str = "") -> None:
-        """Opens nothing yet. `boot` is the kernel's boot id: layers of another one may have lost their unsynced end."""
+        """Opens nothing yet.
+
+        `boot` is the kernel's boot id: layers of another one may have lost their unsynced end.
+        """
         self.boot = boot
         self.storage = storage
         self._storage = storage
@@ -130,7 +60,10 @@ class Layers:
         self._headers: dict[LayerId, tuple[LayerHeader, int]] = {}
 
     def new_directory(self) -> LayerId:
-        """Makes the directory of a new layer and returns its id: random, and not used by any other."""
+        """Makes the directory of a new layer and returns its id.
+
+        Random, and not used by any other.
+        """
         while True:
             layer = LayerId(int.from_bytes(os.urandom(5), "little"))
             directory = layout.layer_directory(layer)
@@ -142,7 +75,10 @@ class Layers:
             return layer
 
     def create(self, header: LayerHeader) -> LayerWriter:
-        """Makes the journal of a layer whose directory `new_directory` made. Nothing is durable before its `sync`."""
+        """Makes the journal of a layer whose directory `new_directory` made.
+
+        Nothing is durable before its `sync`.
+        """
         journal = JournalWriter.create(self._storage, header)
         writer = LayerWriter(
             self._storage, header.layer, journal, ScratchWriter(self._storage, header.layer)
@@ -159,7 +95,10 @@ class Layers:
         return writer
 
     def sync(self, position: Position) -> None:
-        """Makes everything that a position needs of its layer durable, whoever writes it: segments, the journal, names; and notes it. BLOCKS."""
+        """Makes everything that a position needs of its layer durable, whoever writes it.
+
+        Segments, the journal, names; and notes it. BLOCKS.
+        """
         layer, end = position
         if read_synced(self._storage, layer) >= end:
             return
@@ -168,15 +107,19 @@ class Layers:
         note_elsewhere(self._storage, layer, end)
 
     def sync_data(self, layer: LayerId) -> None:
-        """Makes the segments of a layer durable, whoever writes it, and the names of their files. BLOCKS."""
+        """Makes the segments of a layer durable, whoever writes it, and the names of their files.
+
+        BLOCKS.
+        """
         for segment in self.segments(layer):
             sync_file(self._storage, layout.scratch(segment))
-        _sync_names(self._storage, layer)
+        sync_names(self._storage, layer)
 
     def sync_lineage(self, position: Position) -> None:
         """Makes a position durable: its layer up to there and the parents of that. BLOCKS.
 
-        What was synced once has parents that are durable, and what another boot wrote and is still there is on the disk.
+        What was synced once has parents that are durable, and what another boot wrote and is still
+        there is on the disk.
         """
         steps = [position]
         while True:
@@ -234,7 +177,10 @@ class Layers:
         return found
 
     def pin(self, layer: LayerId, text: str) -> None:
-        """Notes durably that something starts from a layer: from now on its writer gives nothing back that is there now."""
+        """Notes durably that something starts from a layer.
+
+        From now on its writer gives nothing back that is there now.
+        """
         lock = self._storage.lock(layout.pins(layer))
         assert lock is not None
         try:
@@ -246,7 +192,9 @@ class Layers:
     def read_scratch(
         self, segment: SegmentId, offset: int, length: int, *, nowait: bool = False
     ) -> bytes | None:
-        """Returns verified bytes of a segment, wherever they are now; `CorruptSegmentError` if they are not what was written.
+        """Returns verified bytes of a segment, wherever they are now.
+
+        `CorruptSegmentError` if they are not what was written.
 
         With `nowait`, None if that would have to wait for a disk or decode a chunk.
         """
@@ -278,7 +226,10 @@ class Layers:
         )
 
     def sealed_map(self, segment: SegmentId) -> ExtentList | None:
-        """Returns where a sealed segment's bytes are (extents whose file offsets are offsets in the segment), or None."""
+        """Returns where a sealed segment's bytes are, or None.
+
+        Extents whose file offsets are offsets in the segment.
+        """
         found = self._maps.get(segment)
         if found is None:
             try:
@@ -365,7 +316,10 @@ class Layers:
         return found
 
     def _load_runs(self, segment: SegmentId) -> None:
-        """Reads the runs of a closed segment, or those of all segments of its layer from the journal (its writer died or lives elsewhere)."""
+        """Reads the runs of a closed segment, or those of its whole layer from the journal.
+
+        The journal where its writer died or lives elsewhere.
+        """
         try:
             self._runs[segment] = runs.decode(
                 self._storage.read(layout.runs(segment)), layout.runs(segment)

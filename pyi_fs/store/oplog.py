@@ -1,8 +1,10 @@
 """The operations log of a workspace: shared by all its processes, appended under `flock`.
 
 Invariants:
-- A record is appended only after its writer has folded all records before it: what it decided (a free name, the next number) holds.
-- A torn last record is what a killed process leaves; the next writer, holding the lock, cuts it off.
+- A record is appended only after its writer has folded all records before it: what it decided (a
+  free name, the next number) holds.
+- A torn last record is what a killed process leaves; the next writer, holding the lock, cuts it
+  off.
 - What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
 """
 
@@ -51,7 +53,9 @@ class OperationsLog:
 
     @staticmethod
     def create(storage: Storage, workspace: WorkspaceName, first: Operation) -> None:
-        """Makes a workspace's directory and its log with one record, durable on return; `FileExistsError` if it is there.
+        """Makes a workspace's directory and its log with one record, durable on return.
+
+        `FileExistsError` if it is there.
 
         A log without a whole record is what a killed maker leaves: it is begun anew.
         """
@@ -76,7 +80,10 @@ class OperationsLog:
             storage.sync_directory(directory)
 
     def refresh(self) -> Refs:
-        """Folds what other processes added; returns the refs. One `fstat` when there is nothing new."""
+        """Folds what other processes added; returns the refs.
+
+        One `fstat` when there is nothing new.
+        """
         size = self._file.size_bytes()
         if size > self._end:
             data = self._file.read_at(self._end, size - self._end)
@@ -86,7 +93,10 @@ class OperationsLog:
         return self.refs
 
     def append(self, decide: Callable[[Refs], Operation]) -> Operation:
-        """Adds the record that `decide` makes of the newest refs; what it raises leaves the log as it was."""
+        """Adds the record that `decide` makes of the newest refs.
+
+        What it raises leaves the log as it was.
+        """
         lock = self._storage.lock(self._path)
         assert lock is not None
         try:

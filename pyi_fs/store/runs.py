@@ -1,15 +1,16 @@
 """The checksums of a scratch segment: one run for each append, at most 64 KiB long.
 
-A run table grows with its segment. The writer has it in memory; when a segment is closed it is written beside it; for a segment whose
-writer died it is read from the journal's `Write` records, which carry the same checksums.
+A run table grows with its segment. The writer has it in memory; when a segment is closed it is
+written beside it; for a segment whose writer died it is read from the journal's `Write` records,
+which carry the same checksums.
 
-File (little endian, `docs/on-disk-format.md` section *Runs*): entries (offset u64, length u32, zero u32, checksum u64) sorted by offset, then
-XXH3-64 of all entries.
+File (little endian, `docs/on-disk-format.md` section *Runs*): entries (offset u64, length u32, zero
+u32, checksum u64) sorted by offset, then XXH3-64 of all entries.
 """
 
 import struct
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 from xxhash import xxh3_64_intdigest
 
@@ -37,7 +38,10 @@ class RunTable:
         return len(self._starts)
 
     def append(self, start: int, length: int, checksums: bytes) -> None:
-        """Adds the runs of one append of `length` bytes at `start`; later starts only, earlier ones are ignored."""
+        """Adds the runs of one append of `length` bytes at `start`.
+
+        Later starts only, earlier ones are ignored.
+        """
         if self._starts and start <= self._starts[-1]:
             return
         for index in range(len(checksums) // 8):
@@ -47,7 +51,10 @@ class RunTable:
             self._checksums.append(int.from_bytes(checksums[index * 8 : index * 8 + 8], "little"))
 
     def covering(self, start: int, end: int) -> list[tuple[int, int, int]] | None:
-        """Returns (start, length, checksum) of the runs that cover `[start, end)`; None if some byte is in no run."""
+        """Returns (start, length, checksum) of the runs that cover `[start, end)`.
+
+        None if some byte is in no run.
+        """
         index = bisect_right(self._starts, start) - 1
         if index < 0:
             return None
@@ -62,6 +69,16 @@ class RunTable:
             start = run_start + length
             index += 1
         return found
+
+    def whole(self, start: int, end: int) -> tuple[int, int]:
+        """Returns the part of `[start, end)` that is whole runs; an empty range if it has none."""
+        first = bisect_left(self._starts, start)
+        last = bisect_left(self._starts, end) - 1
+        if last >= first and self._starts[last] + self._lengths[last] > end:
+            last -= 1
+        if last < first:
+            return start, start
+        return self._starts[first], self._starts[last] + self._lengths[last]
 
     def encode(self) -> bytes:
         """Returns the file of a closed segment's runs."""

@@ -1,11 +1,15 @@
-"""The scratch of a layer: file data as it was written, in append-only segments, and what of it can be given back.
+"""The scratch of a layer.
+
+File data as it was written, in append-only segments, and what of it can be given back.
 
 Invariants (decision 0001, *Giving scratch back*):
 - Data is appended before the journal record that names it; nothing is overwritten in place.
-- A range is garbage when a mutation superseded it and no ref can reach it: it lies at or after the segment's *ref mark*.
-- Garbage that was never synced goes at once; garbage that was synced, or is part of a sync that has begun, waits until what superseded it is
-  synced too.
-- Only the layer's writer gives back, under the `flock` of the layer's `pins`, and after moving the ref marks if somebody pinned.
+- A range is garbage when a mutation superseded it and no ref can reach it: it lies at or after the
+  segment's *ref mark*.
+- Garbage that was never synced goes at once; garbage that was synced, or is part of a sync that has
+  begun, waits until what superseded it is synced too.
+- Only the layer's writer gives back, under the `flock` of the layer's `pins`, and after moving the
+  ref marks if somebody pinned.
 """
 
 from bisect import bisect_left
@@ -31,8 +35,9 @@ class Appended(NamedTuple):
 class _Segment:
     """One segment of the layer being written.
 
-    `dead`: sorted disjoint [start, end) ranges that are garbage; `punched`: those of them already given back as they stand. `sync_mark`: what
-    lies before it may be durable; `synced`: and this is.
+    `dead`: sorted disjoint [start, end) ranges that are garbage; `punched`: those of them already
+    given back as they stand. `sync_mark`: what lies before it may be durable; `synced`: and this
+    is.
     """
 
     __slots__ = ("dead", "file", "punched", "ref_mark", "runs", "sync_mark", "synced")
@@ -54,27 +59,35 @@ class ScratchWriter:
     """The segments of a layer, held by the writer of its branch."""
 
     def __init__(self, storage: Storage, layer: LayerId, next_index: int = 0) -> None:
-        """Continues a layer after its last segment; old segments of the layer are left as they are."""
+        """Continues a layer after its last segment.
+
+        Old segments of the layer are left as they are.
+        """
         self._storage = storage
         self._layer = layer
         self._next_index = next_index
         self._segments: dict[SegmentId, _Segment] = {}
         self._current: SegmentId | None = None
         self._waiting: list[tuple[SegmentId, int, int]] = []
-        # `sync` and `reclaim` run in threads of their own; the lists below are the only state they share with the owner.
+        # `sync` and `reclaim` run in threads of their own; the lists below are the only state they
+        # share with the owner.
         self._garbage_lock = Lock()
         self._pins_seen = storage.size_bytes(layout.pins(layer)) or 0
         # Segments that an earlier writer of this layer left behind, perhaps never synced.
         self._inherited = segments_of(storage, layer) if next_index else []
         self.has_given_back = bool(next_index)
-        """Whether some record of this layer may name bytes that are gone: then its synced note has to be durable."""
+        """Whether some record of this layer may name bytes that are gone: then its synced note has
+        to be durable."""
         self.directory_dirty = False
         self.appended_bytes = 0
         self.returned_bytes = 0
         self.garbage_bytes = 0
 
     def append(self, data: Buffer) -> Appended:
-        """Appends the data of one write to the current segment (a new one when it is full). Survives this process."""
+        """Appends the data of one write to the current segment (a new one when it is full).
+
+        Survives this process.
+        """
         current = self._segments[self._current] if self._current is not None else None
         if (
             current is None
@@ -82,7 +95,8 @@ class ScratchWriter:
             or current.file.size_bytes + len(data) > limits.SEGMENT_BYTES_MAX
         ):
             current = self._start_segment()
-        assert self._current is not None and current.file is not None
+        assert self._current is not None
+        assert current.file is not None
         offset = current.file.append(data)
         checksums = checksums_of(data)
         current.runs.append(offset, len(data), checksums)
@@ -100,7 +114,10 @@ class ScratchWriter:
         return found.file if found is not None else None
 
     def mark_refs(self) -> None:
-        """Everything appended so far may be reached through a ref: it is never garbage. O(segments still written or dying)."""
+        """Everything appended so far may be reached through a ref: it is never garbage.
+
+        O(segments still written or dying).
+        """
         with self._garbage_lock:
             for segment in self._segments.values():
                 segment.ref_mark = segment.size()
@@ -142,9 +159,12 @@ class ScratchWriter:
             state.synced = max(state.synced, end)
 
     def take_waiting(self) -> list[tuple[SegmentId, int, int]]:
-        """Begins a sync: returns and forgets the garbage that waits for one; `release` its result afterwards.
+        """Begins a sync: returns and forgets the garbage that waits for one.
 
-        From now on what is there is taken for durable: the journal's end that the sync covers is to be read after this.
+        `release` its result afterwards.
+
+        From now on what is there is taken for durable: the journal's end that the sync covers is to
+        be read after this.
         """
         with self._garbage_lock:
             for state in self._segments.values():
@@ -166,7 +186,10 @@ class ScratchWriter:
                     _add_range(found.dead, offset, offset + length)
 
     def plan_reclaim(self) -> list[tuple[SegmentId, int, int]]:
-        """Returns the ranges worth giving back now: whole segments (offset 0, length = size) and long ranges of others."""
+        """Returns the ranges worth giving back now.
+
+        Whole segments (offset 0, length = size) and long ranges of others.
+        """
         plan = []
         for segment, state in list(self._segments.items()):
             if state.file is None or not state.dead:
@@ -175,14 +198,20 @@ class ScratchWriter:
             if state.dead == [(0, size)] and segment != self._current:
                 plan.append((segment, 0, size))
                 continue
-            long_enough = [
-                pair for pair in state.dead if pair[1] - pair[0] >= limits.PUNCH_BYTES_MIN
+            # Whole runs only: the checksum of one that is partly alive covers its dead bytes, too.
+            runs = [
+                state.runs.whole(start, end)
+                for start, end in state.dead
+                if end - start >= limits.PUNCH_BYTES_MIN
             ]
-            plan += [(segment, a, b - a) for a, b in long_enough if (a, b) not in state.punched]
+            plan += [(segment, a, b - a) for a, b in runs if a < b and (a, b) not in state.punched]
         return plan
 
     def reclaim(self, plan: list[tuple[SegmentId, int, int]]) -> None:
-        """Gives ranges back: removes whole segments, punches others. May run in a thread while the owner appends."""
+        """Gives ranges back: removes whole segments, punches others.
+
+        May run in a thread while the owner appends.
+        """
         lock = self._storage.lock(layout.pins(self._layer))
         assert lock is not None
         try:
@@ -215,7 +244,10 @@ class ScratchWriter:
         self._current = None
 
     def hand_over(self, segments: list[SegmentId]) -> None:
-        """Writes the runs of closed segments beside them and gives nothing of them back any more: a sealer reads them now."""
+        """Writes the runs of closed segments beside them and gives nothing of them back any more.
+
+        A sealer reads them now.
+        """
         for segment in segments:
             state = self._segments.get(segment)
             if state is not None and segment != self._current:
@@ -237,7 +269,8 @@ class ScratchWriter:
         """Writes the runs of its segments beside them and closes them; syncs nothing."""
         for segment, state in self._segments.items():
             if state.file is not None:
-                # The journal has them too: on a full disk they are left out rather than the restore refused that closes the layer.
+                # The journal has them too: on a full disk they are left out rather than the restore
+                # refused that closes the layer.
                 with suppress(OSError):
                     self._storage.write_atomic(
                         layout.runs(segment), [state.runs.encode()], durable=False
@@ -256,7 +289,8 @@ class ScratchWriter:
         return state
 
     def _give_back(self, segment: SegmentId, offset: int, length: int) -> None:
-        # The lock is held for one punch: a ref made since the plan (it takes the lock) saved the range, or comes after it and cannot reach it.
+        # The lock is held for one punch: a ref made since the plan (it takes the lock) saved the
+        # range, or comes after it and cannot reach it.
         with self._garbage_lock:
             state = self._segments.get(segment)
             if state is None or state.file is None:
@@ -269,8 +303,9 @@ class ScratchWriter:
                 self._storage.remove(layout.scratch(segment))
             else:
                 state.file.punch(offset, length)
-                state.punched = {pair for pair in state.punched if pair in state.dead}
-                state.punched.add((offset, offset + length))
+                end = offset + length
+                state.punched = {(a, b) for a, b in state.punched if b <= offset or end <= a}
+                state.punched.add((offset, end))
             self.returned_bytes += length
             self.garbage_bytes = max(0, self.garbage_bytes - length)
 
@@ -305,7 +340,10 @@ def segments_of(storage: Storage, layer: LayerId) -> list[SegmentId]:
 
 
 def next_segment_index(storage: Storage, layer: LayerId) -> int:
-    """Returns an index that no segment of the layer has or had: runs and maps of removed ones count too."""
+    """Returns an index that no segment of the layer has or had.
+
+    Runs and maps of removed ones count too.
+    """
     indexes = [0]
     for name in storage.list(layout.layer_directory(layer)):
         for prefix in ("scratch-", "runs-", "map-"):

@@ -1,7 +1,8 @@
 """The map of a sealed segment: which part of which chunk each kept byte of it is.
 
-File: extent entries (`model/extent.py`) whose file offsets are offsets in the segment and whose kind is chunk, then XXH3-64 of them (u64,
-little endian). A byte that is in no entry was reachable through no ref when the segment was sealed.
+File: extent entries (`model/extent.py`) whose file offsets are offsets in the segment and whose
+kind is chunk, then XXH3-64 of them (u64, little endian). A byte that is in no entry was reachable
+through no ref when the segment was sealed.
 """
 
 import struct

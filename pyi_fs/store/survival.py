@@ -1,12 +1,16 @@
-"""What a power loss left of layers: found out once for each layer of an earlier boot, and made final.
+"""What a power loss left of layers.
 
-Data of unsynced records may be missing under records that are there. Such a record and all after it are cut off (a consistent prefix, not
-older than the last sync), so that no position beyond the cut can ever come to mean something. A layer whose parent position is lost is
-lost as a whole: its records were made for a tree that nobody has.
+Found out once for each layer of an earlier boot, and made final.
+
+Data of unsynced records may be missing under records that are there. Such a record and all after it
+are cut off (a consistent prefix, not older than the last sync), so that no position beyond the cut
+can ever come to mean something. A layer whose parent position is lost is lost as a whole: its
+records were made for a tree that nobody has.
 
 Invariants:
 - Layers of this boot are not looked at: `kill -9` loses nothing.
-- A layer of an earlier boot is never appended to again, so any process may cut it, and all find the same end.
+- A layer of an earlier boot is never appended to again, so any process may cut it, and all find the
+  same end.
 - Where a layer was synced once, its parents are durable: who syncs does parents first.
 """
 
@@ -30,7 +34,10 @@ class Survival:
         self._ends: dict[LayerId, int] = {}
 
     def end(self, layer: LayerId) -> int | None:
-        """Returns where a layer of an earlier boot ends now (0: it is lost), None for a layer of this boot."""
+        """Returns where a layer of an earlier boot ends now (0.
+
+        It is lost), None for a layer of this boot.
+        """
         found = self._ends.get(layer)
         if found is not None:
             return found
@@ -65,7 +72,10 @@ class Survival:
             return None
 
     def _lineage(self, layer: LayerId) -> list[tuple[LayerId, LayerHeader | None]] | None:
-        """Returns the layer and those of its parents that decide about it; None for a layer of this boot."""
+        """Returns the layer and those of its parents that decide about it.
+
+        None for a layer of this boot.
+        """
         found: list[tuple[LayerId, LayerHeader | None]] = []
         step = layer
         while step not in self._ends:
@@ -84,7 +94,10 @@ class Survival:
         )
 
     def _settle(self, layer: LayerId) -> int:
-        """Cuts a layer where its records, or the data they name, stop being there; returns that offset."""
+        """Cuts a layer where its records, or the data they name, stop being there.
+
+        Returns that offset.
+        """
         path = layout.journal(layer)
         synced, size = read_synced(self.storage, layer), self.storage.size_bytes(path) or 0
         if synced >= size:
@@ -105,7 +118,7 @@ class Survival:
         return end
 
     def _has_data(self, mutation: Mutation) -> bool:
-        """Returns whether the bytes a mutation names are there, in whatever layer they were written."""
+        """Returns whether the bytes a mutation names are there, whatever layer they are in."""
         if type(mutation) is Write:
             wanted = [(mutation.segment, mutation.source_offset, mutation.length)]
         else:
@@ -124,7 +137,7 @@ class Survival:
 
 
 def extents_of(mutation: Mutation) -> list[ExtentList]:
-    """Returns the extent lists that a mutation brings along, perhaps from layers that are not in its lineage."""
+    """Returns the extent lists a mutation brings along, perhaps from outside its lineage."""
     match mutation:
         case Share():
             return [mutation.extents]

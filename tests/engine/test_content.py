@@ -1,4 +1,4 @@
-"""Content roots depend on the content alone, and building on a known one gives the same as starting from nothing."""
+"""Content roots depend on the content alone, not on what they were built from."""
 
 import random
 

@@ -1,0 +1,93 @@
+"""The end of one layer, held by the process that has the branch's lock."""
+
+from pyi_fs.format.record import encode_mutation
+from pyi_fs.ids import Buffer, LayerId
+from pyi_fs.model.mutation import Mutation
+from pyi_fs.store import layout
+from pyi_fs.store.journal import JournalWriter
+from pyi_fs.store.scratch import Appended, ScratchWriter
+from pyi_fs.store.storage import Storage
+
+
+class LayerWriter:
+    """The end of one layer.
+
+    Its journal and its scratch, held by the process that has the branch's lock.
+    """
+
+    def __init__(
+        self, storage: Storage, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter
+    ) -> None:
+        """Use `Layers.create` or `Layers.resume`."""
+        self.layer = layer
+        self.scratch = scratch
+        self.are_parents_durable = False
+        self._journal = journal
+        self._storage = storage
+        self._unsynced_names = True
+
+    @property
+    def end(self) -> int:
+        """Returns the journal's end: with the layer, the position of the branch."""
+        return self._journal.end
+
+    def append_data(self, data: Buffer) -> Appended:
+        """Appends file data to scratch; the record that names it comes after."""
+        return self.scratch.append(data)
+
+    def append(self, mutation: Mutation) -> int:
+        """Appends a mutation; returns the journal's new end."""
+        return self._journal.append(encode_mutation(mutation))
+
+    @property
+    def is_synced(self) -> bool:
+        """Returns whether everything appended is durable."""
+        return self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
+
+    def sync(self) -> None:
+        """Makes everything appended before the call durable.
+
+        Data, then the records that name it, then new names. May run in a thread.
+
+        The journal's end is read before the data is synced: a record appended meanwhile may name
+        data that is not durable yet.
+        """
+        waited = self.scratch.take_waiting()
+        end = self._journal.end
+        try:
+            self.scratch.sync()
+            self._journal.sync(end)
+            if self._unsynced_names:
+                sync_names(self._storage, self.layer)
+                self._unsynced_names = False
+            if self.scratch.has_given_back:
+                self._journal.sync_note()
+        except BaseException:
+            self.scratch.keep_waiting(waited)
+            raise
+        self.scratch.release(waited)
+
+    def reclaim(self) -> None:
+        """Gives back scratch that nobody can reach.
+
+        BLOCKS for some ms; may run in a thread, also beside `sync`.
+        """
+        plan = self.scratch.plan_reclaim()
+        if plan:
+            # After a power loss, records beyond the note are held against their data: what is given
+            # back must not look like a loss.
+            self.scratch.has_given_back = True
+            self._journal.sync_note()
+            self.scratch.reclaim(plan)
+
+    def close(self) -> None:
+        """Closes the files; syncs nothing."""
+        self.scratch.close()
+        self._journal.close()
+
+
+def sync_names(storage: Storage, layer: LayerId) -> None:
+    """Makes the names of a layer's files and directories durable."""
+    directory = layout.layer_directory(layer)
+    for path in (directory, directory.rpartition("/")[0], layout.LAYERS):
+        storage.sync_directory(path)
