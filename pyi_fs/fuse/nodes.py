@@ -171,14 +171,13 @@ class NodeTable:
         if exception is None:
             view = self._session.views.get(ViewNumber(node >> VIEW_BITS))
             return None if view is None else Place(view, InodeNumber(node & NUMBER_MASK))
-        if isinstance(exception, Gone):
-            del self._exceptions[node]
-            return None
         # The node of a restored file stays its node, so that its st_ino does not change while the
-        # mount lives.
+        # mount lives; and of one that is gone, which a later restore may bring back.
         if self._renumbered.get((exception.view.number, exception.number)) != node:
             del self._exceptions[node]
-        return exception
+        elif isinstance(exception, Gone):
+            self._exceptions[node] = Place(exception.view, exception.number)
+        return exception if isinstance(exception, Place) else None
 
     def forget_view(self, view: View) -> None:
         """Drops the exceptions of a view that is gone."""

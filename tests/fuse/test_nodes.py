@@ -56,6 +56,19 @@ def test_a_new_node_stays_its_files_node_while_the_mount_lives(rig, nodes):
     assert rig.look("f").node == new
 
 
+def test_a_new_node_stays_its_files_node_while_the_file_is_gone(rig, nodes):
+    """Forgotten meanwhile, and back by a restore: the node must not stand for its own number."""
+    root = rig.session.root
+    node = rig.make(ROOT, "f")
+    new = nodes.renumber(root, node, rig.branch.next_inode())
+    assert rig.look("f").node == new
+    nodes.redirect(new, Gone(root, node, root.tree.existing(node)))
+    assert nodes.forget(new, 1) is None
+    assert nodes.gone(new) is None
+    assert rig.look("f").node == new
+    assert nodes.place(new) == Place(root, node)
+
+
 def test_an_orphans_node_is_forgotten_with_its_exception(rig, nodes):
     node = rig.make(ROOT, "f")
     other = rig.make(ROOT, "g")
