@@ -37,12 +37,17 @@ IMPORTS_ONLY_IN = {
         "pyi_fs/engine/",
         "pyi_fs/git/",
         "pyi_fs/control/",
-        "pyi_fs/api.py",
+        "pyi_fs/api/",
         "pyi_fs/fuse/",
         "pyi_fs/cli/",
     ),
 }
 """Imported module -> the files, or folders with a slash, that may import it."""
+
+READS_THE_ENVIRONMENT = {
+    "pyi_fs/api/session.py": "$PYI_STORE: a program beside `pyi-mount` must not use another store",
+}
+"""Module that is no command line -> what it reads, and why that is no argument."""
 
 NOT_IN_THE_CORE = {
     "asyncio", "datetime", "io", "logging", "os", "pathlib", "random", "secrets", "shutil",
@@ -298,6 +303,8 @@ def test_only_command_lines_read_the_environment_or_print():
                 continue
             for node in ast.walk(tree_of(path)):
                 if isinstance(node, ast.Attribute) and ast.unparse(node) in edge:
+                    if name_of(path) in READS_THE_ENVIRONMENT:
+                        continue
                     yield f"{name_of(path)}:{node.lineno}: {ast.unparse(node)}"
                 elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "input"}:
                     yield f"{name_of(path)}:{node.lineno}: {ast.unparse(node.func)}"
