@@ -33,7 +33,7 @@ def pyi(command: str, store: Path, *arguments: str) -> str:
 
 
 def test_ten_forks_written_at_once_outlive_their_parent(place, is_long):
-    """Forked while the parent is written and unsealed; each fork is what its own program made it."""
+    """Forked while the parent is written and unsealed; each is what its own program made it."""
     store, edits = place / "store", 400 if is_long else 80
     with Served(store, "parent", place / "parent") as parent:
         make_source(parent.path / "tree", 200)

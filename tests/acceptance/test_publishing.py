@@ -1,4 +1,4 @@
-"""Another tree under a mount in use: nothing stale, and who has files open goes on in the old one."""
+"""Another tree under a mount in use: nothing stale, and open files go on in the old one."""
 
 import contextlib
 import errno
@@ -7,7 +7,7 @@ import mmap
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,8 +43,12 @@ def seen(top: Path, *, mapped: bool = False) -> dict[str, Seen]:
             elif status.st_size:
                 content = read(path, mapped=mapped)
             found[os.path.relpath(path, top)] = Seen(
-                *(status.st_mode, 0 if stat.S_ISDIR(status.st_mode) else status.st_size),
-                *(status.st_nlink, status.st_mtime_ns, status.st_ctime_ns, content),
+                status.st_mode,
+                0 if stat.S_ISDIR(status.st_mode) else status.st_size,
+                status.st_nlink,
+                status.st_mtime_ns,
+                status.st_ctime_ns,
+                content,
             )
     return found
 
@@ -80,31 +84,35 @@ def fill(top: Path, count: int) -> None:
 
 
 def change(top: Path, count: int) -> None:
-    """Rewrites, removes, renames, chmods, links, extends, replaces by a directory, adds."""
+    """Changes 9 of 20 files, each in another way."""
     for number in range(count):
-        path = top / f"d{number // PER_DIRECTORY}" / f"f{number}"
-        kind = number % 20
-        if kind == 0:
-            path.write_bytes(path.read_bytes().replace(b"old", b"NEW"))
-        elif kind == 1:
-            path.unlink()
-        elif kind == 2:
-            path.rename(path.with_name(f"g{number}"))
-        elif kind == 3:
-            path.chmod(0o600)
-        elif kind == 4:
-            os.link(path, path.with_name(f"h{number}"))
-        elif kind == 5:
-            with path.open("ab") as file:
-                file.write(b"appended")
-        elif kind == 6:
-            path.unlink()
-            path.mkdir()
-            (path / "inside").write_bytes(b"inside")
-        elif kind == 7:
-            path.with_name(f"n{number}").write_bytes(b"added")
-        elif kind == 8:
-            path.rename(path.with_name(f"f{number + 1}"))
+        if number % 20 < len(CHANGES):
+            CHANGES[number % 20](top / f"d{number // PER_DIRECTORY}" / f"f{number}")
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"appended")
+
+
+def replace_by_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "inside").write_bytes(b"inside")
+
+
+CHANGES: tuple[Callable[[Path], object], ...] = (
+    lambda path: path.write_bytes(path.read_bytes().replace(b"old", b"NEW")),
+    lambda path: path.unlink(),
+    lambda path: path.rename(path.with_name(f"g{path.name}")),
+    lambda path: path.chmod(0o600),
+    lambda path: os.link(path, path.with_name(f"h{path.name}")),
+    append,
+    replace_by_directory,
+    lambda path: path.with_name(f"n{path.name}").write_bytes(b"added"),
+    # Over its neighbour.
+    lambda path: path.rename(path.with_name(f"f{int(path.name[1:]) + 1}")),
+)
 
 
 def test_restore_undo_redo_and_switch_leave_nothing_stale(served, is_long):

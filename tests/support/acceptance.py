@@ -147,18 +147,23 @@ def clear(mountpoint: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_directory() -> Iterator[Path]:
+def disk_directory(*, keep_failed: bool = False) -> Iterator[Path]:
     """Gives a directory on a disk, not tmpfs, without mounts left in it."""
     place = Path(tempfile.mkdtemp(prefix="pyi-acceptance-", dir="/var/tmp"))
+    done = False
     try:
         yield place
+        done = True
     finally:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         for line in reversed(mounts):
             mountpoint = Path(line.split()[4])
             if mountpoint.is_relative_to(place):
                 clear(mountpoint)
-        shutil.rmtree(place)
+        if done or not keep_failed:
+            shutil.rmtree(place)
+        else:
+            sys.stderr.write(f"kept: {place}\n")
 
 
 def run(

@@ -12,45 +12,26 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from pyi_fs.engine.fsck import check_directory
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.model.check import check as findings
-from pyi_fs.model.extent import iterate
-from pyi_fs.model.inode import Inode
-from pyi_fs.model.tree import Tree
 
 
 def check(path: str) -> int:
-    """Checks the trees of all refs of a store, and reads every byte they hold."""
-    failed = 0
-    read: set[tuple[object, ...]] = set()
+    """Looks for damage in a store, every byte included, and recovers every branch."""
+    wrong = [
+        finding
+        for finding in check_directory(Path(path), verify_data=True)
+        if finding.severity != "note"
+    ]
+    for finding in wrong:
+        say(finding)
     with closing(Store.open(Path(path), create=False)) as store:
         for name in store.workspace_names():
             with closing(Workspace(store, name)) as workspace:
-                for label, tree in _trees(workspace):
-                    for finding in findings(tree):
-                        say(f"{name} {label}: {finding}")
-                        failed += 1
-                    for _, _, inode in tree.walk():
-                        _read_new(workspace, inode, read)
-    return 1 if failed else 0
-
-
-def _read_new(workspace: Workspace, inode: Inode, read: set[tuple[object, ...]]) -> None:
-    """Reads those extents of a file that no other file had: their checksums are compared."""
-    for extent in iterate(inode.extents) if inode.is_file else ():
-        place = (extent.kind, extent.source, extent.source_offset, extent.length)
-        if place not in read:
-            read.add(place)
-            workspace.reader.read(inode, extent.file_offset, extent.length)
-
-
-def _trees(workspace: Workspace) -> list[tuple[str, Tree]]:
-    refs = workspace.refresh()
-    trees = [(f"branch {name}", workspace.open_branch(name).tree) for name in refs.branch_names()]
-    for id_, snapshot in refs.snapshots.items():
-        trees.append((f"snapshot {id_}", workspace.snapshot_tree(snapshot)))
-    return trees
+                for branch in workspace.refresh().branch_names():
+                    workspace.open_branch(branch)
+    return 1 if wrong else 0
 
 
 def say(what: object) -> None:

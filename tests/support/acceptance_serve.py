@@ -24,6 +24,7 @@ from typing import Any
 
 import trio
 
+from pyi_fs.cli import unmounting
 from pyi_fs.cli.worker import worker_command
 from pyi_fs.control.session import Session
 from pyi_fs.engine.background import Background
@@ -40,6 +41,8 @@ _PR_SET_PDEATHSIG = 1
 def main(store_path: str, name: str, mountpoint: str, options: str) -> None:
     """Serves until unmounted."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    while unmounting.is_stale(mountpoint):
+        unmounting.detach(mountpoint)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     fields = json.loads(options)
     # A C thread: it ends the process also while Python is stuck, and with it the connection.
