@@ -50,25 +50,22 @@ def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
         new_number = new.lookup(directory, name)
         old_path = old.path_of(directory, name) if old_number is not None else None
         new_path = new.path_of(directory, name) if new_number is not None else None
-        if (
-            old_path is not None
-            and new_path is not None
-            and (old_path == new_path or old_number == new_number)
-        ):
-            assert old_number is not None
-            assert new_number is not None
-            letter = _letter(
-                old.existing(old_number), new.existing(new_number), old_number == new_number
-            )
-            if letter:
-                changes.append(Change(letter, new_path))
-            continue
+        if old_number is not None and new_number is not None and old_path and new_path:
+            before, after = old.existing(old_number), new.existing(new_number)
+            # Where a directory stands in the place of something else, what is in it came or went
+            # with it, and the names below say nothing: only a rename does.
+            is_other_directory = before.is_directory or after.is_directory
+            if old_number == new_number or (old_path == new_path and not is_other_directory):
+                letter = _letter(before, after, old_number == new_number)
+                if letter:
+                    changes.append(Change(letter, new_path))
+                continue
         if old_path is not None and old_number is not None:
             deleted[old_path] = old_number
         if new_path is not None and new_number is not None:
             added[new_path] = new_number
-    changes += _replaced(old, new, added, deleted)
     changes += _renames(old, new, added, deleted)
+    changes += _replaced(old, new, added, deleted)
     changes += [Change("A", path) for path in added]
     changes += [Change("D", path) for path in deleted]
     return sorted(changes, key=lambda change: (change.path, change.letter))
