@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,22 @@ def test_the_session_is_what_happens(tmp_path):
     answers = done.stdout.split("@@@\n")[1:]
     happened = [(line, plain(answer)) for (line, _), answer in zip(lines, answers, strict=True)]
     assert happened == [(line, plain(answer)) for line, answer in lines]
+
+
+def test_the_python_example_prints_what_its_comments_say(tmp_path):
+    (example,) = fenced("python")
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", example, re.MULTILINE)
+    assert said
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == said
 
 
 def test_every_link_leads_to_a_file():
