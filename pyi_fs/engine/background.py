@@ -18,7 +18,7 @@ from pyi_fs import limits
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.checkpointing import is_due
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.ids import LayerId, SegmentId, SnapshotId, layer_name
+from pyi_fs.ids import BranchName, SegmentId, SnapshotId, layer_name
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,8 @@ _TICK_SECONDS = 0.25
 # Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s
 # of a core.
 _CHECKPOINT_SECONDS_MIN = 10.0
+# How often closed segments are counted while somebody writes: a directory listing for each layer.
+_LOOK_SECONDS = 5.0
 # A named snapshot is likely kept: its content root is computed when nobody is waiting for the core.
 _ROOT_IDLE_SECONDS = 5.0
 _RECLAIM_BYTES_MIN = 16 * 1024 * 1024
@@ -50,15 +52,17 @@ class Background:
         self._sync_interval = sync_interval
         self._clock = clock
         self._activity = trio.Event()
-        self._unsynced_since: float | None = None
+        self._unsynced_since: dict[BranchName, float] = {}
         self._last_activity = clock()
         self._checkpointed: dict[str, float] = {}
         self._rooted: set[SnapshotId] = set()
+        self._looked_at = clock()
 
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
             self._activity = trio.Event()
+            self._workspace.wake = self._wake
             for branch in self._workspace.opened_branches():
                 branch.wake = self._wake
             if await self._tick():
@@ -99,14 +103,12 @@ class Background:
     async def _sync(self, branch: Branch) -> bool:
         branch.tidy()
         if branch.is_synced and self._workspace.log.is_synced:
-            self._unsynced_since = None
+            self._unsynced_since.pop(branch.name, None)
             return False
         now = self._clock()
-        if self._unsynced_since is None:
-            self._unsynced_since = now
-        if now - self._unsynced_since >= self._sync_interval:
+        if now - self._unsynced_since.setdefault(branch.name, now) >= self._sync_interval:
             await trio.to_thread.run_sync(branch.sync)
-            self._unsynced_since = None
+            del self._unsynced_since[branch.name]
         return True
 
     async def _reclaim(self, branch: Branch) -> bool:
@@ -152,20 +154,21 @@ class Background:
                 branch.rebase(frozen, base)
 
     async def _seal(self) -> bool:
-        idle = self._clock() - self._last_activity
-        closed = self._closed_segments()
-        total = sum(size for _, _, size in closed)
-        due = total >= limits.SEAL_PRESSURE_BYTES or idle >= limits.SEAL_IDLE_SECONDS
-        if idle >= limits.SEAL_IDLE_SECONDS:
+        """Seals what is closed when it is much, or when nobody has written for a while."""
+        is_idle = self._clock() - self._last_activity >= limits.SEAL_IDLE_SECONDS
+        if is_idle:
             for branch in self._workspace.opened_branches():
                 if branch.writer is not None:
                     branch.writer.scratch.close_current()
-            closed = self._closed_segments()
+        elif self._clock() - self._looked_at < _LOOK_SECONDS:
+            return self._has_scratch()
+        self._looked_at = self._clock()
+        closed = self._closed_segments()
         if not closed:
             return self._has_scratch()
-        if not due:
+        if not is_idle and sum(closed.values()) < limits.SEAL_PRESSURE_BYTES:
             return True
-        await self.seal([segment for _, segment, _ in closed])
+        await self.seal(list(closed))
         return True
 
     async def _root(self) -> bool:
@@ -193,13 +196,20 @@ class Background:
             for segment in segments:
                 self._workspace.store.layers.forget_segment(segment)
 
-    def _closed_segments(self) -> list[tuple[LayerId, SegmentId, int]]:
-        return [
-            (writer.layer, segment, size)
-            for branch in self._workspace.opened_branches()
-            for writer in branch.writers()
-            for segment, size in writer.scratch.closed_segments()
-        ]
+    def _closed_segments(self) -> dict[SegmentId, int]:
+        """Returns the segments that get no more data, with sizes, of all layers written here."""
+        closed: dict[SegmentId, int] = {}
+        for branch in self._workspace.opened_branches():
+            writers = branch.writers()
+            for writer in writers:
+                closed.update(writer.scratch.closed_segments())
+            written = {segment for writer in writers for segment in writer.scratch.segments()}
+            for layer in sorted(branch.closed_layers):
+                sizes = self._workspace.store.layers.segment_sizes(layer)
+                closed.update({key: size for key, size in sizes.items() if key not in written})
+                if not sizes and all(writer.layer != layer for writer in writers):
+                    branch.closed_layers.discard(layer)
+        return closed
 
     def _has_scratch(self) -> bool:
         return any(

@@ -18,13 +18,13 @@ from typing import Protocol
 from pyi_fs import limits
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.services import LayerServices
+from pyi_fs.engine.superseding import note_superseded
 from pyi_fs.errors import CorruptSegmentError, FileTooLargeError, ReadOnlyError
 from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, SnapshotId
-from pyi_fs.model import extent
 from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import Inode
 from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
-from pyi_fs.model.superseded import MAY_SUPERSEDE, superseded
+from pyi_fs.model.superseded import MAY_SUPERSEDE
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Base, Tree, on_base, over
 from pyi_fs.store.layer_writer import LayerWriter
@@ -100,6 +100,7 @@ class Branch:
         self._writer: LayerWriter | None = None
         self._retired: list[LayerWriter] = []
         self._closed_unsynced: list[Position] = []
+        self.closed_layers: set[LayerId] = set()  # Written by this branch; they wait for a sealer.
         # Layers outside the lineage whose bytes a graft or a share brought in since the last sync.
         self._borrowed: set[LayerId] = set()
         self._durable_start: Position | None = None
@@ -156,7 +157,7 @@ class Branch:
         if isinstance(mutation, MAY_SUPERSEDE):
             # After the tree: a reader that finds bytes given back by another thread looks whether
             # the tree has moved on.
-            self._note_garbage(writer, old, mutation)
+            note_superseded(writer.scratch, old, mutation)
         self.note_borrowed(mutation)
         self.touched.add(mutation)
         self.records_since_base += 1
@@ -391,20 +392,9 @@ class Branch:
         if not writer.is_synced:
             self._closed_unsynced.append(Position(writer.layer, writer.end))
         self._services.close_writer(writer)
+        self.closed_layers.add(writer.layer)
 
     def note_borrowed(self, mutation: Mutation) -> None:
         """Notes from which layers a mutation brings bytes along: a sync makes them durable too."""
         if type(mutation) is Graft or type(mutation) is Share or type(mutation) is Adopt:
             self._borrowed |= layers_of(mutation)
-
-    def _note_garbage(self, writer: LayerWriter, old: Tree, mutation: Mutation) -> None:
-        for number, start, end in superseded(old, mutation):
-            inode = old.inode(number)
-            if inode is None or start >= min(end, inode.size):
-                continue
-            for piece in extent.overlapping(inode.extents, start, min(end, inode.size)):
-                if piece.kind == extent.SCRATCH:
-                    writer.scratch.supersede(piece.segment, piece.source_offset, piece.length)
-        if isinstance(mutation, Share):
-            # Two files may hold the same range from now on: one alone never makes it garbage.
-            writer.scratch.mark_refs()

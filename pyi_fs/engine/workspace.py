@@ -12,6 +12,7 @@ Invariants:
 
 import os
 import time
+from collections.abc import Callable, Iterator
 
 from pyi_fs.engine.answer import Answer
 from pyi_fs.engine.branch import Branch
@@ -21,6 +22,7 @@ from pyi_fs.engine.moves import Moves
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.recovery import nearest, present, recover
 from pyi_fs.engine.services import LayerServices
+from pyi_fs.engine.status import branch_status
 from pyi_fs.engine.store import Store, boot_id
 from pyi_fs.engine.undo import plan_redo, plan_undo
 from pyi_fs.errors import (
@@ -32,6 +34,7 @@ from pyi_fs.errors import (
 from pyi_fs.ids import (
     NO_OPERATION,
     BranchName,
+    LayerId,
     OperationId,
     Position,
     SnapshotId,
@@ -69,6 +72,8 @@ class Workspace:
         self.log = OperationsLog(store.storage, name)
         self.history = History(store.layers)
         self.reader = Reader(store.layers, store.chunks)
+        self.wake: Callable[[], None] | None = None
+        """What a branch that is opened later calls at its first commit; see `Branch.wake`."""
         self._branches: dict[BranchName, Branch] = {}
         self._locks = BranchLocks(store.storage, name)
         self._boot = boot_id()
@@ -104,6 +109,7 @@ class Workspace:
         except BaseException:
             self._locks.release(branch_name)
             raise
+        branch.wake = self.wake
         self._branches[branch_name] = branch
         return branch
 
@@ -118,6 +124,7 @@ class Workspace:
             resumable=found.resumable,
         )
         branch.records_since_base = found.records
+        branch.closed_layers.update(self._own_layers(ref.name, found.position))
         for mutation in found.unsynced:
             branch.note_borrowed(mutation)
         if found.tree.last_inode >= self.refs.inode_end:
@@ -137,6 +144,13 @@ class Workspace:
             # Nobody can hold them any more: whoever did died with the last writer.
             branch.commit(Reap(tuple(found.tree.unlinked)))
         return branch
+
+    def _own_layers(self, name: BranchName, position: Position) -> Iterator[LayerId]:
+        """Yields the layers in a branch's lineage that it wrote itself: nobody else does."""
+        for step in self.history.lineage(position):
+            header = self.store.layers.header(step.layer)
+            if (header.workspace, header.branch) == (self.name, name):
+                yield step.layer
 
     def opened(self, name: BranchName) -> Branch | None:
         """Returns a branch if it is open here."""
@@ -305,32 +319,8 @@ class Workspace:
         )
 
     def status(self, branch: Branch) -> dict[str, object]:
-        """Returns what `.pyi/status` shows of a branch; the caller adds what only a mount knows.
-
-        O(segments open here).
-        """
-        refs = self.refresh()
-        writers = branch.writers()
-        return {
-            "workspace": self.name,
-            "branch": branch.name,
-            "generation": branch.generation,
-            "last_snapshot": branch.last,
-            "changed": branch.is_changed,
-            "snapshots": len(refs.snapshots),
-            "branches": len(refs.branch_names()),
-            "inodes_changed": len(branch.tree.inodes),
-            "unlinked": len(branch.tree.unlinked),
-            "written_bytes": branch.written_bytes,
-            "scratch_bytes": sum(
-                w.scratch.appended_bytes - w.scratch.returned_bytes for w in writers
-            ),
-            "returned_bytes": sum(writer.scratch.returned_bytes for writer in writers),
-            "garbage_bytes": sum(writer.scratch.garbage_bytes for writer in writers),
-            "journal_bytes": sum(writer.end for writer in writers),
-            "synced": branch.is_synced and self.log.is_synced,
-            "read_only": branch.read_only,
-        }
+        """Returns what `.pyi/status` shows of a branch; the caller adds what a mount knows."""
+        return {"workspace": self.name, **branch_status(self.refresh(), self.log.is_synced, branch)}
 
     # Restore and undo; see `engine/moves.py`.
 

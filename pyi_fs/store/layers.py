@@ -257,6 +257,11 @@ class Layers:
         """Returns the segments of a layer that are files."""
         return segments_of(self._storage, layer)
 
+    def segment_sizes(self, layer: LayerId) -> dict[SegmentId, int]:
+        """Returns the segments of a layer that are files, with their sizes in bytes."""
+        sizes = {key: self.storage.size_bytes(layout.scratch(key)) for key in self.segments(layer)}
+        return {segment: size for segment, size in sizes.items() if size is not None}
+
     def close(self) -> None:
         """Closes every file this process has open in the pool."""
         for writer in list(self._writers.values()):

@@ -239,6 +239,10 @@ class ScratchWriter:
         """Returns whether some segment here holds data."""
         return any(state.size() for state in list(self._segments.values()))
 
+    def segments(self) -> list[SegmentId]:
+        """Returns the segments this writer has open."""
+        return list(self._segments)
+
     def close_current(self) -> None:
         """The next append starts a new segment."""
         self._current = None

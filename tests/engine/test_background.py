@@ -1,0 +1,150 @@
+"""What runs beside requests: nothing while idle; durable, small and sealed after work."""
+
+import pytest
+import trio.testing
+
+from pyi_fs import limits
+from pyi_fs.cli.worker import worker_command
+from pyi_fs.engine.background import Background
+from pyi_fs.engine.founding import create_workspace
+from pyi_fs.engine.store import Store
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.format.table import Table
+from pyi_fs.ids import ROOT_INODE, WorkspaceName
+from pyi_fs.model.check import check
+from pyi_fs.model.mutation import Create, SetAttributes
+from pyi_fs.store import layout
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    store = Store.open(tmp_path / "store")
+    create_workspace(store, "w")
+    opened = Workspace(store, WorkspaceName("w"))
+    yield opened
+    for branch in opened.opened_branches():
+        assert check(branch.tree) == []
+    opened.close()
+    store.close()
+
+
+@pytest.fixture(autouse=True)
+def inline_threads(monkeypatch):
+    """A clock that jumps does not wait for threads: their work is done at once."""
+
+    async def run_sync(function, *arguments):
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
+
+
+def background(workspace, **options):
+    return Background(workspace, worker=worker_command(workspace.store.path), **options)
+
+
+def make(branch, name, data=b"x" * 5000):
+    number = branch.next_inode()
+    branch.commit(Create(ROOT_INODE, name, number, 0o100644, 0, 0, 1))
+    branch.write(number, 0, data, 1)
+    return number
+
+
+async def test_an_idle_workspace_is_never_looked_at(workspace, nursery, autojump_clock):
+    workspace.open_branch("main")
+    looks = []
+    work = background(workspace, clock=lambda: looks.append(None) or trio.current_time())
+    nursery.start_soon(work.run)
+    await trio.sleep(3600)
+    before = len(looks)
+    await trio.sleep(24 * 3600)
+    assert len(looks) == before
+
+
+async def test_what_was_written_is_durable_after_the_interval(workspace, nursery, autojump_clock):
+    branch = workspace.open_branch("main")
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    make(branch, b"a")
+    assert not branch.is_synced
+    await trio.sleep(31)
+    assert branch.is_synced
+    assert workspace.log.is_synced
+
+
+async def test_a_branch_opened_later_wakes_it_too(workspace, nursery, autojump_clock):
+    branch = workspace.open_branch("main")
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    workspace.make_branch("later", branch)
+    later = workspace.open_branch("later")
+    make(later, b"a")
+    await trio.sleep(31)
+    assert later.is_synced
+
+
+@pytest.mark.slow
+async def test_a_checkpoint_changes_nothing_and_empties_the_overlay(workspace):
+    branch = workspace.open_branch("main")
+    numbers = [make(branch, b"f%d" % index) for index in range(50)]
+    snapshot = workspace.snapshot(branch).snapshot
+    await background(workspace).checkpoint(branch)
+    assert isinstance(branch.tree.base, Table)
+    assert len(branch.tree.inodes) == 0
+    branch.write(numbers[3], 0, b"changed", 2)
+    assert branch.read(numbers[3], 0, 9) == b"changedxx"
+    assert [change.path for change in workspace.diff(snapshot, branch)] == [b"f3"]
+    old = workspace.snapshot_tree(snapshot)
+    assert workspace.reader.read(old.existing(numbers[3]), 0, 3) == b"xxx"
+
+
+@pytest.mark.slow
+async def test_sealed_segments_of_open_and_left_layers_read_the_same_and_are_gone(workspace):
+    branch = workspace.open_branch("main")
+    number = make(branch, b"a", b"first" * 1000)
+    first = workspace.snapshot(branch).snapshot
+    branch.write(number, 0, b"second", 2)
+    workspace.snapshot(branch)
+    workspace.restore(branch, first.id)
+    branch.write(number, 10_000, b"third", 3)
+    branch.sync()
+    branch.tidy()
+    assert len(branch.writers()) == 1
+    branch.writers()[0].scratch.close_current()
+    work = background(workspace)
+    closed = work._closed_segments()  # noqa: SLF001
+    assert len({segment >> 24 for segment in closed}) == 2
+    await work.seal(list(closed))
+    storage = workspace.store.storage
+    assert not any(storage.exists(layout.scratch(segment)) for segment in closed)
+    assert work._closed_segments() == {}  # noqa: SLF001
+    assert branch.read(number, 0, 5) == b"first"
+    assert branch.read(number, 10_000, 5) == b"third"
+    for snapshot, data in zip(workspace.refs.ordered(), (b"firstf", b"second"), strict=True):
+        tree = workspace.snapshot_tree(snapshot)
+        assert workspace.reader.read(tree.existing(number), 0, 6) == data
+
+
+async def test_a_file_written_over_and_over_does_not_grow_the_store(
+    workspace, nursery, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr(limits, "SEGMENT_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr("pyi_fs.engine.background._RECLAIM_BYTES_MIN", 1 << 20)
+    branch = workspace.open_branch("main")
+    number = make(branch, b"big")
+    nursery.start_soon(background(workspace, clock=trio.current_time).run)
+    data = bytes(range(256)) * 1024
+    for _ in range(30):
+        branch.commit(SetAttributes(number, None, None, None, 0, None, None, 2))
+        for index in range(8):
+            branch.write(number, index * len(data), data, 3)
+        await trio.sleep(0.3)
+    storage = workspace.store.storage
+    kept = sum(
+        storage.allocated_bytes(layout.scratch(segment))
+        for segment in workspace.store.layers.segments(branch.position.layer)
+    )
+    assert kept < 5 * 8 * len(data)
+    assert branch.read(number, 0, len(data)) == data
