@@ -16,6 +16,11 @@ XATTR_LIST_BYTES_MAX = 65_536
 # support).
 INODE_NUMBER_MAX = (1 << 32) - 1
 
+# As ext4 with inodes of 256 bytes: 1901 to 2446. Nanoseconds beyond 2554 would not fit an
+# unsigned word of the formats.
+TIME_NS_MIN = -(1 << 31) * 1_000_000_000
+TIME_NS_MAX = ((1 << 34) - (1 << 31) - 1) * 1_000_000_000
+
 # A run is the unit of checking scratch: a 4 KiB read from a long extent verifies at most this much
 # (about 10 us).
 RUN_BYTES_MAX = 64 * 1024

@@ -4,12 +4,13 @@ import stat
 from typing import NamedTuple
 
 from pyi_fs.engine.branch import Branch
-from pyi_fs.errors import NotPermittedError, UnsupportedError
+from pyi_fs.errors import InvalidArgumentError, NotPermittedError, UnsupportedError
 from pyi_fs.fuse.attributes import Entry, Space, space_of
 from pyi_fs.fuse.controls import ControlHandlers
 from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.state import Caller, MountState
 from pyi_fs.ids import InodeNumber, NodeId
+from pyi_fs.model.edit_file import nearest_time
 from pyi_fs.model.inode import Inode
 from pyi_fs.model.mutation import RemoveXattr, SetAttributes, SetXattr
 
@@ -33,6 +34,14 @@ def drop_capability(branch: Branch, number: InodeNumber, inode: Inode, time_ns: 
     """Takes a file's capabilities away: its content or owner changes (FUSE_HANDLE_KILLPRIV_V2)."""
     if inode.xattrs and inode.xattr(CAPABILITY) is not None:
         branch.commit(RemoveXattr(number, CAPABILITY, time_ns))
+
+
+def _check_xattr_name(name: bytes) -> None:
+    """Refuses names that ext4 would not take: of another namespace, or nothing but one."""
+    if not name.startswith(_NAMESPACES):
+        raise UnsupportedError(f"no such attributes here: {name!r}")
+    if name in _NAMESPACES:
+        raise InvalidArgumentError(f"not the name of an attribute: {name!r}")
 
 
 class MetadataHandlers:
@@ -66,7 +75,9 @@ class MetadataHandlers:
         now = self._state.clock()
         if is_owner_change or wanted.size is not None:
             drop_capability(branch, number, inode, now)
-        branch.commit(SetAttributes(number, *wanted, now, clear))
+        mode, uid, gid, size, atime_ns, mtime_ns = wanted
+        times = (nearest_time(atime_ns), nearest_time(mtime_ns))
+        branch.commit(SetAttributes(number, mode, uid, gid, size, *times, now, clear))
         return Entry(node, branch.tree.existing(number))
 
     def getxattr(self, node: NodeId, name: bytes) -> bytes | None:
@@ -76,8 +87,7 @@ class MetadataHandlers:
         """
         if node & CONTROL_BIT:
             return None
-        if name.startswith(b"system."):
-            raise UnsupportedError("no access control lists")
+        _check_xattr_name(name)
         xattrs = self._nodes.inode(node).xattrs
         return dict(xattrs).get(name) if xattrs else None
 
@@ -105,8 +115,9 @@ class MetadataHandlers:
         return space_of(self._state.store_path)
 
     def _for_xattr(self, node: NodeId, name: bytes) -> tuple[Branch, InodeNumber]:
-        if node & CONTROL_BIT or not name.startswith(_NAMESPACES):
-            raise UnsupportedError(f"no such attributes here: {name!r}")
+        if node & CONTROL_BIT:
+            raise UnsupportedError("control files have no attributes")
+        _check_xattr_name(name)
         view, number = self._nodes.place(node)
         return self._state.branch_of(view), number
 

@@ -95,6 +95,17 @@ def written(tree: Tree, change: Write) -> Tree:
     return _with_inode(tree, change.number, changed)
 
 
+def nearest_time(time_ns: int | None) -> int | None:
+    """Returns the nearest time that an inode can hold, as ext4 would keep; None stays None.
+
+    utimensat(2) takes any 64-bit seconds. The kernel cuts them for filesystems that say their
+    range, which FUSE cannot.
+    """
+    if time_ns is None:
+        return None
+    return min(max(time_ns, limits.TIME_NS_MIN), limits.TIME_NS_MAX)
+
+
 def set_attributes(tree: Tree, change: SetAttributes) -> Tree:
     """Returns the tree after chmod, chown, truncate or utimensat."""
     inode = tree.existing(change.number)

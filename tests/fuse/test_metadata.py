@@ -2,8 +2,10 @@
 
 import pytest
 
+from pyi_fs import limits
 from pyi_fs.errors import (
     AttributeNotFoundError,
+    InvalidArgumentError,
     NotPermittedError,
     ReadOnlyError,
     UnsupportedError,
@@ -76,6 +78,28 @@ def test_access_control_lists_are_not_ours(rig):
         rig.metadata.setxattr(node, b"system.posix_acl_access", b"")
     with pytest.raises(UnsupportedError):
         rig.metadata.setxattr(node, b"strange.name", b"")
+    with pytest.raises(UnsupportedError):
+        rig.metadata.getxattr(node, b"strange.name")
+
+
+@pytest.mark.parametrize("name", [b"user.", b"trusted.", b"security."])
+def test_a_namespace_alone_names_no_attribute(rig, name):
+    node = rig.make(ROOT, "f")
+    for call in (rig.metadata.getxattr, rig.metadata.removexattr):
+        with pytest.raises(InvalidArgumentError):
+            call(node, name)
+    with pytest.raises(InvalidArgumentError):
+        rig.metadata.setxattr(node, name, b"")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_time_no_inode_can_hold_becomes_the_nearest(rig, sign):
+    """utimensat(2) with 2**40 seconds was an EIO: the journal could not hold it."""
+    node = rig.make(ROOT, "f")
+    far = sign * 2**40 * 10**9
+    after = rig.metadata.setattr(node, Wanted(atime_ns=far, mtime_ns=far), OWNER).inode
+    assert after.atime_ns == after.mtime_ns
+    assert after.mtime_ns == (limits.TIME_NS_MAX if sign > 0 else limits.TIME_NS_MIN)
 
 
 async def test_nothing_of_a_snapshot_changes(rig):

@@ -8,7 +8,7 @@ import pytest
 from pyi_fs import limits
 from pyi_fs.errors import RequestError
 from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId, segment_id
-from pyi_fs.model import extent
+from pyi_fs.model import edit_file, extent
 from pyi_fs.model.check import check
 from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import Inode
@@ -221,3 +221,10 @@ def test_names_of_xattrs_fit_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError) as caught:
         apply(tree, SetXattr(FILE, b"user.c", b"1", NOW))
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_nearest_time_keeps_what_fits_and_cuts_what_does_not() -> None:
+    assert edit_file.nearest_time(None) is None
+    assert edit_file.nearest_time(-1) == -1
+    assert edit_file.nearest_time(limits.TIME_NS_MAX + 1) == limits.TIME_NS_MAX
+    assert edit_file.nearest_time(limits.TIME_NS_MIN - 1) == limits.TIME_NS_MIN
