@@ -14,6 +14,7 @@ from typing import Any
 
 Operation = list[Any]
 _BLOCK = 128 * 1024
+_PAGE = 4096
 
 
 @dataclass
@@ -81,25 +82,25 @@ def next_operation(rng: random.Random, model: Model, weights: dict[str, int]) ->
 
 
 def states(operation: Operation, model: Model) -> list[Model]:
-    """Returns the models after each of the system calls of an operation; the last is its end."""
+    """Returns what an interrupted operation may leave behind; the last is its end.
+
+    The models after each of its system calls, and after each part of a write(2): the kernel splits
+    one at pages as it likes, and a dying mount takes the first parts only.
+    """
     after = model.copy()
     kind = operation[0]
     if kind == "create":
         after.made += 1
         after.names[operation[1]] = after.made
         after.data[after.made] = b""
-        full = after.copy()
-        full.data[after.made] = contents(*operation[2:])
-        return [after, full]
-    if kind == "rewrite":
-        return _rewritten(operation, after)
+        return [after, *_written(after, after.made, 0, contents(*operation[2:]))]
     name = operation[1] if len(operation) > 1 else ""
     number = after.names.get(name, 0)
+    if kind == "rewrite":
+        return _written(after, number, 0, contents(*operation[2:]))
     if kind == "pwrite":
-        after.data[number] = _overwritten(
-            after.data[number], operation[2], contents(*operation[3:])
-        )
-    elif kind == "truncate":
+        return _written(after, number, operation[2], contents(*operation[3:]))
+    if kind == "truncate":
         after.data[number] = after.data[number][: operation[2]].ljust(operation[2], b"\0")
     elif kind == "rename" and after.names.get(operation[2]) != number:
         # Between two links of one file rename(2) does nothing.
@@ -115,15 +116,26 @@ def _overwritten(old: bytes, offset: int, new: bytes) -> bytes:
     return old[:offset].ljust(offset, b"\0") + new + old[offset + len(new) :]
 
 
-def _rewritten(operation: Operation, model: Model) -> list[Model]:
+def _written(model: Model, number: int, offset: int, new: bytes) -> list[Model]:
     found = []
-    number, new = model.names[operation[1]], contents(*operation[2:])
-    for start in range(0, len(new), _BLOCK):
-        model = model.copy()
-        block = new[start : start + _BLOCK]
-        model.data[number] = _overwritten(model.data[number], start, block)
-        found.append(model)
+    first = offset // _PAGE * _PAGE + _PAGE
+    for end in (*range(first, offset + len(new), _PAGE), offset + len(new)):
+        part = model.copy()
+        part.data[number] = _overwritten(model.data[number], offset, new[: end - offset])
+        found.append(part)
     return found
+
+
+def outcome(operation: Operation, model: Model) -> Model:
+    """Returns the model after an operation that was acknowledged."""
+    kind, *arguments = operation
+    if kind in ("pwrite", "rewrite"):
+        after = model.copy()
+        number = after.names[arguments[0]]
+        offset, content = (arguments[1], arguments[2:]) if kind == "pwrite" else (0, arguments[1:])
+        after.data[number] = _overwritten(after.data[number], offset, contents(*content))
+        return after
+    return states(operation, model)[-1]
 
 
 def perform(top: str, operation: Operation) -> None:
@@ -162,7 +174,10 @@ def _write(path: str, flags: int, parts: list[tuple[int, bytes]]) -> None:
     try:
         for offset, part in parts:
             written = os.pwrite(descriptor, part, offset)
-            assert written == len(part), "a regular file takes it all"
+            if written != len(part):
+                # Its mount died in the middle; the next call says so.
+                os.stat(path)
+                raise AssertionError(f"short write: {written} of {len(part)} bytes")
     finally:
         os.close(descriptor)
 

@@ -22,6 +22,7 @@ from tests.support.acceptance_model import (
     difference,
     digest,
     next_operation,
+    outcome,
     perform,
     states,
 )
@@ -51,6 +52,7 @@ class Ledger:
     digests: dict[str, str] = field(default_factory=dict)
     branches: dict[str, Model] = field(default_factory=dict)
     maybe: str | None = None
+    cut_off: Operation | None = None
     before_restore: Model | None = None
     operations: int = 0
 
@@ -62,7 +64,7 @@ class Ledger:
 
     def begin(self, operation: Operation) -> None:
         """An operation was about to be made."""
-        self.maybe = None
+        self.maybe, self.cut_off = None, None
         kind, *arguments = operation
         old = self.model
         if kind in ("restore", "undo"):
@@ -74,7 +76,8 @@ class Ledger:
         elif kind in ("branch", "drop"):
             self.maybe = arguments[0]
         elif kind != "snapshot":
-            self.allowed = [old, *states(operation, old)]
+            self.allowed = [old, outcome(operation, old)]
+            self.cut_off = operation
 
     def end(self, operation: Operation, answer: str) -> None:
         """It was acknowledged."""
@@ -92,7 +95,7 @@ class Ledger:
         elif kind == "drop":
             del self.branches[arguments[0]]
         self.before_restore = old if kind == "restore" else None
-        self.maybe = None
+        self.maybe, self.cut_off = None, None
 
     def replay(self, journal: Path) -> None:
         """Goes on with what a writer did."""
@@ -107,6 +110,9 @@ class Ledger:
 
     def choose(self, found: dict[str, tuple[int, bytes]]) -> str:
         """Settles which of the allowed states is there; a text if none of them is."""
+        if self.cut_off is not None:
+            self.allowed[1:] = states(self.cut_off, self.allowed[0])
+            self.cut_off = None
         wrong = difference(found, self.allowed)
         if not wrong:
             self.allowed = [model for model in self.allowed if model.picture() == found][:1]
