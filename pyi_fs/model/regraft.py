@@ -9,7 +9,7 @@ hard-linked, unlinked but open) the path gets a copy under a fresh number.
 
 from collections.abc import Callable
 
-from pyi_fs.errors import InvalidArgumentError, NotFoundError
+from pyi_fs.errors import InvalidArgumentError, NotADirectoryInTreeError, NotFoundError
 from pyi_fs.ids import ROOT_INODE, InodeNumber
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import Graft
@@ -81,6 +81,10 @@ class _Regraft:
     def run(self, parts: list[bytes]) -> Graft:
         *directories, name = parts
         parent = self._present.resolve(b"/".join(directories))
+        if not self._present.existing(parent).is_directory:
+            raise NotADirectoryInTreeError(
+                f"not a directory now: {b'/'.join(directories).decode(errors='backslashreplace')}"
+            )
         old = self._present.lookup(parent, name)
         new = self._past_number(parts)
         if old is None and new is None:

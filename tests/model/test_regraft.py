@@ -1,0 +1,227 @@
+"""Restoring one path: what it was comes back, what is beside it stays, and the tree stays sound."""
+
+import stat
+from itertools import count
+
+import pytest
+
+from pyi_fs.errors import InvalidArgumentError, NotADirectoryInTreeError, NotFoundError
+from pyi_fs.ids import InodeNumber
+from pyi_fs.model.check import check
+from pyi_fs.model.diff import everything
+from pyi_fs.model.edit import apply
+from pyi_fs.model.mutation import Create, Graft, Link, Mutation, Remove, Rename, SetAttributes
+from pyi_fs.model.regraft import graft_of
+from pyi_fs.model.tree import Tree, root_only
+
+NOW = 99
+
+
+class Bench:
+    """A tree changed by paths, with kept ones to go back to."""
+
+    def __init__(self) -> None:
+        self.tree = root_only(0o40755, 0, 0, 1)
+        self.numbers = count(2)
+
+    def do(self, mutation: Mutation) -> None:
+        self.tree = apply(self.tree, mutation)
+
+    def at(self, path: str) -> tuple[InodeNumber, bytes]:
+        directory, _, name = path.encode().rpartition(b"/")
+        return self.tree.resolve(directory), name
+
+    def make(self, *paths: str) -> None:
+        for path in paths:
+            mode = stat.S_IFDIR | 0o755 if path.endswith("/") else stat.S_IFREG | 0o644
+            number = InodeNumber(next(self.numbers))
+            self.do(Create(*self.at(path.rstrip("/")), number, mode, 0, 0, 10))
+
+    def size(self, path: str, size: int) -> None:
+        number = self.tree.resolve(path.encode())
+        self.do(SetAttributes(number, None, None, None, size, None, None, 20))
+
+    def remove(self, path: str) -> None:
+        where = self.at(path)
+        inode = self.tree.existing(self.tree.resolve(path.encode()))
+        self.do(Remove(*where, inode.is_directory, 20))
+
+    def rename(self, old: str, new: str) -> None:
+        self.do(Rename(*self.at(old), *self.at(new), 0, 20))
+
+    def link(self, old: str, new: str) -> None:
+        self.do(Link(self.tree.resolve(old.encode()), *self.at(new), 20))
+
+    def restore(self, path: str, past: Tree) -> Graft:
+        fresh = (InodeNumber(number) for number in self.numbers)
+        touched = everything(self.tree, past)
+        graft = graft_of(self.tree, past, path.encode(), touched, NOW, lambda: next(fresh))
+        self.do(graft)
+        assert check(self.tree) == []
+        return graft
+
+    def sizes(self) -> dict[str, int]:
+        """Returns all paths; files with their size, directories with -1."""
+        return {
+            path.decode(): -1 if inode.is_directory else inode.size
+            for path, _, inode in self.tree.walk()
+        }
+
+
+@pytest.fixture
+def bench() -> Bench:
+    bench = Bench()
+    bench.make("d/", "d/e/", "d/e/x", "d/y", "f")
+    bench.size("d/e/x", 5)
+    return bench
+
+
+def test_a_changed_file_is_what_it_was_and_keeps_its_number(bench: Bench) -> None:
+    past, number = bench.tree, bench.tree.resolve(b"d/e/x")
+    bench.size("d/e/x", 9)
+    bench.size("f", 1)
+    graft = bench.restore("d/e/x", past)
+    assert bench.sizes() == {"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 1}
+    assert bench.tree.inode(number) == past.inode(number)
+    assert graft.dentries == ()
+
+
+def test_a_removed_directory_comes_back_with_all_below_it(bench: Bench) -> None:
+    past = bench.tree
+    for path in ("d/e/x", "d/e", "d/y", "d"):
+        bench.remove(path)
+    bench.restore("d", past)
+    assert bench.sizes() == {"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 0}
+
+
+def test_what_was_made_since_goes(bench: Bench) -> None:
+    past = bench.tree
+    bench.make("d/new/", "d/new/z", "d/e/w", "beside")
+    bench.restore("d", past)
+    assert bench.sizes() == {"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 0, "beside": 0}
+    assert len(bench.tree.unlinked) == 3
+
+
+def test_a_path_that_was_not_there_is_removed(bench: Bench) -> None:
+    past = bench.tree
+    bench.make("d/new/", "d/new/z")
+    bench.restore("d/new", past)
+    assert bench.sizes() == {"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 0}
+
+
+def test_another_type_takes_the_place(bench: Bench) -> None:
+    past = bench.tree
+    bench.remove("d/y")
+    bench.make("d/y/", "d/y/z")
+    bench.restore("d/y", past)
+    assert bench.sizes()["d/y"] == 0
+    past = bench.tree
+    bench.remove("d/y")
+    bench.make("d/y/", "d/y/z")
+    past, bench.tree = bench.tree, past
+    bench.restore("d/y", past)
+    assert bench.sizes()["d/y/z"] == 0
+
+
+def test_a_file_that_lives_elsewhere_now_is_copied_under_a_fresh_number(bench: Bench) -> None:
+    past = bench.tree
+    bench.rename("d/e/x", "moved")
+    bench.size("moved", 7)
+    bench.restore("d/e/x", past)
+    assert bench.sizes()["moved"] == 7
+    assert bench.sizes()["d/e/x"] == 5
+    assert bench.tree.resolve(b"moved") != bench.tree.resolve(b"d/e/x")
+
+
+def test_a_moved_directory_is_copied_where_it_was(bench: Bench) -> None:
+    past = bench.tree
+    bench.rename("d/e", "g")
+    bench.restore("d", past)
+    assert bench.sizes() == {
+        **{"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0},
+        **{"f": 0, "g": -1, "g/x": 5},
+    }
+
+
+def test_the_other_name_of_a_linked_file_stays(bench: Bench) -> None:
+    past = bench.tree
+    bench.link("d/y", "f2")
+    bench.restore("d", past)
+    assert "f2" in bench.sizes()
+    bench.remove("d/y")
+    bench.restore("d", past)
+    assert bench.tree.resolve(b"d/y") != bench.tree.resolve(b"f2")
+
+
+def test_two_names_that_were_one_file_come_back(bench: Bench) -> None:
+    bench.link("d/y", "d/z")
+    past = bench.tree
+    bench.remove("d/y")
+    bench.remove("d/z")
+    bench.restore("d", past)
+    assert {"d/y", "d/z"} <= bench.sizes().keys()
+
+
+def test_the_directory_it_is_in_shows_the_time_of_the_restore(bench: Bench) -> None:
+    past = bench.tree
+    bench.remove("d/y")
+    bench.restore("d/y", past)
+    directory = bench.tree.existing(bench.tree.resolve(b"d"))
+    assert (directory.mtime_ns, directory.ctime_ns) == (NOW, NOW)
+
+
+def test_a_directory_untouched_below_is_not_looked_into(bench: Bench) -> None:
+    past = bench.tree
+    bench.size("d/y", 3)
+    graft = bench.restore("d", past)
+    assert [number for number, _ in graft.inodes] == [bench.tree.resolve(b"d/y")]
+
+
+def test_the_same_state_is_an_empty_change(bench: Bench) -> None:
+    assert bench.restore("d", bench.tree) == Graft((), ())
+
+
+def test_a_path_in_neither_tree_is_refused(bench: Bench) -> None:
+    with pytest.raises(NotFoundError):
+        bench.restore("d/none", bench.tree)
+    with pytest.raises(NotFoundError):
+        bench.restore("none/of/it", bench.tree)
+
+
+@pytest.mark.parametrize("path", ["", "/", ".", "d/../f"])
+def test_the_root_and_ways_up_are_refused(bench: Bench, path: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        bench.restore(path, bench.tree)
+
+
+def test_a_path_below_what_is_a_file_now_is_refused(bench: Bench) -> None:
+    """Nothing can be put into a file; its directory has to be restored first."""
+    past = bench.tree
+    for path in ("d/e/x", "d/e"):
+        bench.remove(path)
+    bench.make("d/e")
+    with pytest.raises(NotADirectoryInTreeError):
+        bench.restore("d/e/x", past)
+    bench.restore("d/e", past)
+    assert bench.sizes()["d/e/x"] == 5
+
+
+def test_a_directory_moved_into_another_that_is_restored_away(bench: Bench) -> None:
+    """Restoring `d` removes what was moved into it; the restored place gets a copy."""
+    past = bench.tree
+    bench.make("g/")
+    bench.rename("d/e", "g/e")
+    bench.rename("g", "d/g")
+    bench.restore("d", past)
+    assert bench.sizes() == {"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 0}
+
+
+def test_a_directory_that_took_anothers_place(bench: Bench) -> None:
+    past = bench.tree
+    bench.rename("d", "old")
+    bench.make("d/", "d/y", "d/q")
+    bench.restore("d", past)
+    assert bench.sizes() == {
+        **{"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 0},
+        **{"old": -1, "old/e": -1, "old/e/x": 5, "old/y": 0},
+    }
