@@ -8,6 +8,13 @@ import pytest
 from tests.support.acceptance import Served, assert_sound, disk_directory
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _patience(is_long: bool) -> None:
+    """Long tests have long-lived mounts."""
+    if is_long:
+        Served.life_seconds = 1000
+
+
 @pytest.fixture
 def place() -> Iterator[Path]:
     """Gives a directory on a disk; the store `store` in it, if there is one, must end up sound."""

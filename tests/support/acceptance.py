@@ -1,6 +1,6 @@
 """What the acceptance tests have in common: a mount with its background work, tools, and pictures.
 
-Every wait has an end: commands have timeouts, and a mount ends itself after `LIFE_SECONDS`, which
+Every wait has an end: commands have timeouts, and a mount ends itself after `life_seconds`, which
 breaks its connection, so that whoever hangs on it gets an errno and the test fails.
 """
 
@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-LIFE_SECONDS = 110
 # On a shared machine a process may start late; a hang must end the test, not the run.
 PATIENCE_SECONDS = 60
 
@@ -30,8 +29,11 @@ class Served:
     """A workspace mounted by a process of its own, background work included.
 
     A context manager: unmounts, and fails if something was logged as wrong. `path`: the
-    mountpoint. `options`: those of `acceptance_serve`.
+    mountpoint. `options`: those of `acceptance_serve`. `life_seconds`: after this the process ends
+    itself.
     """
+
+    life_seconds = 110
 
     def __init__(self, store: Path, workspace: str, mountpoint: Path, **options: object) -> None:
         """Mounts; returns when the mount answers."""
@@ -40,7 +42,7 @@ class Served:
         self._log_path = mountpoint.with_name(mountpoint.name + ".log")
         with contextlib.suppress(FileExistsError):
             mountpoint.mkdir()
-        options = {"seconds": LIFE_SECONDS, **options}
+        options = {"seconds": self.life_seconds, **options}
         arguments = [str(store), workspace, str(mountpoint), json.dumps(options)]
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
