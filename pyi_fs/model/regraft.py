@@ -48,6 +48,7 @@ def _above(present: Tree, past: Tree, touched: Touched) -> set[InodeNumber]:
         for number in touched.inodes:
             inode = tree.inode(number)
             if inode is not None:
+                starts.add(number)
                 starts.update(parent for parent, _ in inode.dentries())
         for number in starts:
             visited: set[InodeNumber] = set()

@@ -8,10 +8,10 @@ import pytest
 from pyi_fs.errors import InvalidArgumentError, NotADirectoryInTreeError, NotFoundError
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model.check import check
-from pyi_fs.model.diff import everything
 from pyi_fs.model.edit import apply
 from pyi_fs.model.mutation import Create, Graft, Link, Mutation, Remove, Rename, SetAttributes
 from pyi_fs.model.regraft import graft_of
+from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree, root_only
 
 NOW = 99
@@ -23,9 +23,11 @@ class Bench:
     def __init__(self) -> None:
         self.tree = root_only(0o40755, 0, 0, 1)
         self.numbers = count(2)
+        self.touched = Touched()
 
     def do(self, mutation: Mutation) -> None:
         self.tree = apply(self.tree, mutation)
+        self.touched.add(mutation)
 
     def at(self, path: str) -> tuple[InodeNumber, bytes]:
         directory, _, name = path.encode().rpartition(b"/")
@@ -54,8 +56,8 @@ class Bench:
 
     def restore(self, path: str, past: Tree) -> Graft:
         fresh = (InodeNumber(number) for number in self.numbers)
-        touched = everything(self.tree, past)
-        graft = graft_of(self.tree, past, path.encode(), touched, NOW, lambda: next(fresh))
+        place = path.encode()
+        graft = graft_of(self.tree, past, place, self.touched, NOW, lambda: next(fresh))
         self.do(graft)
         assert check(self.tree) == []
         return graft
@@ -73,6 +75,7 @@ def bench() -> Bench:
     bench = Bench()
     bench.make("d/", "d/e/", "d/e/x", "d/y", "f")
     bench.size("d/e/x", 5)
+    bench.touched = Touched()
     return bench
 
 
@@ -138,8 +141,13 @@ def test_a_moved_directory_is_copied_where_it_was(bench: Bench) -> None:
     bench.rename("d/e", "g")
     bench.restore("d", past)
     assert bench.sizes() == {
-        **{"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0},
-        **{"f": 0, "g": -1, "g/x": 5},
+        "d": -1,
+        "d/e": -1,
+        "d/e/x": 5,
+        "d/y": 0,
+        "f": 0,
+        "g": -1,
+        "g/x": 5,
     }
 
 
@@ -175,6 +183,16 @@ def test_a_directory_untouched_below_is_not_looked_into(bench: Bench) -> None:
     bench.size("d/y", 3)
     graft = bench.restore("d", past)
     assert [number for number, _ in graft.inodes] == [bench.tree.resolve(b"d/y")]
+
+
+def test_attributes_of_a_directory_are_what_they_were(bench: Bench) -> None:
+    past, number = bench.tree, bench.tree.resolve(b"d/e")
+    for path in (b"d/e", b"d"):
+        changed = bench.tree.resolve(path)
+        bench.do(SetAttributes(changed, 0o700, None, None, None, None, None, 20))
+    bench.restore("d", past)
+    assert bench.tree.inode(number) == past.inode(number)
+    assert bench.tree.existing(bench.tree.resolve(b"d")).mode == stat.S_IFDIR | 0o755
 
 
 def test_the_same_state_is_an_empty_change(bench: Bench) -> None:
@@ -222,6 +240,13 @@ def test_a_directory_that_took_anothers_place(bench: Bench) -> None:
     bench.make("d/", "d/y", "d/q")
     bench.restore("d", past)
     assert bench.sizes() == {
-        **{"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0, "f": 0},
-        **{"old": -1, "old/e": -1, "old/e/x": 5, "old/y": 0},
+        "d": -1,
+        "d/e": -1,
+        "d/e/x": 5,
+        "d/y": 0,
+        "f": 0,
+        "old": -1,
+        "old/e": -1,
+        "old/e/x": 5,
+        "old/y": 0,
     }
