@@ -1,1 +1,8 @@
-"""Things that tests share: an oracle, strategies, fakes of the disk."""
+"""What tests share: oracles, fakes of storage, strategies, workspaces."""
+
+import pytest
+
+# An assertion in a helper says as much as one in a test.
+pytest.register_assert_rewrite(
+    *(f"tests.support.{name}" for name in ("crashes", "machine", "naive", "workspaces"))
+)
