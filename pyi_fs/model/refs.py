@@ -110,6 +110,8 @@ class Refs(NamedTuple):
     inode_end: InodeNumber = InodeNumber(2)
     undoable: tuple[Done, ...] = ()
     redoable: tuple[Done, ...] = ()
+    shadowed: "Map[OperationId, BranchRef]" = Map()
+    """Dropped branches whose name another has now, by the operation whose inverse shows them."""
     source: str = ""
     made_ns: int = 0
 
@@ -189,16 +191,35 @@ def _deleted(refs: Refs, op: DeleteSnapshot, _: OperationId) -> Refs:
 
 def _branch_made(refs: Refs, op: MakeBranch, number: OperationId) -> Refs:
     ref = BranchRef(op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns)
+    before = refs.branches.get(op.branch)
     made = refs._replace(branches=refs.branches.set(op.branch, ref))
+    if before is not None:
+        # Dropped, or the name would not have been free: `undo` of both brings that one back.
+        made = made._replace(shadowed=refs.shadowed.set(number, before))
     return _done(made, Done(number, op.branch))
 
 
 def _branch_dropped(refs: Refs, op: DropBranch, number: OperationId) -> Refs:
-    return _finished(_with_branch(refs, op.branch, dropped=True), op, number)
+    return _finished(_with_dropped(refs, op, number, dropped=True), op, number)
 
 
 def _branch_back(refs: Refs, op: UndropBranch, number: OperationId) -> Refs:
-    return _finished(_with_branch(refs, op.branch, dropped=False), op, number)
+    return _finished(_with_dropped(refs, op, number, dropped=False), op, number)
+
+
+def _with_dropped(
+    refs: Refs, op: DropBranch | UndropBranch, number: OperationId, *, dropped: bool
+) -> Refs:
+    """Returns the refs with a branch dropped or back; where its name had another before, that one.
+
+    What is not shown any more takes the place in `shadowed`, for the inverse of this operation.
+    """
+    other = refs.shadowed.get(op.undoes or op.redoes)
+    if other is None:
+        return _with_branch(refs, op.branch, dropped=dropped)
+    shadowed = refs.shadowed.set(number, refs.branches[op.branch])
+    shown = refs._replace(branches=refs.branches.set(op.branch, other), shadowed=shadowed)
+    return _with_branch(shown, op.branch, dropped=dropped)
 
 
 def _path_restored(refs: Refs, op: RestorePath, number: OperationId) -> Refs:
