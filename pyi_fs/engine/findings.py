@@ -1,5 +1,7 @@
 """What a check of a store found: values, and the list they are gathered in."""
 
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
@@ -15,6 +17,10 @@ Severity = Literal["error", "warning", "note"]
 PATHS_MAX = 1_000
 """Paths and refs kept of one finding: a lost pack touches everything, and a list of it helps
 nobody."""
+
+YOUNG_SECONDS = 60
+"""From its first byte to its name a file takes milliseconds; a table of a large tree some seconds,
+all the while growing."""
 
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
@@ -45,6 +51,14 @@ class Finding(NamedTuple):
 
 
 _Key = tuple[Severity, str, str, str]
+
+
+def is_young(path: str) -> bool:
+    """Returns whether a file of the host may be half made by a running process, or is gone."""
+    try:
+        return time.time() - os.stat(path).st_mtime < YOUNG_SECONDS
+    except FileNotFoundError:
+        return True
 
 
 class Report:

@@ -1,10 +1,8 @@
 """Checks packs and the chunk index against each other. Part of `engine/fsck.py`."""
 
-import os
-import time
 from collections.abc import Sequence
 
-from pyi_fs.engine.findings import Report
+from pyi_fs.engine.findings import Report, is_young
 from pyi_fs.errors import MissingChunkError, PyiError
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
@@ -15,8 +13,6 @@ from pyi_fs.store.packs import PackReader, list_packs, pack_path, read_pack_inde
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 
 _BATCH = 1_000
-# From its name to its rows a pack takes a millisecond; a busy machine may be slow.
-_YOUNG_SECONDS = 60
 
 
 class ChunkCheck:
@@ -129,20 +125,12 @@ class ChunkCheck:
                     location is not None and location.pack == pack and location.entry != entry
                 ) or (location is not None and not self._is_pack(location.pack))
         if missing and pack not in index.packs():
-            if not self._is_young(pack):
+            if not is_young(self._storage.host_path(pack_path(pack))):
                 text = "is not in the index: its chunks cannot be read until that is reconciled"
                 self._report.add("warning", "index", pack_path(pack), text)
         elif missing or wrong:
             text = f"disagrees about {wrong} and lacks {missing} of {len(entries)} chunks of pack "
             self._report.add("error", "index", layout.INDEX, text + pack.hex())
-
-    def _is_young(self, pack: PackId) -> bool:
-        """Returns whether its writer may be about to tell the index of a pack."""
-        try:
-            changed = os.stat(self._storage.host_path(pack_path(pack))).st_mtime
-        except FileNotFoundError:
-            return True
-        return time.time() - changed < _YOUNG_SECONDS
 
     def _is_pack(self, pack: object) -> bool:
         return (
@@ -158,8 +146,8 @@ def examine_pack_names(storage: Storage, report: Report) -> None:
     for directory in storage.list("packs"):
         path = f"packs/{directory}"
         if directory.endswith(TEMPORARY_SUFFIX):
-            text = "a pack half written: by a running process, or left by a crash"
-            report.add("note", "stray", path, text)
+            if not is_young(storage.host_path(path)):
+                report.add("note", "stray", path, "a pack half written: left by a crash")
             continue
         try:
             names = storage.list(path)

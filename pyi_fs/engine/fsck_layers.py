@@ -6,7 +6,7 @@ Part of `engine/fsck.py`.
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from pyi_fs.engine.findings import Report
+from pyi_fs.engine.findings import Report, is_young
 from pyi_fs.engine.fsck_roots import tail_of
 from pyi_fs.engine.references import open_base
 from pyi_fs.errors import CorruptSegmentError
@@ -170,15 +170,17 @@ def _examine_file(
             text = f"{error}; the journal has the same checksums"
             report.add("warning", "runs", path, text)
     elif (index := layout.segment_of(name, "map-")) is not None:
-        pieces = sealmap.decode(storage.read(path), path)
-        for piece in extent.iterate(pieces):
-            problem = "not a chunk" if piece.kind != extent.CHUNK else chunk_problem(piece)
-            if problem is not None:
-                where = f"bytes {piece.file_offset} to {piece.end}"
-                report.add(
-                    "error", "map", layout.seal_map(segment_id(layer, index)), f"{where}: {problem}"
-                )
+        _examine_map(storage, report, layout.seal_map(segment_id(layer, index)), chunk_problem)
     elif name.endswith(TEMPORARY_SUFFIX):
-        report.add("note", "stray", path, "half written: by a running process, or left by a crash")
+        if not is_young(storage.host_path(path)):
+            report.add("note", "stray", path, "half written: left by a crash")
     elif name not in {"journal", "synced", "noted", "pins"} and layout.segment_of(name) is None:
         report.add("warning", "stray", path, "not a file of a layer")
+
+
+def _examine_map(storage: Storage, report: Report, path: str, chunk_problem: ChunkProblem) -> None:
+    for piece in extent.iterate(sealmap.decode(storage.read(path), path)):
+        problem = "not a chunk" if piece.kind != extent.CHUNK else chunk_problem(piece)
+        if problem is not None:
+            text = f"bytes {piece.file_offset} to {piece.end}: {problem}"
+            report.add("error", "map", path, text)

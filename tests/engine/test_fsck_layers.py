@@ -24,6 +24,9 @@ def test_strays_and_modes_are_warned_of(tmp_path: Path):
         (root / stray).touch(mode=0o600)
     (layer / "x").touch(mode=0o600)
     (layer / "base.0123.tmp").touch(mode=0o600)
+    os.utime(layer / "base.0123.tmp", (1, 1))
+    # This one may be written just now.
+    (layer / "noted.4567.tmp").touch(mode=0o600)
     (root / "layers" / "00" / "0000000000.removed").mkdir(mode=0o700)
     os.chmod(layer / "journal", 0o644)
     os.chmod(root, 0o755)
