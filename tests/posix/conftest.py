@@ -1,0 +1,47 @@
+"""Fixtures of the tests through a real mount."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.acceptance import disk_directory
+from tests.support.mounting import Mount
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """Gives a directory on a disk, which every user can reach."""
+    with disk_directory() as directory:
+        directory.chmod(0o755)
+        yield directory
+
+
+@pytest.fixture(scope="module")
+def mount(place: Path) -> Iterator[Mount]:
+    """Gives one mount for all tests of a module; needs root, who alone may let others in."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: users, owners and devices are compared")
+    with Mount(place / "store", place / "mount", {"allow_other": True}) as mounted:
+        mounted.path.chmod(0o755)
+        yield mounted
+
+
+@pytest.fixture(scope="module")
+def host(place: Path) -> Path:
+    """Gives a directory of the host to compare with: ext4, with times as fine as ours."""
+    directory = place / "host"
+    directory.mkdir()
+    (directory / "sub").mkdir()
+    if directory.stat().st_nlink != 3:
+        pytest.skip("this filesystem does not count subdirectories as links")
+    (directory / "sub").rmdir()
+    seen = set()
+    for mode in range(20):
+        directory.chmod(0o700 + mode)
+        seen.add(directory.stat().st_ctime_ns)
+    if len(seen) != 20:
+        pytest.skip("this kernel's times are too coarse to see which of them a call changes")
+    directory.chmod(0o755)
+    return directory

@@ -1,0 +1,42 @@
+"""Random calls of several users have the same results on a mount and on the host's ext4.
+
+Compared after every call: its result or errno, the whole tree (modes, owners, link counts, sizes,
+contents, targets, devices, xattrs), and *which* files got another mtime or ctime. One mount serves
+all; every now and then it is taken back to a snapshot, which must be seen by nobody afterwards.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.mounting import Mount
+from tests.support.posix_steps import STEPS
+from tests.support.posix_twin import Twin
+
+pytestmark = [pytest.mark.mount, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def twin(mount: Mount, host: Path) -> Iterator[Twin]:
+    """Gives the mount and the host's directory, and ends their processes."""
+    both = Twin(mount, host)
+    yield both
+    both.close()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    parts=st.lists(st.lists(STEPS, min_size=5, max_size=25), min_size=1, max_size=3),
+    lost=st.lists(STEPS, max_size=8),
+)
+def test_calls_do_what_they_do_on_the_host(twin: Twin, parts, lost) -> None:
+    """Sequences of calls, with a restore between each two of them."""
+    twin.begin()
+    for index, steps in enumerate(parts):
+        if index:
+            twin.restore(lost)
+        for user, call in steps:
+            twin.step(user, call)

@@ -1,0 +1,137 @@
+"""A mount and a host directory driven together by the same calls of the same users."""
+
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from tests.support.mounting import Mount
+from tests.support.posix_actor import Actor, User
+from tests.support.posix_calls import Call
+
+USERS = (User(0, 0), User(65534, 65534), User(1000, 1000, (65534, 2000)), User(0, 0))
+"""Two processes of root and two users; the second has supplementary groups."""
+
+Picture = dict[str, tuple[Any, ...]]
+Times = dict[int, tuple[int, int]]
+
+
+def _times(picture: Picture) -> Times:
+    return {number: times for number, times, _ in picture.values()}
+
+
+def _touched(before: Picture, after: Picture) -> dict[tuple[str, ...], tuple[bool, bool]]:
+    """Returns which files, by all their names now, have another mtime, ctime."""
+    old = _times(before)
+    names: dict[int, list[str]] = {}
+    for path, (number, _, _) in after.items():
+        names.setdefault(number, []).append(path)
+    return {
+        tuple(sorted(names[number])): (new[0] != old[number][0], new[1] != old[number][1])
+        for number, new in _times(after).items()
+        if number in old and new != old[number]
+    }
+
+
+def _same(picture: Picture) -> dict[str, Any]:
+    return {path: same for path, (_, _, same) in picture.items()}
+
+
+class Twin:
+    """Two worlds, each with one process for each user."""
+
+    def __init__(self, mount: Mount, host: Path) -> None:
+        self.mount = mount
+        self._tops = (host, mount.path)
+        self._numbers = count()
+        self._worlds = [[Actor(top, user) for user in USERS] for top in self._tops]
+        self._places: list[Path] = []
+        self._before: list[Picture] = []
+        self.calls = 0
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for actor in [*self._worlds[0], *self._worlds[1]]:
+            actor.close()
+
+    def begin(self) -> None:
+        """Moves into a fresh directory with a few files in it."""
+        name = str(next(self._numbers))
+        for place in self._places:
+            shutil.rmtree(place, ignore_errors=True)
+        self._places = [top / name for top in self._tops]
+        for place, world in zip(self._places, self._worlds, strict=True):
+            place.mkdir()
+            place.chmod(0o777)
+            for actor in world:
+                actor.do("chdir", str(place))
+                actor.do("close_all")
+                actor.do("umask", 0o022)
+        self._before = self._pictures()
+        prelude: list[tuple[int, Call]] = [
+            (0, ("mkdir", ("d", 0o777))),
+            (0, ("chmod", ("d", 0o1777))),
+            (1, ("mkdir", ("e", 0o755))),
+            (1, ("chmod", ("e", 0o2775))),
+            (1, ("mknod", ("a", 0o100664, 0))),
+            (2, ("open", (0, "b", 0o102, 0o666))),
+            (2, ("write", (0, b"content of b"))),
+        ]
+        for user, call in prelude:
+            assert not hasattr(self.step(user, call), "errno")
+
+    def step(self, user: int, call: Call) -> object:
+        """Makes a call in both worlds and compares result, tree and touched times."""
+        mine, theirs = self._both(user, call)
+        assert mine == theirs, f"{USERS[user]} {call}: {mine}, on the host {theirs}"
+        pictures = self._pictures()
+        host, mount = map(_same, pictures)
+        assert mount == host, f"{USERS[user]} {call}"
+        # ext4 sees that an attribute gets the value it has, and leaves ctime (docs/posix.md).
+        if call[0] != "setxattr":
+            was_host, was_mount = self._before
+            touched = _touched(was_mount, pictures[1])
+            assert touched == _touched(was_host, pictures[0]), f"{USERS[user]} {call}"
+        self._before = pictures
+        self.calls += 1
+        return mine
+
+    def restore(self, lost: list[tuple[int, Call]]) -> None:
+        """Takes a snapshot of the mount, does what shall be lost there, and restores.
+
+        All files are closed first: the open ones would be orphans now.
+        """
+        for actor in [*self._worlds[0], *self._worlds[1]]:
+            actor.do("close_all")
+        before = self._worlds[1][0].do("picture")
+        snapshot = self.mount.snapshot()
+        masks = [[actor.do("umask", 0) for actor in world] for world in self._worlds]
+        for user, call in lost:
+            self._worlds[1][user].do(*_unpacked(call))
+        for actor in self._worlds[1]:
+            actor.do("close_all")
+        self.mount.control("restore", snapshot)
+        for world, world_masks in zip(self._worlds, masks, strict=True):
+            for actor, mask in zip(world, world_masks, strict=True):
+                actor.do("umask", mask)
+        self._before = self._pictures()
+        after = self._before[1]
+        assert _same(after) == _same(before)
+        assert {path: found[1] for path, found in after.items()} == {
+            path: found[1] for path, found in before.items()
+        }
+
+    def _both(self, user: int, call: Call) -> tuple[object, object]:
+        for world in self._worlds:
+            world[user].start(call)
+        theirs, mine = (world[user].result() for world in self._worlds)
+        return mine, theirs
+
+    def _pictures(self) -> list[Picture]:
+        for world in self._worlds:
+            world[0].start(("picture", ()))
+        return [world[0].result() for world in self._worlds]
+
+
+def _unpacked(call: Call) -> tuple[Any, ...]:
+    return (call[0], *call[1])
