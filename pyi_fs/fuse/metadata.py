@@ -20,7 +20,10 @@ _NAMESPACES = (b"user.", b"security.", b"trusted.")
 
 
 class Wanted(NamedTuple):
-    """What a setattr request changes; None stays."""
+    """What a setattr request changes; None stays.
+
+    `ctime_ns`: only with the writeback cache, where the kernel made the change and tells when.
+    """
 
     mode: int | None = None
     uid: int | None = None
@@ -28,6 +31,7 @@ class Wanted(NamedTuple):
     size: int | None = None
     atime_ns: int | None = None
     mtime_ns: int | None = None
+    ctime_ns: int | None = None
 
 
 def drop_capability(branch: Branch, number: InodeNumber, inode: Inode, time_ns: int) -> None:
@@ -75,9 +79,10 @@ class MetadataHandlers:
         now = self._state.clock()
         if is_owner_change or wanted.size is not None:
             drop_capability(branch, number, inode, now)
-        mode, uid, gid, size, atime_ns, mtime_ns = wanted
+        mode, uid, gid, size, atime_ns, mtime_ns, ctime_ns = wanted
         times = (nearest_time(atime_ns), nearest_time(mtime_ns))
-        branch.commit(SetAttributes(number, mode, uid, gid, size, *times, now, clear))
+        changed = now if ctime_ns is None else ctime_ns
+        branch.commit(SetAttributes(number, mode, uid, gid, size, *times, changed, clear))
         return Entry(node, branch.tree.existing(number))
 
     def getxattr(self, node: NodeId, name: bytes) -> bytes | None:

@@ -225,6 +225,7 @@ class Transport(pyfuse3.Operations):
             attr.st_size if fields.update_size else None,
             attr.st_atime_ns if fields.update_atime else None,
             attr.st_mtime_ns if fields.update_mtime else None,
+            attr.st_ctime_ns if fields.update_ctime else None,
         )
         return _attributes(self._metadata.setattr(NodeId(inode), wanted, ctx))
 
