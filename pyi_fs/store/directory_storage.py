@@ -199,6 +199,13 @@ class _DirectoryAppendFile:
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
 
+    def write_again(self, offset: int, data: Buffer) -> None:
+        assert offset + len(data) <= self._size_bytes, "BUG: writes what was never there"
+        view = memoryview(data)
+        written = 0
+        while written < len(view):
+            written += os.pwrite(self._descriptor, view[written:], offset + written)
+
     def punch(self, offset: int, length: int) -> None:
         start, end = punchable(offset, length)
         if start < end:
@@ -264,8 +271,12 @@ class _DirectoryLockFile:
         return _read_at(self._descriptor, 0, size_bytes).decode(errors="replace")
 
     def write_text(self, text: str) -> None:
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode(), 0)
+        # Not cut first: on a full disk the old text has to stay.
+        data = text.encode()
+        written = os.pwrite(self._descriptor, data, 0) if data else 0
+        if written != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(self._descriptor, len(data))
 
     def release(self) -> None:
         # Closing gives the flock up: nobody else has this open file description.

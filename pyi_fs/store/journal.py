@@ -57,6 +57,7 @@ class JournalWriter:
         # two threads.
         self._note_lock = Lock()
         self._noted = self._noted_durably = 0
+        self._is_note_doubtful = False
 
     @classmethod
     def create(cls, storage: Storage, header: LayerHeader) -> "JournalWriter":
@@ -107,6 +108,20 @@ class JournalWriter:
             self.synced_bytes = end
         return end
 
+    def write_again(self) -> None:
+        """Writes what is not durable once more: a sync of it failed.
+
+        `CorruptRecordError` if it is not there any more.
+        """
+        start, size = self.synced_bytes, self._file.size_bytes
+        data = self._file.read_at(start, size - start)
+        ends = [end for end, _ in frames(data, self._seed, base=start)]
+        end = ends[-1] if ends else start
+        if end != size:
+            path = layout.journal(self._layer)
+            raise CorruptRecordError(path, end, f"records up to {size}", "lost by a failed sync")
+        self._file.write_again(start, data)
+
     def sync_note(self) -> None:
         """Makes the note of the last sync durable.
 
@@ -114,7 +129,11 @@ class JournalWriter:
         """
         with self._note_lock:
             if self._noted > self._noted_durably:
+                if self._is_note_doubtful:
+                    self._synced_file.append(_synced_entry(self._layer, self._noted))
+                self._is_note_doubtful = True
                 self._synced_file.sync()
+                self._is_note_doubtful = False
                 self._noted_durably = self._noted
 
     def note(self, end: int) -> None:

@@ -1,5 +1,7 @@
 """The end of one layer, held by the process that has the branch's lock."""
 
+from threading import Lock
+
 from pyi_fs.format.record import encode_mutation
 from pyi_fs.ids import Buffer, LayerId
 from pyi_fs.model.mutation import Mutation
@@ -25,6 +27,10 @@ class LayerWriter:
         self._journal = journal
         self._storage = storage
         self._unsynced_names = True
+        # A sync failed, and what it was about has to be written again before the next one counts.
+        self._is_doubtful = False
+        # A branch that starts from this layer may sync it, too.
+        self._sync_lock = Lock()
 
     @property
     def end(self) -> int:
@@ -50,11 +56,20 @@ class LayerWriter:
         Data, then the records that name it, then new names. May run in a thread.
 
         The journal's end is read before the data is synced: a record appended meanwhile may name
-        data that is not durable yet.
+        data that is not durable yet. After a failure everything not durable is written again first
+        (`AppendFile.write_again`); `CorruptError` if it cannot be read any more.
         """
+        with self._sync_lock:
+            self._sync()
+
+    def _sync(self) -> None:
         waited = self.scratch.take_waiting()
         end = self._journal.end
         try:
+            if self._is_doubtful:
+                self.scratch.write_again()
+                self._journal.write_again()
+                self._is_doubtful = False
             self.scratch.sync()
             self._journal.sync(end)
             if self._unsynced_names:
@@ -63,6 +78,7 @@ class LayerWriter:
             if self.scratch.has_given_back:
                 self._journal.sync_note()
         except BaseException:
+            self._is_doubtful = True
             self.scratch.keep_waiting(waited)
             raise
         self.scratch.release(waited)

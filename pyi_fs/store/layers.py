@@ -11,8 +11,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from xxhash import xxh3_64_intdigest
-
 from pyi_fs import limits
 from pyi_fs.errors import CorruptSegmentError, NotFoundError
 from pyi_fs.format.record import LayerHeader
@@ -58,6 +56,7 @@ class Layers:
         self._maps: dict[SegmentId, ExtentList] = {}
         self._tables: dict[LayerId, Table] = {}
         self._headers: dict[LayerId, tuple[LayerHeader, int]] = {}
+        self._doubtful: set[str] = set()
 
     def new_directory(self) -> LayerId:
         """Makes the directory of a new layer and returns its id.
@@ -102,8 +101,13 @@ class Layers:
         layer, end = position
         if read_synced(self._storage, layer) >= end:
             return
+        writer = self._writers.get(layer)
+        if writer is not None:
+            # It knows what an earlier sync failed to write.
+            writer.sync()
+            return
         self.sync_data(layer)
-        sync_file(self._storage, layout.journal(layer))
+        sync_file(self._storage, layout.journal(layer), self._doubtful)
         note_elsewhere(self._storage, layer, end)
 
     def sync_data(self, layer: LayerId) -> None:
@@ -112,7 +116,7 @@ class Layers:
         BLOCKS.
         """
         for segment in self.segments(layer):
-            sync_file(self._storage, layout.scratch(segment))
+            sync_file(self._storage, layout.scratch(segment), self._doubtful)
         sync_names(self._storage, layer)
 
     def sync_lineage(self, position: Position) -> None:
@@ -348,8 +352,4 @@ class Layers:
         view = memoryview(data)
         for run_start, length, checksum in table:
             run = view[run_start - start : run_start - start + length]
-            found = xxh3_64_intdigest(run)
-            if found != checksum or len(run) != length:
-                raise CorruptSegmentError(
-                    layout.scratch(segment), run_start, f"{checksum:016x}", f"{found:016x}"
-                )
+            runs.check_run(layout.scratch(segment), run_start, length, checksum, run)

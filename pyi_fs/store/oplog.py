@@ -11,7 +11,7 @@ Invariants:
 import errno
 from collections.abc import Callable, Iterator
 
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
 from pyi_fs.model.operation import (
@@ -24,7 +24,7 @@ from pyi_fs.model.operation import (
 )
 from pyi_fs.model.refs import Refs, with_operation
 from pyi_fs.store import layout
-from pyi_fs.store.storage import ReadFile, Storage
+from pyi_fs.store.storage import AppendFile, ReadFile, Storage
 
 _SEED = 0x6C6F67
 Undoable = MoveBranch | RestorePath | MakeBranch | DropBranch | UndropBranch
@@ -43,6 +43,7 @@ class OperationsLog:
             raise NotFoundError(f"no workspace '{workspace}'") from error
         self._end = 0
         self._synced = 0
+        self._is_doubtful = False
         self.refs = Refs()
         self.undoable: dict[OperationId, Undoable] = {}
         # Nothing here is known to be durable: who wrote it may have been killed before it synced.
@@ -126,10 +127,27 @@ class OperationsLog:
         if self._synced < end:
             file = self._storage.open_append(self._path)
             try:
+                if self._is_doubtful:
+                    self._write_again(file, end)
+                self._is_doubtful = True
                 file.sync()
+                self._is_doubtful = False
             finally:
                 file.close()
             self._synced = max(self._synced, end)
+
+    def _write_again(self, file: AppendFile, end: int) -> None:
+        """Writes the records up to `end` once more: a sync failed, and the next proves nothing.
+
+        What others append lies beyond `end`, so no lock is needed.
+        """
+        data = file.read_at(0, end)
+        ends = [stop for stop, _ in frames(data, _SEED)]
+        if ends[-1:] != [end]:
+            valid = ends[-1] if ends else 0
+            expected, found = f"records up to {end}", "lost by a failed sync"
+            raise CorruptRecordError(self._path, valid, expected, found)
+        file.write_again(0, data)
 
     def operations(self) -> Iterator[tuple[OperationId, Operation]]:
         """Yields (id, operation) from the first to the last."""

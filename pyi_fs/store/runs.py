@@ -37,6 +37,11 @@ class RunTable:
         """Returns the number of runs."""
         return len(self._starts)
 
+    @property
+    def end(self) -> int:
+        """Returns the offset one past the last run."""
+        return self._starts[-1] + self._lengths[-1] if self._starts else 0
+
     def append(self, start: int, length: int, checksums: bytes) -> None:
         """Adds the runs of one append of `length` bytes at `start`.
 
@@ -100,6 +105,13 @@ def decode(data: bytes, file: str) -> RunTable:
     for start, length, _, checksum in _ENTRY.iter_unpack(body):
         table.append(start, length, _CHECKSUM.pack(checksum))
     return table
+
+
+def check_run(file: str, start: int, length: int, checksum: int, data: Buffer) -> None:
+    """Checks the bytes of one run; `CorruptSegmentError` naming `file` if they are others."""
+    found = xxh3_64_intdigest(data)
+    if found != checksum or len(data) != length:
+        raise CorruptSegmentError(file, start, f"{checksum:016x}", f"{found:016x}")
 
 
 def checksums_of(data: Buffer) -> bytes:

@@ -12,6 +12,7 @@ Invariants (decision 0001, *Giving scratch back*):
   ref marks if somebody pinned.
 """
 
+import errno
 from bisect import bisect_left
 from contextlib import suppress
 from threading import Lock
@@ -20,7 +21,7 @@ from typing import NamedTuple
 from pyi_fs import limits
 from pyi_fs.ids import Buffer, LayerId, SegmentId, segment_id
 from pyi_fs.store import layout
-from pyi_fs.store.runs import RunTable, checksums_of
+from pyi_fs.store.runs import RunTable, check_run, checksums_of
 from pyi_fs.store.storage import AppendFile, Storage
 
 
@@ -75,6 +76,7 @@ class ScratchWriter:
         self._pins_seen = storage.size_bytes(layout.pins(layer)) or 0
         # Segments that an earlier writer of this layer left behind, perhaps never synced.
         self._inherited = segments_of(storage, layer) if next_index else []
+        self._doubtful: set[str] = set()
         self.has_given_back = bool(next_index)
         """Whether some record of this layer may name bytes that are gone: then its synced note has
         to be durable."""
@@ -141,7 +143,7 @@ class ScratchWriter:
         """Makes all appended data durable. May run in a thread while the owner appends."""
         for segment in self._inherited:
             if self._storage.exists(layout.scratch(segment)):
-                sync_file(self._storage, layout.scratch(segment))
+                sync_file(self._storage, layout.scratch(segment), self._doubtful)
         self._inherited = []
         with self._garbage_lock:
             ends = [
@@ -153,10 +155,34 @@ class ScratchWriter:
             if end > state.synced:
                 file.sync()
         if self.directory_dirty:
+            # Before: a segment begun meanwhile is the next one's.
             self.directory_dirty = False
-            self._storage.sync_directory(layout.layer_directory(self._layer))
+            try:
+                self._storage.sync_directory(layout.layer_directory(self._layer))
+            except OSError:
+                self.directory_dirty = True
+                raise
         for state, _, end in ends:
             state.synced = max(state.synced, end)
+
+    def write_again(self) -> None:
+        """Writes what is not durable and not garbage once more: a sync of it failed.
+
+        `CorruptSegmentError` if it is not there any more. May run in a thread.
+        """
+        with self._garbage_lock:
+            states = list(self._segments.items())
+        for segment, state in states:
+            if state.file is None:
+                continue
+            # Up to the last run: what is appended in this moment is written for the first time.
+            for start, length, checksum in state.runs.covering(state.synced, state.runs.end) or ():
+                with self._garbage_lock:
+                    is_dead = any(a <= start and start + length <= b for a, b in state.dead)
+                if not is_dead:
+                    data = state.file.read_at(start, length)
+                    check_run(layout.scratch(segment), start, length, checksum, data)
+                    state.file.write_again(start, data)
 
     def take_waiting(self) -> list[tuple[SegmentId, int, int]]:
         """Begins a sync: returns and forgets the garbage that waits for one.
@@ -327,11 +353,20 @@ def _add_range(ranges: list[tuple[int, int]], start: int, end: int) -> None:
     ranges[index:stop] = [(start, end)]
 
 
-def sync_file(storage: Storage, path: str) -> None:
-    """Makes the content of a file durable that this process does not have open for appending."""
+def sync_file(storage: Storage, path: str, doubtful: set[str]) -> None:
+    """Makes the content of a file durable that this process does not have open for appending.
+
+    A path whose sync fails goes to `doubtful`, the caller's own: another try would succeed without
+    proving anything, so it fails from then on.
+    """
+    if path in doubtful:
+        raise OSError(errno.EIO, "an earlier sync of it failed, so it may be on no disk", path)
     file = storage.open_append(path)
     try:
         file.sync()
+    except OSError:
+        doubtful.add(path)
+        raise
     finally:
         file.close()
 

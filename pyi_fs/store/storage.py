@@ -43,6 +43,13 @@ class AppendFile(Protocol):
     def sync(self) -> None:
         """Returns when all appended bytes are durable (`fdatasync`); any thread may call it."""
 
+    def write_again(self, offset: int, data: Buffer) -> None:
+        """Writes bytes once more where they are, so that the next `sync` is about them again.
+
+        After a `sync` that failed the kernel may hold pages for clean that no disk has (fsync(2),
+        NOTES): another `sync` would then succeed and prove nothing.
+        """
+
     def punch(self, offset: int, length: int) -> None:
         """Gives back the blocks wholly inside `[offset, offset + length)`.
 

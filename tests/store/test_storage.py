@@ -149,6 +149,18 @@ def test_truncate_cuts_and_the_next_append_goes_there(storage: Storage) -> None:
     assert storage.read("a") == b"abX"
 
 
+def test_bytes_are_written_again_where_they_are(storage: Storage) -> None:
+    file = storage.open_append("f", create=True)
+    file.append(b"0123456789")
+    file.write_again(2, b"234")
+    file.write_again(10, b"")
+    assert file.size_bytes == 10
+    assert file.append(b"ab") == 10
+    file.sync()
+    file.close()
+    assert storage.read("f") == b"0123456789ab"
+
+
 def test_punch_gives_back_whole_blocks_and_nothing_else(storage: Storage) -> None:
     block = PUNCH_BLOCK_BYTES
     content = b"".join(bytes([65 + number]) * block for number in range(8))

@@ -19,13 +19,29 @@ class MemoryFile:
         # ("append", offset, data), ("truncate", size, b"") or ("zero", offset, zeros)
         self.unsynced: list[tuple[str, int, bytes]] = []
         self.hole_blocks: set[int] = set()
+        # [start, end) that a failed sync dropped: held for clean, and on no disk.
+        self.lost: list[tuple[int, int]] = []
 
     def change(self, change: str, offset: int, data: bytes) -> None:
+        self.lost = [part for one in self.lost for part in _outside(one, offset, len(data))]
         _change(self.content, change, offset, data)
         self.unsynced.append((change, offset, data))
 
     def sync(self) -> None:
-        self.synced = bytes(self.content)
+        synced = bytearray(self.content)
+        for start, end in self.lost:
+            end = min(end, len(synced))
+            synced[start:end] = bytes(max(0, end - start))
+        self.synced = bytes(synced)
+        self.unsynced.clear()
+
+    def lose(self) -> None:
+        """A sync failed: what was not on disk never will be, although it can still be read."""
+        self.lost += [
+            (offset, offset + len(data))
+            for change, offset, data in self.unsynced
+            if change == "append"
+        ]
         self.unsynced.clear()
 
     def after_power_loss(self, chance: random.Random, holes: bool) -> "MemoryFile":
@@ -105,6 +121,11 @@ class MemoryAppendFile(_Handle):
         self._before("sync", self._path)
         self._file.sync()
 
+    def write_again(self, offset: int, data: Buffer) -> None:
+        assert offset + len(data) <= self._size_bytes, "BUG: writes what was never there"
+        self._before("write_again", self._path)
+        self._file.change("append", offset, bytes(data))
+
     def punch(self, offset: int, length: int) -> None:
         self._before("punch", self._path)
         start, end = punchable(offset, length)
@@ -166,6 +187,12 @@ def _change(content: bytearray, change: str, offset: int, data: bytes) -> None:
         data = data[: max(0, len(content) - offset)]
     content.extend(bytes(max(0, offset - len(content))))
     content[offset : offset + len(data)] = data
+
+
+def _outside(part: tuple[int, int], offset: int, length: int) -> list[tuple[int, int]]:
+    """Returns what is left of a range without `[offset, offset + length)`."""
+    left, right = (part[0], min(part[1], offset)), (max(part[0], offset + length), part[1])
+    return [(start, end) for start, end in (left, right) if start < end] if length else [part]
 
 
 def _zero_some(content: bytearray, within: range, chance: random.Random) -> None:

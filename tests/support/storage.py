@@ -247,7 +247,7 @@ class MemoryStorage:
 CHANGING_CALLS = frozenset(
     {
         *("create", "rename", "remove", "make_directory", "remove_directory", "sync_directory"),
-        *("lock", "write_text", "append", "sync", "punch", "truncate"),
+        *("lock", "write_text", "append", "sync", "write_again", "punch", "truncate"),
     }
 )
 """The calls that crashing and failing storages count."""
@@ -291,7 +291,11 @@ class CrashingStorage(MemoryStorage):
 
 
 class FailingStorage(MemoryStorage):
-    """Raises `OSError(error)` at its n-th changing call (counted from 0) and `times - 1` more."""
+    """Raises `OSError(error)` at its n-th changing call (counted from 0) and `times - 1` more.
+
+    A sync that fails drops what it was about, as Linux may: it can be read until the power goes,
+    and a later sync does not help it.
+    """
 
     def __init__(
         self,
@@ -313,6 +317,8 @@ class FailingStorage(MemoryStorage):
             return
         self.calls.append((call, path))
         if len(self.calls) - 1 in self._failing:
+            if call == "sync":
+                self._file(path).lose()
             raise os_error(self._errno, path)
 
 

@@ -120,6 +120,23 @@ def test_what_a_kill_left_unsynced_can_still_be_lost() -> None:
     assert {killed.after_power_loss(seed).exists("a") for seed in range(20)} == {True, False}
 
 
+def test_a_failed_sync_drops_what_it_was_about_until_it_is_written_again() -> None:
+    storage = FailingStorage(2)
+    file = storage.open_append("f", create=True)
+    file.append(b"0123")
+    with pytest.raises(OSError, match="error"):
+        file.sync()
+    file.append(b"45")
+    file.sync()
+    storage.sync_directory("")
+    assert storage.read("f") == b"012345"
+    assert storage.after_power_loss(0).read("f") == bytes(4) + b"45"
+    file.write_again(0, b"0123")
+    file.sync()
+    assert storage.after_power_loss(0).read("f") == b"012345"
+    file.close()
+
+
 def test_failing_storage_fails_once_and_goes_on() -> None:
     storage = FailingStorage(1, error=errno.ENOSPC)
     file = storage.open_append("a", create=True)
