@@ -25,7 +25,8 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def served(place: Path) -> Iterator[Served]:
-    """Gives a mount of a new workspace `w`."""
-    with Served(place / "store", "w", place / "mount") as mount:
+def served(request: pytest.FixtureRequest, place: Path) -> Iterator[Served]:
+    """Gives a mount of a new workspace `w`; parameter: with the kernel's writeback cache."""
+    writeback = bool(getattr(request, "param", False))
+    with Served(place / "store", "w", place / "mount", writeback=writeback) as mount:
         yield mount

@@ -49,6 +49,7 @@ def source(place, is_long):
     return top
 
 
+@pytest.mark.parametrize("served", [False, True], indirect=True, ids=["write-through", "writeback"])
 def test_git_clone_is_sound_and_stays_clean(served, source):
     """Also after a restore that brings the clone back, where git trusts stat alone."""
     clone = served.path / "clone"
