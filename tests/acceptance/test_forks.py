@@ -42,6 +42,7 @@ def test_ten_forks_written_at_once_outlive_their_parent(place, is_long):
     with Served(store, "parent", place / "parent") as parent:
         make_source(parent.path / "tree", 200)
         (parent.path / "shared").write_bytes(b"from the parent\n")
+        (parent.path / "busy").touch()
         writer = start("rewriter", parent.path / "busy", 4 << 20, 0)
         base = picture(parent.path / "tree", times=True)
         pyi("fork", store, "parent", "fork0")
