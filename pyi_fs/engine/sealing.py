@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from pyi_fs.engine.history import History
-from pyi_fs.engine.roots import descendants, kept_positions
+from pyi_fs.engine.references import LayerGraph
+from pyi_fs.engine.roots import kept_positions
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import InodeNumber, LayerId, Position, SegmentId, segment_layer
@@ -101,29 +102,24 @@ def _trees(
 ) -> Iterator[tuple[Tree, set[InodeNumber]]]:
     """Yields every root's tree that may reach the segments, with the inodes that may."""
     layers = {segment_layer(segment) for segment in wanted}
-    reaching = descendants(store, layers, set(positions))
-    candidates = _candidates(store, wanted, layers, reaching)
+    graph = LayerGraph(store)
+    # Not the lineage alone: a restored path, shared extents and orphans bring segments of other
+    # layers along (`engine/references.py`).
+    reached = {root: graph.reach([root]) for root in positions}
+    reaching = [root for root in positions if reached[root] & layers]
+    candidates = _candidates(store, wanted, layers.union(*(reached[root] for root in reaching)))
     for layer in reaching:
         for _, tree in history.trees(layer, positions[layer]):
             yield tree, candidates
 
 
-def _candidates(
-    store: Store, wanted: set[SegmentId], layers: set[LayerId], reaching: set[LayerId]
-) -> set[InodeNumber]:
+def _candidates(store: Store, wanted: set[SegmentId], layers: set[LayerId]) -> set[InodeNumber]:
     """Returns the inodes whose extents may lie in the segments.
 
-    Written there, or given extents of others later on the way.
+    Written there, or given extents of others in one of the layers.
     """
     found: set[InodeNumber] = set()
-    lineage = set(layers)
-    for layer in reaching:
-        step: LayerId | None = layer
-        while step is not None and step not in lineage:
-            lineage.add(step)
-            parent = store.layers.header(step).parent
-            step = parent.layer if parent is not None else None
-    for layer in lineage:
+    for layer in layers:
         for _, mutation in store.layers.records(layer, 0, 1 << 62):
             match mutation:
                 case Write() if mutation.segment in wanted:

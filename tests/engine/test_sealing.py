@@ -1,0 +1,97 @@
+"""Sealing keeps every byte that a root reaches, wherever the root's tree got it from."""
+
+import pytest
+
+from pyi_fs.engine.collector import remove_and_collect
+from pyi_fs.engine.founding import fork_workspace
+from pyi_fs.engine.fsck import check_store
+from pyi_fs.engine.sealing import resolved, seal
+from pyi_fs.model import extent
+from pyi_fs.store import layout
+from tests.support.engine_rig import noise, opened, put, written
+
+
+def restored_from_elsewhere(store):
+    """Returns the segments of a layer off the lineage that a restored path has bytes in."""
+    with written(store, "a") as (workspace, branch):
+        put(branch, b"first", b"1")
+        start = workspace.snapshot(branch).snapshot
+        put(branch, b"other", b"x")
+        workspace.restore(branch, start.id)
+        put(branch, b"wanted", noise(30_000, "one"))
+        source = workspace.snapshot(branch).snapshot
+        put(branch, b"wanted", noise(30_000, "two"))
+        workspace.snapshot(branch)
+        workspace.restore(branch, start.id)
+        put(branch, b"second", b"2")
+        workspace.restore(branch, source.id, b"wanted")
+        segments = store.layers.segments(source.position.layer)
+        workspace.delete_snapshot(source.id)
+    assert segments
+    return segments
+
+
+def test_a_restored_path_keeps_bytes_of_a_layer_off_its_lineage(tmp_path):
+    with opened(tmp_path / "store") as store:
+        seal(store, restored_from_elsewhere(store))
+        assert check_store(store, verify_data=True) == []
+        with written(store, "a") as (_, branch):
+            number = branch.tree.resolve(b"wanted")
+            assert branch.read(number, 0, 30_000) == noise(30_000, "one")
+
+
+def test_so_does_a_fork_whose_parent_is_gone(tmp_path):
+    with opened(tmp_path / "store") as store:
+        segments = restored_from_elsewhere(store)
+        fork_workspace(store, "a", None, "fork")
+        remove_and_collect(store, "a")
+        seal(store, segments)
+        assert check_store(store, verify_data=True) == []
+
+
+def test_what_no_root_reaches_is_not_kept(tmp_path):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"f", noise(50_000, "never snapshotted"))
+            put(branch, b"f", noise(50_000, "kept"))
+            workspace.snapshot(branch)
+            (segment,) = store.layers.segments(branch.position.layer)
+        assert seal(store, [segment]) == [segment]
+        assert not store.storage.exists(layout.scratch(segment))
+        pieces = list(extent.iterate(store.layers.sealed_map(segment)))
+        assert sum(piece.length for piece in pieces) == 50_000
+        assert seal(store, [segment]) == []
+
+
+def test_resolved_extents_name_the_chunks_and_read_the_same(tmp_path):
+    with opened(tmp_path / "store") as store, written(store, "a") as (workspace, branch):
+        data = noise(200_000, "content")
+        put(branch, b"f", data)
+        inode = branch.tree.existing(branch.tree.resolve(b"f"))
+        assert resolved(store, inode.extents) == inode.extents
+        workspace.snapshot(branch)
+        (segment,) = store.layers.segments(branch.position.layer)
+        branch.close()
+        seal(store, [segment])
+        moved = resolved(store, inode.extents)
+        assert all(piece.kind == extent.CHUNK for piece in extent.iterate(moved))
+        pieces = extent.iterate(moved)
+        assert (
+            b"".join(
+                store.chunks.read_range(piece.chunk, piece.source_offset, piece.length)
+                for piece in pieces
+            )
+            == data
+        )
+
+
+@pytest.mark.parametrize("size", [1, 65_536, 65_537, 300_000])
+def test_every_size_reads_the_same_after_sealing(tmp_path, size):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"f", noise(size, "x"))
+            workspace.snapshot(branch)
+            segments = store.layers.segments(branch.position.layer)
+        seal(store, segments)
+        with written(store, "a") as (_, branch):
+            assert branch.read(branch.tree.resolve(b"f"), 0, size) == noise(size, "x")
