@@ -61,6 +61,13 @@ SEAL_IDLE_SECONDS = 60.0
 SEAL_PRESSURE_BYTES = 512 * 1024 * 1024
 # What drop, restore and rm leave behind stays this long, so that undo works.
 UNDO_WINDOW_SECONDS = 24 * 3600
+# What left the log of a workspace that is in use is kept so much longer: a process that looked at
+# it just before may be about to write a record that names it.
+GARBAGE_GRACE_SECONDS = 600
+# No configuration removes a snapshot that is younger: whoever took it may not have read its id.
+RETENTION_AGE_SECONDS_MIN = 600
+# A pack of which less than this is wanted is written anew; above, copying costs more than it frees.
+PACK_LIVE_SHARE_MIN = 0.5
 
 # Open descriptors of segments and packs a process keeps: works under a limit of 1,024 with room for
 # the user's.

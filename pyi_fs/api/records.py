@@ -111,6 +111,8 @@ _KINDS: dict[type, str] = {
     operation.RestorePath: "restore-path",
     operation.UndropBranch: "undrop",
     operation.Void: "void",
+    operation.PinSnapshot: "pin",
+    operation.UnpinSnapshot: "unpin",
 }
 _UNSAID = {
     "time_ns",

@@ -21,12 +21,14 @@ from pyi_fs.model.operation import (
     MoveBranch,
     NameSnapshot,
     Operation,
+    PinSnapshot,
     Reserve,
     RestorePath,
     SealSnapshot,
     SwitchHead,
     TakeSnapshot,
     UndropBranch,
+    UnpinSnapshot,
     Void,
 )
 
@@ -42,10 +44,13 @@ OPERATION_NAMES: dict[type[Operation], str] = {
     RestorePath: "restore-path",
     UndropBranch: "undrop",
     Void: "void",
+    PinSnapshot: "pin",
+    UnpinSnapshot: "unpin",
 }
 """What each record is called; the others are bookkeeping and not shown."""
 
 _UNSAID = {"position", "before", "after", "parent_before", "inode_floor", "time_ns", "id", "layer"}
+_OF_SNAPSHOTS = TakeSnapshot | NameSnapshot | DeleteSnapshot | PinSnapshot | UnpinSnapshot
 _RENAMED = {"parent": "parent_snapshot"}
 
 
@@ -59,7 +64,7 @@ def log_line(number: OperationId, operation: Operation) -> bytes:
         "time_ns": operation.time_ns,
         "operation": _name(operation),
     }
-    if isinstance(operation, TakeSnapshot | NameSnapshot | DeleteSnapshot):
+    if isinstance(operation, _OF_SNAPSHOTS):
         fields["snapshot"] = operation.id
     counts = isinstance(operation, TakeSnapshot)
     for field, value in asdict(operation).items():

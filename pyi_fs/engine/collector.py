@@ -22,6 +22,8 @@ with live processes:
 - *Two collectors*: removal of what is not there is no error.
 - *A damaged log* may hide what it holds: then all layers its workspace wrote are kept, and if not
   even its first record can be read nothing is collected at all (`CorruptRecordError`).
+- *A snapshot is deleted* while somebody is about to restore it, to make a branch from it, or to
+  share its extents: see the grace in `engine/roots.py`.
 - *A crash in the middle* leaves `layers/xx/ID.removed`, which the next plan finds.
 
 What is left: a process stopped for longer than the guard between making a layer and the first
@@ -37,7 +39,7 @@ from typing import NamedTuple
 
 from pyi_fs.engine.founding import remove_workspace
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
-from pyi_fs.engine.roots import kept_layers, kept_positions, positions_of
+from pyi_fs.engine.roots import NOTHING, Without, kept_positions, lineages, positions_of
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.unlogged import Guard, header_of, read_pins
 from pyi_fs.errors import CorruptRecordError, StoreError
@@ -105,30 +107,40 @@ class Collected(NamedTuple):
 
 
 def plan(
-    store: Store, *, known: Iterable[LayerId] = (), clock_ns: Callable[[], int] = time.time_ns
+    store: Store,
+    *,
+    known: Iterable[LayerId] = (),
+    clock_ns: Callable[[], int] = time.time_ns,
+    without: Without = NOTHING,
+    grace: bool = True,
 ) -> Plan:
     """Returns what can be removed now.
 
     O(store) in journals and bases if there is anything, else O(layers). Takes branch locks for an
     instant.
 
-    `known`: layers that are known to have been in the log of a workspace that is gone. `StoreError`
-    if damage hides what is needed.
+    `known`: layers that are known to have been in the log of a workspace that is gone. `without`,
+    `grace`: what could be removed if these snapshots were deleted, as `roots.positions_of`.
+    `StoreError` if damage hides what is needed.
     """
     known = frozenset(known)
     listed = all_layers(store.storage)
     graph = LayerGraph(store)
+
+    def roots() -> set[LayerId]:
+        return _roots(store, listed, clock_ns(), without, grace=grace)
+
     # Lineages first, which is cheap and mostly the whole answer.
-    candidates = set(listed) - kept_layers(store)
+    candidates = set(listed) - lineages(store, roots())
     waiting: dict[LayerId, str] = {}
     if candidates:
-        candidates -= graph.reach(_roots(store, listed))
+        candidates -= graph.reach(roots())
         guard = Guard(store, known, clock_ns())
         waiting = {
             layer: reason for layer in candidates if (reason := guard.reason(layer)) is not None
         }
         # Only now: a layer whose lock was free a moment ago is in a log by now, or never will be.
-        candidates -= graph.reach(_roots(store, listed))
+        candidates -= graph.reach(roots())
         candidates -= graph.reach(layer for layer in waiting if guard.is_readable(layer))
         candidates -= waiting.keys()
     steps = {layer: _step(store, layer) for layer in candidates}
@@ -196,12 +208,14 @@ def _reach(graph: LayerGraph, roots: Iterable[LayerId]) -> set[LayerId]:
     return reached
 
 
-def _roots(store: Store, listed: list[LayerId]) -> set[LayerId]:
+def _roots(
+    store: Store, listed: list[LayerId], now_ns: int, without: Without, *, grace: bool
+) -> set[LayerId]:
     """Returns the layers that logs name.
 
     For a log with a bad end, also every layer that its workspace wrote.
     """
-    roots = set(kept_positions(store))
+    roots = set(kept_positions(store, now_ns=now_ns, without=without, grace=grace))
     doubtful = {name for name in store.workspace_names() if not _is_whole(store, name)}
     if doubtful:
         for layer in listed:

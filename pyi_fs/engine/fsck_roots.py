@@ -3,9 +3,11 @@
 Part of `engine/fsck.py`.
 """
 
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pyi_fs import limits
 from pyi_fs.engine.findings import Report
 from pyi_fs.format.record import decode_operation, frames
 from pyi_fs.ids import LayerId, Position, TreeObjectId, WorkspaceName
@@ -97,14 +99,18 @@ def _valid(data: bytes) -> tuple[int, list[Operation]]:
 
 
 def _roots(name: WorkspaceName, refs: Refs, operations: list[Operation]) -> Iterator[Root]:
+    # As `engine/roots.py`, which keeps it a little longer.
+    since_ns = time.time_ns() - limits.UNDO_WINDOW_SECONDS * 1_000_000_000
     void: dict[LayerId, int] = {}
     named: list[tuple[str, Position]] = []
     for index, operation in enumerate(operations, 1):
         if isinstance(operation, Void):
             void[operation.layer] = operation.offset
-        named += [(f"{name}: operation {index}", place) for place in _places(operation)]
+        named += [(f"{name}: operation {index}", place) for place in _places(operation, since_ns)]
     named += [(f"{name}@{one.id}", one.position) for one in refs.snapshots.values()]
     for branch in refs.branches.values():
+        if branch.dropped and branch.dropped_ns < since_ns:
+            continue
         label = f"{name}/{branch.name}" + (" (dropped)" if branch.dropped else "")
         if branch.layer is not None:
             yield Root(label, branch.layer, None)
@@ -115,9 +121,11 @@ def _roots(name: WorkspaceName, refs: Refs, operations: list[Operation]) -> Iter
             yield Root(label, position.layer, position.offset)
 
 
-def _places(operation: Operation) -> list[Position]:
+def _places(operation: Operation, since_ns: int) -> list[Position]:
     """Returns where `undo` may want to come back to."""
     match operation:
+        case Begin() | MakeBranch() | MoveBranch() | RestorePath() if operation.time_ns < since_ns:
+            return []
         case Begin() | MakeBranch():
             return [Position(*operation.position)]
         case MoveBranch():

@@ -5,10 +5,14 @@ A plan made from the operations log, carried out by the workspace.
 Undone can be: restore (of a tree or a path), undo's own inverse, making a branch, dropping one. A
 second undo goes further back; an operation after an undo forgets what could be redone on that
 branch.
+
+What it would come back to is kept for `limits.UNDO_WINDOW_SECONDS`; after that it is refused.
 """
 
+import time
 from typing import NamedTuple
 
+from pyi_fs import limits
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import NO_OPERATION, BranchName, OperationId, Position, SnapshotId
 from pyi_fs.model.operation import DropBranch, MakeBranch, MoveBranch, RestorePath, UndropBranch
@@ -46,12 +50,19 @@ class UndropPlan(NamedTuple):
 Plan = MovePlan | DropPlan | UndropPlan
 
 
-def plan_undo(log: OperationsLog, branch: BranchName, operation: OperationId | None = None) -> Plan:
+def plan_undo(
+    log: OperationsLog,
+    branch: BranchName,
+    operation: OperationId | None = None,
+    *,
+    now_ns: int | None = None,
+) -> Plan:
     """Returns how to take back the newest operation of a branch, or of branches as such.
 
     With `operation`: that one and what followed it there.
 
-    `NotFoundError` if there is nothing to undo or the operation cannot be undone.
+    `NotFoundError` if there is nothing to undo, the operation cannot be undone, or it is older than
+    the undo window. `now_ns`: the moment, if it is not now.
     """
     stack = [done for done in log.refs.undoable if _concerns(log, done.operation, branch)]
     if operation is not None:
@@ -62,10 +73,10 @@ def plan_undo(log: OperationsLog, branch: BranchName, operation: OperationId | N
             )
     if not stack:
         raise NotFoundError("nothing to undo")
-    return _inverse(log, stack[-1].operation, redo=False)
+    return _inverse(log, stack[-1].operation, now_ns, redo=False)
 
 
-def plan_redo(log: OperationsLog, branch: BranchName) -> Plan:
+def plan_redo(log: OperationsLog, branch: BranchName, *, now_ns: int | None = None) -> Plan:
     """Returns how to do again what the last `undo` took back.
 
     `NotFoundError` if there is nothing.
@@ -73,7 +84,7 @@ def plan_redo(log: OperationsLog, branch: BranchName) -> Plan:
     stack = [done for done in log.refs.redoable if _concerns(log, done.operation, branch)]
     if not stack:
         raise NotFoundError("nothing to redo")
-    return _inverse(log, stack[-1].operation, redo=True)
+    return _inverse(log, stack[-1].operation, now_ns, redo=True)
 
 
 def _concerns(log: OperationsLog, operation: OperationId, branch: BranchName) -> bool:
@@ -83,8 +94,21 @@ def _concerns(log: OperationsLog, operation: OperationId, branch: BranchName) ->
     return found.branch != branch
 
 
-def _inverse(log: OperationsLog, operation: OperationId, *, redo: bool) -> Plan:
+def _check_window(operation: OperationId, time_ns: int, now_ns: int | None) -> None:
+    """Refuses what may be collected; `engine/roots.py` keeps it a little longer than that."""
+    age_ns = (time.time_ns() if now_ns is None else now_ns) - time_ns
+    if age_ns > limits.UNDO_WINDOW_SECONDS * 1_000_000_000:
+        hours = limits.UNDO_WINDOW_SECONDS // 3600
+        raise NotFoundError(
+            f"operation {operation} is older than {hours} hours: what it left behind was collected "
+            "(restore a snapshot instead)"
+        )
+
+
+def _inverse(log: OperationsLog, operation: OperationId, now_ns: int | None, *, redo: bool) -> Plan:
     found = log.undoable[operation]
+    if isinstance(found, MoveBranch | RestorePath | DropBranch):
+        _check_window(operation, found.time_ns, now_ns)
     undoes, redoes = (NO_OPERATION, operation) if redo else (operation, NO_OPERATION)
     verb = "redo" if redo else "undo"
     match found:

@@ -170,6 +170,20 @@ class SealSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=14):
     root: TreeObjectId
 
 
+class PinSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=15):
+    """A snapshot is kept whatever retention says."""
+
+    time_ns: int
+    id: SnapshotId
+
+
+class UnpinSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=16):
+    """Retention may take a snapshot again."""
+
+    time_ns: int
+    id: SnapshotId
+
+
 Operation = (
     Begin
     | Reserve
@@ -185,4 +199,6 @@ Operation = (
     | UndropBranch
     | Void
     | SealSnapshot
+    | PinSnapshot
+    | UnpinSnapshot
 )

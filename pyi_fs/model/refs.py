@@ -26,12 +26,14 @@ from pyi_fs.model.operation import (
     MoveBranch,
     NameSnapshot,
     Operation,
+    PinSnapshot,
     Reserve,
     RestorePath,
     SealSnapshot,
     SwitchHead,
     TakeSnapshot,
     UndropBranch,
+    UnpinSnapshot,
     Void,
 )
 
@@ -72,12 +74,14 @@ class Snapshot(NamedTuple):
     message: str
     automatic: str
     root: TreeObjectId | None = None
+    pinned: bool = False
 
 
 class BranchRef(NamedTuple):
     """A branch as the log knows it.
 
-    It starts from `position`, and writes to `layer` once it has written since.
+    It starts from `position`, and writes to `layer` once it has written since. `dropped_ns`: when
+    it was dropped, if it is.
     """
 
     name: BranchName
@@ -87,6 +91,7 @@ class BranchRef(NamedTuple):
     ephemeral: bool
     made_ns: int
     dropped: bool = False
+    dropped_ns: int = 0
 
 
 class Done(NamedTuple):
@@ -214,12 +219,13 @@ def _with_dropped(
 
     What is not shown any more takes the place in `shadowed`, for the inverse of this operation.
     """
+    dropped_ns = op.time_ns if dropped else 0
     other = refs.shadowed.get(op.undoes or op.redoes)
-    if other is None:
-        return _with_branch(refs, op.branch, dropped=dropped)
-    shadowed = refs.shadowed.set(number, refs.branches[op.branch])
-    shown = refs._replace(branches=refs.branches.set(op.branch, other), shadowed=shadowed)
-    return _with_branch(shown, op.branch, dropped=dropped)
+    if other is not None:
+        hidden = refs.branches[op.branch]._replace(dropped_ns=op.time_ns)
+        branches = refs.branches.set(op.branch, other)
+        refs = refs._replace(branches=branches, shadowed=refs.shadowed.set(number, hidden))
+    return _with_branch(refs, op.branch, dropped=dropped, dropped_ns=dropped_ns)
 
 
 def _path_restored(refs: Refs, op: RestorePath, number: OperationId) -> Refs:
@@ -231,6 +237,22 @@ def _sealed(refs: Refs, op: SealSnapshot, _: OperationId) -> Refs:
     if sealed is None:
         return refs
     return refs._replace(snapshots=refs.snapshots.set(op.id, sealed._replace(root=op.root)))
+
+
+def _pinned(refs: Refs, op: PinSnapshot, _: OperationId) -> Refs:
+    return _with_pin(refs, op.id, pinned=True)
+
+
+def _unpinned(refs: Refs, op: UnpinSnapshot, _: OperationId) -> Refs:
+    return _with_pin(refs, op.id, pinned=False)
+
+
+def _with_pin(refs: Refs, snapshot_id: SnapshotId, *, pinned: bool) -> Refs:
+    snapshot = refs.snapshots.get(snapshot_id)
+    if snapshot is None:
+        return refs
+    changed = snapshot._replace(pinned=pinned)
+    return refs._replace(snapshots=refs.snapshots.set(snapshot_id, changed))
 
 
 def _head_switched(refs: Refs, _op: SwitchHead, _: OperationId) -> Refs:
@@ -327,4 +349,6 @@ _RULES: dict[type, Callable[[Refs, Any, OperationId], Refs]] = {
     UndropBranch: _branch_back,
     Void: _voided,
     SealSnapshot: _sealed,
+    PinSnapshot: _pinned,
+    UnpinSnapshot: _unpinned,
 }
