@@ -1,0 +1,69 @@
+"""What a mutation takes out of the tree, and only that."""
+
+import pytest
+
+from pyi_fs import limits
+from pyi_fs.ids import ROOT_INODE, InodeNumber, SegmentId
+from pyi_fs.model.edit import apply
+from pyi_fs.model.inode import Inode
+from pyi_fs.model.mutation import (
+    FALLOCATE_KEEP_SIZE,
+    FALLOCATE_PUNCH_HOLE,
+    FALLOCATE_ZERO_RANGE,
+    Adopt,
+    Allocate,
+    Create,
+    Link,
+    Mutation,
+    Reap,
+    Remove,
+    SetAttributes,
+    SetXattr,
+    Share,
+    Write,
+)
+from pyi_fs.model.superseded import MAY_SUPERSEDE, superseded
+from pyi_fs.model.tree import root_only
+
+FILE = InodeNumber(5)
+END = limits.FILE_BYTES_MAX
+EMPTY = root_only(0o40755, 0, 0, 1)
+UNLINKED = apply(EMPTY, Adopt(FILE, Inode(0o100644, 0, 0, 0, 0, 1, 1, 1, 1, ROOT_INODE, b"")))
+
+
+def cut(size: int | None) -> Mutation:
+    return SetAttributes(FILE, None, None, None, size, None, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("mutation", "ranges"),
+    [
+        (Write(FILE, 10, 20, SegmentId(1), 0, b"", 1), [(FILE, 10, 30)]),
+        (Share(FILE, 10, 20, b"", 1), [(FILE, 10, 30)]),
+        (cut(7), [(FILE, 7, END)]),
+        (cut(0), [(FILE, 0, END)]),
+        (cut(None), []),
+        (Allocate(FILE, 10, 20, 0, 1), []),
+        (Allocate(FILE, 10, 20, FALLOCATE_KEEP_SIZE, 1), []),
+        (
+            Allocate(FILE, 10, 20, FALLOCATE_KEEP_SIZE | FALLOCATE_PUNCH_HOLE, 1),
+            [(FILE, 10, 30)],
+        ),
+        (Allocate(FILE, 10, 20, FALLOCATE_ZERO_RANGE, 1), [(FILE, 10, 30)]),
+        (Reap((FILE, InodeNumber(6))), [(FILE, 0, END)]),
+        (Remove(ROOT_INODE, b"n", False, 1), []),
+        (Link(FILE, ROOT_INODE, b"n", 1), []),
+        (SetXattr(FILE, b"user.x", b"", 1), []),
+        (Create(ROOT_INODE, b"n", FILE, 0o100644, 0, 0, 1), []),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_ranges_that_leave_the_tree(
+    mutation: Mutation, ranges: list[tuple[InodeNumber, int, int]]
+) -> None:
+    assert superseded(UNLINKED, mutation) == ranges
+    assert not ranges or isinstance(mutation, MAY_SUPERSEDE)
+
+
+def test_reaping_what_has_a_name_takes_nothing() -> None:
+    assert superseded(EMPTY, Reap((ROOT_INODE,))) == []
