@@ -139,6 +139,9 @@ async def _leave(state: MountState, mounted: Mounted) -> None:
             await trio.to_thread.run_sync(branch.sync)
         except (OSError, PyiError) as error:
             log.error("branch %s: %s", branch.name, error)
+        except Exception:
+            # The other branches are to be left durable all the same.
+            log.exception("BUG: leaving branch %s", branch.name)
 
 
 def _live_branches(state: MountState) -> list[Branch]:
@@ -154,6 +157,9 @@ async def _sync_every(state: MountState, seconds: float) -> None:
                 await state.group_sync.sync(branch)
             except (OSError, PyiError) as error:
                 log.error("sync of branch %s: %s", branch.name, error)
+            except Exception:
+                # Our mistake, and no reason to take a six-hour job's tree away.
+                log.exception("BUG: sync of branch %s", branch.name)
         _let_go_of_unused(state)
 
 
@@ -174,6 +180,8 @@ async def _snapshot_every(session: Session, seconds: float) -> None:
             session.workspace.snapshot(branch, automatic=f"every {seconds:g} s")
         except (OSError, PyiError) as error:
             log.error("automatic snapshot: %s", error)
+        except Exception:
+            log.exception("BUG: automatic snapshot")
 
 
 async def _guarded(task: Callable[[], Awaitable[None]]) -> None:

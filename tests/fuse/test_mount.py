@@ -123,3 +123,32 @@ def test_a_user_mounts_with_the_help_of_fusermount3(open_directory):
     assert done is not None
     assert done.stdout == b"x\n", done.stderr
     assert process.returncode == 0, log.decode()
+
+
+def test_a_bug_in_the_background_does_not_end_the_mount(tmp_path):
+    """A periodic sync that raised what nobody expected took the whole mount away."""
+    code = (
+        "import sys; from pyi_fs.engine.branch import Branch;"
+        "from tests.support.mount_runner import main;"
+        "Branch.sync = lambda branch: 1 // 0; main(*sys.argv[1:])"
+    )
+    (tmp_path / "mount").mkdir()
+    log_path = tmp_path / "log"
+    options = '{"sync_interval": 0.01, "snapshot_every": 0.01}'
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path / "store", "w", tmp_path / "mount", options],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=ROOT,
+        )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n", log_path.read_text()
+        (tmp_path / "mount" / "f").write_bytes(b"x")
+        while "BUG: sync of branch main" not in log_path.read_text() and process.poll() is None:
+            os.stat(tmp_path / "mount" / "f")
+        assert (tmp_path / "mount" / "f").read_bytes() == b"x"
+        process.terminate()
+        assert process.wait(60) == 0
+    assert "BUG: leaving branch main" in log_path.read_text()
