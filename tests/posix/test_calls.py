@@ -9,6 +9,7 @@ import mmap
 import os
 import select
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -265,6 +266,21 @@ def test_handles_of_files_can_be_opened(spot: Path) -> None:
     assert os.read(opened, 20) == b"by handle"
     os.close(opened)
     os.close(top)
+
+
+def test_leases_are_the_kernels(spot: Path, two: tuple[Actor, Actor]) -> None:
+    (spot / "f").touch()
+    (spot / "f").chmod(0o666)
+    descriptor = os.open(spot / "f", os.O_RDONLY)
+    previous = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        assert two[0].do("open", 0, "f", os.O_RDONLY, 0) == Failed("EAGAIN")
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        assert two[0].do("open", 0, "f", os.O_RDONLY, 0) is None
+    finally:
+        os.close(descriptor)
+        signal.signal(signal.SIGIO, previous)
 
 
 @pytest.mark.parametrize("wanted", [0, 1])
