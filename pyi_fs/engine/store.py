@@ -11,9 +11,10 @@ from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex
 from pyi_fs.store.layers import Layers
-from pyi_fs.store.storage import Storage
+from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 
 STORE_VERSION = 1
+_DIRECTORIES = (layout.LAYERS, layout.WORKSPACES, "packs")
 _FORMAT_LINE = f"pyi-fs store {STORE_VERSION}\n"
 
 
@@ -67,13 +68,23 @@ class Store:
 
 
 def _make(storage: DirectoryStorage, path: Path) -> None:
-    if path.exists() and any(path.iterdir()):
+    # Another process may be making it, or have died doing so: the format comes last, and before
+    # anything else there will ever be.
+    names = {entry.name for entry in path.iterdir()} if path.exists() else set()
+    strange = {name for name in names.difference(_DIRECTORIES) if not _is_format(name)}
+    if strange and not storage.exists(layout.FORMAT):
         raise FormatUnknownError(f"{path} is not empty and not a pyi store")
     storage.make_directory("", parents=True)
     os.chmod(path, 0o700)
-    for directory in (layout.LAYERS, layout.WORKSPACES, "packs"):
+    for directory in _DIRECTORIES:
         storage.make_directory(directory, parents=True)
     storage.write_atomic(layout.FORMAT, [_FORMAT_LINE.encode()])
+
+
+def _is_format(name: str) -> bool:
+    return name == layout.FORMAT or (
+        name.startswith(f"{layout.FORMAT}.") and name.endswith(TEMPORARY_SUFFIX)
+    )
 
 
 def _check_format(line: str, path: Path) -> None:

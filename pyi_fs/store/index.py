@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from types import TracebackType
 from typing import NamedTuple, Protocol
@@ -45,6 +45,7 @@ QUERY_IDS_MAX = 500
 """Ids in one statement: enough to amortise it, and far from SQLite's limit of 32,766 variables."""
 
 _COLUMNS = "id, pack, offset, raw_length, stored_length, method"
+_ANY_TABLE = "SELECT 1 FROM sqlite_schema WHERE tbl_name <> '_sqlite_migrations' LIMIT 1"
 _LOCATE = f"SELECT {_COLUMNS} FROM chunk WHERE id = ?"
 _ADD_CHUNK = f"""
     INSERT INTO chunk ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
@@ -206,6 +207,12 @@ class ChunkIndex:
         with self._guard, _Transaction(self._connection, durable=True):
             return self._add_all(source, added)
 
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
+        """Gives the connection for one write transaction: for the collector (`store/sweep.py`)."""
+        with self._guard, _Transaction(self._connection, durable=durable):
+            yield self._connection
+
     def close(self) -> None:
         """Closes the connection."""
         with self._guard:
@@ -255,11 +262,12 @@ class ChunkIndex:
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     def _version(self) -> int:
+        # Emptiness first: another process may be making the tables, and what it makes in one
+        # transaction is seen by later reads, but not by earlier ones. Before that it makes the
+        # table of migrations, and may die there.
+        is_empty = self._connection.execute(_ANY_TABLE).fetchone() is None
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(self._connection.execute("PRAGMA application_id").fetchone()[0])
-        is_empty = (
-            self._connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None
-        )
         if application != APPLICATION_ID and not is_empty:
             raise FormatUnknownError(f"{layout.INDEX}: a database of something else")
         return version

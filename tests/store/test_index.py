@@ -274,6 +274,21 @@ def test_database_of_something_else_is_refused(storage: DirectoryStorage, tmp_pa
         ChunkIndex(storage)
 
 
+def test_index_whose_making_stopped_halfway_is_finished(
+    storage: DirectoryStorage, tmp_path: Path
+) -> None:
+    """The table of migrations is made first; another process may see just that, or it died."""
+    connection = sqlite3.connect(tmp_path / layout.INDEX)
+    connection.execute(
+        "CREATE TABLE _sqlite_migrations"
+        " (id INTEGER PRIMARY KEY, migration_set TEXT, name TEXT, applied_at TEXT)"
+    )
+    connection.close()
+    index = ChunkIndex(storage)
+    assert index.packs() == set()
+    index.close()
+
+
 def test_damaged_index_is_refused_and_can_be_discarded(
     storage: DirectoryStorage, tmp_path: Path
 ) -> None:
