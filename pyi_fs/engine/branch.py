@@ -22,7 +22,6 @@ from pyi_fs.engine.superseding import note_superseded
 from pyi_fs.errors import CorruptSegmentError, FileTooLargeError, ReadOnlyError
 from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, SnapshotId
 from pyi_fs.model.edit import apply
-from pyi_fs.model.inode import Inode
 from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
 from pyi_fs.model.superseded import MAY_SUPERSEDE
 from pyi_fs.model.touched import Touched
@@ -107,6 +106,8 @@ class Branch:
         self._inode_next = InodeNumber(0)
         self._inode_end = InodeNumber(0)
         self._inode_range = limits.INODE_RANGE_MIN
+        self._spare: list[InodeNumber] = []
+        self._owed: list[Mutation] = []  # In the tree, and not yet in the journal.
         self._sync_lock = threading.Lock()
 
     @property
@@ -126,10 +127,7 @@ class Branch:
         return not self._closed_unsynced and all(writer.is_synced for writer in self.writers())
 
     def writers(self) -> list[LayerWriter]:
-        """Returns the layers this branch has open.
-
-        Those left by a publish, then the current one.
-        """
+        """Returns the layers open here: those left by a publish, then the current one."""
         return [*self._retired, *([self._writer] if self._writer is not None else [])]
 
     @property
@@ -152,6 +150,9 @@ class Branch:
         writer = self._writer
         if writer is None:
             writer = self._open_writer()
+        while self._owed:
+            writer.append(self._owed[0])
+            del self._owed[0]
         writer.append(mutation)
         self.tree = new
         if isinstance(mutation, MAY_SUPERSEDE):
@@ -224,6 +225,8 @@ class Branch:
 
     def next_inode(self) -> InodeNumber:
         """Returns an inode number that was never used in this workspace."""
+        if self._spare:
+            return self._spare.pop()
         if self._inode_next >= self._inode_end:
             self._inode_next, self._inode_end = self._services.reserve_inodes(self._inode_range)
             self._inode_range = min(self._inode_range * 2, limits.INODE_RANGE_MAX)
@@ -258,11 +261,9 @@ class Branch:
         `touched` covers the difference to the tree before (None: unknown). `last` is the newest
         snapshot in the lineage of the new tree, `since_last` what it was touched since then.
         """
-        old = self.tree
-        orphans = (
-            self.listener.orphans(self, old, tree, touched) if self.listener is not None else []
-        )
+        old, orphans = self.tree, self._orphans(tree, touched)
         self._leave_layer()
+        self._owed.clear()
         self._start = position
         self.resumable = False
         self.tree = tree
@@ -271,45 +272,47 @@ class Branch:
         self.last_tree = tree
         self.touched = since_last if since_last is not None else Touched()
         self.is_touched_complete = since_last is not None
-        records = [(number, old.inode(number)) for number in orphans]
-        adopted = self._adopt(
-            [(number, record) for number, record in records if record is not None]
-        )
-        if self.listener is not None:
-            self.listener.published(self, old, self.tree, touched, adopted)
+        self._adopt(old, orphans, touched)
 
     def graft(self, graft: Graft) -> None:
-        """Commits a restored path and publishes it.
-
-        Whoever has a replaced file open keeps the old one.
-        """
+        """Commits a restored path and publishes it; open files that it replaces live on."""
         old, touched = self.tree, Touched()
         touched.add(graft)
-        new = apply(old, graft)
-        orphans = (
-            self.listener.orphans(self, old, new, touched) if self.listener is not None else []
-        )
-        records = [(number, old.inode(number)) for number in orphans]
+        orphans = self._orphans(apply(old, graft), touched)
         self.commit(graft)
         self.generation += 1
-        adopted = self._adopt(
-            [(number, record) for number, record in records if record is not None]
-        )
+        self._adopt(old, orphans, touched)
+
+    def prepare(self, tree: Tree, touched: Touched | None) -> None:
+        """Takes the numbers that `publish` of a tree will need: then no full disk can stop it."""
+        self._spare = [self.next_inode() for _ in self._orphans(tree, touched, numbered=False)]
+
+    def _orphans(
+        self, new: Tree, touched: Touched | None, *, numbered: bool = True
+    ) -> list[tuple[InodeNumber, Adopt]]:
+        if self.listener is None:
+            return []
+        numbers = self.listener.orphans(self, self.tree, new, touched)
+        records = [(n, r) for n in numbers if (r := self.tree.inode(n)) is not None]
+        return [(n, Adopt(self.next_inode() if numbered else n, r)) for n, r in records]
+
+    def _adopt(
+        self, old: Tree, orphans: list[tuple[InodeNumber, Adopt]], touched: Touched | None
+    ) -> None:
+        for _, adopt in orphans:
+            try:
+                self.commit(adopt)
+            except OSError:
+                # The tree is published already. Whoever has the file open keeps it, and the record
+                # goes before the next one that the disk takes; nobody else ever sees the file.
+                self.tree = apply(self.tree, adopt)
+                self._owed.append(adopt)
         if self.listener is not None:
+            adopted = {number: adopt.number for number, adopt in orphans}
             self.listener.published(self, old, self.tree, touched, adopted)
 
-    def _adopt(self, orphans: list[tuple[InodeNumber, Inode]]) -> dict[InodeNumber, InodeNumber]:
-        adopted = {}
-        for number, record in orphans:
-            adopted[number] = self.next_inode()
-            self.commit(Adopt(adopted[number], record))
-        return adopted
-
     def roll(self) -> tuple[Position, Tree]:
-        """Leaves the current layer so that a base can be made for the next one.
-
-        Returns the frozen position and tree. O(1).
-        """
+        """Leaves the layer, for a base of the next; returns the frozen position and tree. O(1)."""
         position, frozen = self.position, self.tree
         self._leave_layer()
         self._start = position
@@ -319,10 +322,7 @@ class Branch:
         return position, frozen
 
     def rebase(self, frozen: Tree, base: Base) -> None:
-        """Puts an equal table in the place of the frozen tree under the current one.
-
-        Nobody can tell. O(1).
-        """
+        """Puts an equal table in the place of the frozen tree under the current one. O(1)."""
         if self.tree.base is frozen:
             self.tree = on_base(self.tree, base)
             self.records_since_base = 0

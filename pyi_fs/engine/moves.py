@@ -112,6 +112,7 @@ class Moves:
             undoes,
             redoes,
         )
+        branch.prepare(tree, touched)
         self._log.append(lambda _: move)
         branch.publish(tree, after, touched, parent, self.touched_since(parent, after))
 

@@ -46,8 +46,13 @@ class LayerServices:
             self._workspace,
             branch,
         )
-        writer = self._layers.create(header)
-        self._log.append(lambda _: Continue(branch, layer))
+        try:
+            writer = self._layers.create(header)
+            self._log.append(lambda _: Continue(branch, layer))
+        except BaseException:
+            # Each try of a writer on a full disk would leave files, open ones too.
+            self._layers.abandon(layer)
+            raise
         return writer
 
     def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:

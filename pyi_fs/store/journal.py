@@ -64,9 +64,17 @@ class JournalWriter:
         """Makes the journal of a new layer, whose directory is there; nothing is durable yet."""
         layer = header.layer
         file = storage.open_append(layout.journal(layer), create=True)
-        synced_file = storage.open_append(layout.synced(layer), create=True)
+        try:
+            synced_file = storage.open_append(layout.synced(layer), create=True)
+        except OSError:
+            file.close()
+            raise
         writer = cls(storage, layer, file, synced_file)
-        writer.append(encode_header(header))
+        try:
+            writer.append(encode_header(header))
+        except OSError:
+            writer.close()
+            raise
         return writer
 
     @classmethod

@@ -10,6 +10,7 @@ Invariants:
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pyi_fs import limits
 from pyi_fs.errors import CorruptSegmentError, NotFoundError
@@ -141,6 +142,18 @@ class Layers:
         """Ends the writing of a layer here."""
         writer.close()
         self._writers.pop(writer.layer, None)
+
+    def abandon(self, layer: LayerId) -> None:
+        """Removes a layer that nothing names yet, as far as it was made."""
+        writer = self._writers.pop(layer, None)
+        if writer is not None:
+            writer.close()
+        self._headers.pop(layer, None)
+        directory = layout.layer_directory(layer)
+        with suppress(OSError):
+            for name in self._storage.list(directory):
+                self._storage.remove(f"{directory}/{name}")
+            self._storage.remove_directory(directory)
 
     def header(self, layer: LayerId) -> LayerHeader:
         """Returns a layer's header; `NotFoundError` if there is no such layer."""

@@ -12,6 +12,8 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine import branch
+from pyi_fs.engine.references import all_layers
+from pyi_fs.store import layout
 from tests.support.crashes import Step
 from tests.support.memory_file import MemoryFile
 from tests.support.storage import FailingStorage
@@ -144,6 +146,9 @@ class _Run:
 
     def judge(self, boot: Boot, seed: int) -> None:
         disk, synced = self.storage.after_kill(), self.state()
+        for layer in all_layers(self.storage):
+            # No attempt that failed leaves a layer behind.
+            assert self.storage.exists(layout.journal(layer))
         self.rig.close()
         self.rig = Rig(self.storage.after_kill())
         assert self.state() == synced
