@@ -1,17 +1,21 @@
 """A store as one process has it open: storage, chunk store, layers."""
 
+import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from pyi_fs.errors import FormatTooNewError, FormatUnknownError, NotFoundError
+from pyi_fs.errors import CorruptError, FormatTooNewError, FormatUnknownError, NotFoundError
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.store import layout
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
-from pyi_fs.store.index import ChunkIndex
+from pyi_fs.store.index import ChunkIndex, discard_index
 from pyi_fs.store.layers import Layers
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
+
+log = logging.getLogger(__name__)
 
 STORE_VERSION = 1
 _DIRECTORIES = (layout.LAYERS, layout.WORKSPACES, "packs")
@@ -34,7 +38,7 @@ class Store:
         """Opens the store in a directory, making it (0700) on first use if `create`.
 
         `NotFoundError` if there is none, `FormatUnknownError` if the directory holds something
-        else, `FormatTooNewError`.
+        else, `FormatTooNewError`. A damaged chunk index is removed and made anew from the packs.
         """
         storage = DirectoryStorage(path)
         try:
@@ -45,10 +49,31 @@ class Store:
             _make(storage, path)
             line = _FORMAT_LINE
         _check_format(line, path)
+        try:
+            return cls._reconciled(storage, path)
+        except (CorruptError, FormatUnknownError) as error:
+            log.warning("%s; it is made anew from the packs", error)
+        lock = storage.lock(layout.FORMAT)
+        assert lock is not None, "BUG: waited and did not get the lock"
+        try:
+            # Another process may have done it meanwhile.
+            with suppress(CorruptError, FormatUnknownError):
+                return cls._reconciled(storage, path)
+            discard_index(storage)
+            return cls._reconciled(storage, path)
+        finally:
+            lock.release()
+
+    @classmethod
+    def _reconciled(cls, storage: Storage, path: Path) -> "Store":
         store = cls(storage, path)
-        # A writer killed between a pack's rename and its index commit leaves a pack the index does
-        # not know.
-        store.chunks.reconcile()
+        try:
+            # A writer killed between a pack's rename and its index commit leaves a pack the index
+            # does not know.
+            store.chunks.reconcile()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     def workspace_names(self) -> list[WorkspaceName]:

@@ -98,21 +98,33 @@ class ChunkIndex:
         our database, `CorruptError` if it is damaged (see `discard_index`).
         """
         self._guard = _Guard()
+        self._storage = storage
         with self._guard:
-            # First by us, so that the mode is 0600; SQLite gives its other files the same.
-            with suppress(FileExistsError):
-                storage.open_append(layout.INDEX, create=True).close()
-            self._connection = sqlite3.connect(
-                storage.host_path(layout.INDEX),
-                timeout=BUSY_TIMEOUT_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                self._prepare(storage)
-            except BaseException:
-                self._connection.close()
-                raise
+            self._connect()
+
+    def _connect(self) -> None:
+        # First by us, so that the mode is 0600; SQLite gives its other files the same.
+        with suppress(FileExistsError):
+            self._storage.open_append(layout.INDEX, create=True).close()
+        self._connection = sqlite3.connect(
+            self._storage.host_path(layout.INDEX),
+            timeout=BUSY_TIMEOUT_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            self._prepare(self._storage)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._file = self._named_file()
+
+    def _named_file(self) -> tuple[int, int] | None:
+        """Returns which file has the index's name."""
+        with suppress(FileNotFoundError):
+            status = os.stat(self._storage.host_path(layout.INDEX))
+            return status.st_dev, status.st_ino
+        return None
 
     def find(self, chunks: Iterable[ChunkId]) -> dict[ChunkId, ChunkLocation]:
         """Returns where those of the chunks are that the index knows."""
@@ -128,6 +140,11 @@ class ChunkIndex:
         """Returns where a chunk is, or None."""
         with self._guard:
             row = self._connection.execute(_LOCATE, (chunk,)).fetchone()
+            if row is None and self._named_file() not in (None, self._file):
+                # Another process made it anew: ours has no name any more.
+                self._connection.close()
+                self._connect()
+                row = self._connection.execute(_LOCATE, (chunk,)).fetchone()
         return None if row is None else _location(row)
 
     def known(self, chunks: Iterable[ChunkId]) -> set[ChunkId]:
