@@ -164,6 +164,13 @@ def test_setting_an_attribute_to_what_it_is(both: Both) -> None:
     assert both.say(ask) == (False, True)
 
 
+def test_creating_and_replacing_an_attribute_at_once(both: Both) -> None:
+    flags = os.XATTR_CREATE | os.XATTR_REPLACE
+    ask = lambda place: os.setxattr(place / "f", "user.a", b"1", flags)  # noqa: E731
+    assert both.say(ask) == ("ENODATA", None)
+    assert both.say(lambda place: os.setxattr(place / "f", "user.a", b"1", flags))[1] == "EEXIST"
+
+
 def test_rename_leaving_a_whiteout(both: Both) -> None:
     def ask(place: Path) -> object:
         old, new = os.fsencode(place / "f"), os.fsencode(place / "g")

@@ -85,7 +85,7 @@ _ON_ATTRIBUTES = (
     _call("fstat", _SLOTS),
     _call("access", _PATHS, st.integers(0, 7)),
     _call("umask", st.sampled_from([0, 0o22, 0o77, 0o777])),
-    _call("setxattr", _PATHS, _XATTRS, st.binary(max_size=20), st.integers(0, 3)),
+    _call("setxattr", _PATHS, _XATTRS, st.binary(max_size=20), st.integers(0, 2)),
     _call("getxattr", _PATHS, _XATTRS),
     _call("listxattr", _PATHS),
     _call("removexattr", _PATHS, _XATTRS),

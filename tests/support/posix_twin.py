@@ -56,6 +56,8 @@ class Twin:
 
     def begin(self) -> None:
         """Moves into a fresh directory with a few files in it."""
+        # Without its mount, the mountpoint is the host's: everything would be equal.
+        assert self.mount.path.is_mount(), self.mount.process.poll()
         name = str(next(self._numbers))
         for place in self._places:
             shutil.rmtree(place, ignore_errors=True)
