@@ -37,11 +37,8 @@ def with_side(rig: Rig) -> None:
 def test_undo_goes_further_back_each_time_and_redo_comes_forward(workspace: Rig) -> None:
     restored_twice(workspace)
     seen = [names(workspace)]
-    for step in (workspace.workspace.undo, workspace.workspace.undo):
-        step(workspace.main)
-        seen.append(names(workspace))
-    for step in (workspace.workspace.redo, workspace.workspace.redo):
-        step(workspace.main)
+    for step in ("undo", "undo", "redo", "redo"):
+        getattr(workspace.workspace, step)(workspace.main)
         seen.append(names(workspace))
     assert seen == [
         {b"a", b"b"},
@@ -56,8 +53,8 @@ def test_undo_goes_further_back_each_time_and_redo_comes_forward(workspace: Rig)
 
 def test_what_was_undone_and_redone_can_be_undone_again(workspace: Rig) -> None:
     restored_twice(workspace)
-    for call in (workspace.workspace.undo, workspace.workspace.redo, workspace.workspace.undo):
-        call(workspace.main)
+    for step in ("undo", "redo", "undo"):
+        getattr(workspace.workspace, step)(workspace.main)
     assert names(workspace) == {b"a"}
 
 

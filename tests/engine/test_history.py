@@ -1,0 +1,195 @@
+"""The tree of a position is the fold of the journals on the way to it, however it is got."""
+
+import stat
+from itertools import pairwise
+
+import pytest
+
+from pyi_fs import limits
+from pyi_fs.engine.founding import fork_workspace
+from pyi_fs.engine.history import History
+from pyi_fs.errors import CorruptRecordError, NotFoundError
+from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId, Position
+from pyi_fs.model.edit import apply
+from pyi_fs.model.mutation import Create
+from pyi_fs.model.tree import Tree, root_only
+from pyi_fs.store import layout
+from tests.support.workspaces import Boot, Picture, Rig, assert_touched_covers, picture_of
+
+
+def shown(rig: Rig, tree: Tree) -> Picture:
+    return picture_of(rig.workspace.reader, tree)
+
+
+def fresh(rig: Rig) -> History:
+    return History(rig.store.layers)
+
+
+def folded(rig: Rig, position: Position) -> Tree:
+    """Folds every record from the very first layer on, naively."""
+    header = rig.store.layers.header(position.layer)
+    if header.parent is not None:
+        tree = folded(rig, Position(*header.parent))
+    else:
+        assert header.root is not None
+        tree = root_only(*header.root)
+    for offset, mutation in rig.store.layers.records(position.layer):
+        if offset <= position.offset:
+            tree = apply(tree, mutation)
+    return tree
+
+
+def grown(rig: Rig) -> list[Position]:
+    """Writes over three layers, off the line once; returns a position in each state."""
+    rig.make("a", b"first")
+    found = [rig.main.position]
+    first = rig.snapshot()
+    rig.make("gone", b"x")
+    found.append(rig.main.position)
+    rig.workspace.restore(rig.main, first)
+    rig.mkdir("d")
+    rig.make("d/b", b"second")
+    found.append(rig.main.position)
+    rig.main.roll()
+    rig.rename("d/b", "b")
+    rig.write("a", b"FI")
+    found.append(rig.main.position)
+    return found
+
+
+def test_the_tree_of_a_position_is_its_fold(workspace: Rig) -> None:
+    for position in grown(workspace):
+        tree = fresh(workspace).tree(position)
+        assert shown(workspace, tree) == shown(workspace, folded(workspace, position))
+    assert shown(workspace, fresh(workspace).tree(workspace.main.position)) == workspace.picture()
+
+
+def test_a_base_table_changes_no_tree(workspace: Rig) -> None:
+    positions = grown(workspace)
+    workspace.checkpoint()
+    workspace.write("a", b"after")
+    for position in [*positions, workspace.main.position]:
+        tree = fresh(workspace).tree(position)
+        assert shown(workspace, tree) == shown(workspace, folded(workspace, position))
+
+
+def test_folded_trees_are_kept_up_to_the_limit(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions = grown(workspace)
+    monkeypatch.setattr(limits, "FOLDED_TREES_MAX", 2)
+    history = fresh(workspace)
+    kept = [history.tree(position) for position in positions]
+    assert [history.tree(p) is tree for p, tree in zip(positions[2:], kept[2:], strict=True)] == [
+        True,
+        True,
+    ]
+    again = history.tree(positions[0])
+    assert again is not kept[0]
+    assert shown(workspace, again) == shown(workspace, kept[0])
+
+
+def test_a_known_tree_is_where_folding_begins(workspace: Rig) -> None:
+    """Seen by remembering a tree that the journals do not know."""
+    grown(workspace)
+    position, parent, *_ = workspace.workspace.history.lineage(workspace.main.position)
+    history, tree = fresh(workspace), fresh(workspace).tree(parent)
+    mark = Create(ROOT_INODE, b"mark", InodeNumber(9_000), stat.S_IFREG, 0, 0, workspace.now())
+    history.remember(parent, apply(tree, mark))
+    assert history.tree(position).lookup(ROOT_INODE, b"mark") == 9_000
+    assert fresh(workspace).tree(position).lookup(ROOT_INODE, b"mark") is None
+
+
+def test_trees_of_one_layer_come_ascending_and_equal_their_folds(workspace: Rig) -> None:
+    workspace.make("a")
+    layer = workspace.main.position.layer
+    offsets = []
+    for number in range(4):
+        workspace.write("a", bytes([number]) * 3, number * 2)
+        offsets.append(workspace.main.position.offset)
+    start = workspace.store.layers.start(layer)
+    wanted = [offsets[2], offsets[0], start, offsets[2]]
+    found = list(fresh(workspace).trees(layer, wanted))
+    assert [offset for offset, _ in found] == [start, offsets[0], offsets[2]]
+    for offset, tree in found:
+        expected = folded(workspace, Position(layer, offset))
+        assert shown(workspace, tree) == shown(workspace, expected)
+    assert list(fresh(workspace).trees(layer, [])) == []
+
+
+def test_the_end_of_a_layer_is_its_last_whole_record(workspace: Rig) -> None:
+    workspace.make("a", b"data")
+    position, picture = workspace.main.position, workspace.picture()
+    file = workspace.storage.open_append(layout.journal(position.layer))
+    whole = file.size_bytes
+    file.append(b"\x10\x00\x00\x00torn")
+    tree, end = fresh(workspace).end(position.layer)
+    assert (end, shown(workspace, tree)) == (position, picture)
+    file.truncate(whole)
+    file.close()
+
+
+def test_a_position_that_is_no_end_of_a_record_or_no_layer_is_refused(workspace: Rig) -> None:
+    workspace.make("a")
+    layer, end = workspace.main.position
+    with pytest.raises(CorruptRecordError, match="no more"):
+        fresh(workspace).tree(Position(layer, end + 1))
+    with pytest.raises(CorruptRecordError):
+        fresh(workspace).tree(Position(layer, end - 1))
+    with pytest.raises(NotFoundError):
+        fresh(workspace).tree(Position(LayerId(12345), 100))
+
+
+def test_what_a_power_loss_took_is_not_found(workspace: Rig, boot: Boot) -> None:
+    workspace.make("a")
+    workspace.main.sync()
+    position = workspace.main.position
+    boot.again()
+    workspace.store.layers.boot = boot.id
+    history = fresh(workspace)
+    assert history.tree(position).lookup(*workspace.at("a")) == workspace.number("a")
+    with pytest.raises(NotFoundError, match="power loss"):
+        fresh(workspace).tree(Position(position.layer, position.offset + 50))
+
+
+def test_lineage_goes_from_the_present_to_the_first_layer(workspace: Rig) -> None:
+    started_from = workspace.main.position
+    positions = grown(workspace)
+    line = workspace.workspace.history.lineage(positions[-1])
+    assert line[-1] == started_from
+    assert positions[0] in line
+    assert positions[1] not in line
+    for child, parent in pairwise(line):
+        assert workspace.store.layers.header(child.layer).parent == parent
+
+
+def test_touched_covers_what_differs_between_any_two_positions(workspace: Rig) -> None:
+    positions = grown(workspace)
+    workspace.workspace.make_branch("side", workspace.main)
+    workspace.remove("a", on="side")
+    workspace.make("d/side", b"s", on="side")
+    positions.append(workspace.branch("side").position)
+    history = fresh(workspace)
+    for a in positions:
+        for b in positions:
+            touched = history.touched(a, b)
+            assert touched is not None
+            assert_touched_covers(history.tree(a), history.tree(b), touched)
+    assert not history.touched(positions[0], positions[0])
+
+
+def test_touched_leads_through_forks_and_knows_nothing_of_strangers(workspace: Rig) -> None:
+    workspace.make("a", b"1")
+    before = workspace.main.position
+    fork_workspace(workspace.store, "ws", None, "fork")
+    workspace.make("b")
+    fork = Rig(workspace.storage, "fork", clock=workspace.clock)
+    fork.write("a", b"2")
+    fork.remove("a")
+    history = fresh(workspace)
+    touched = history.touched(workspace.main.position, fork.main.position)
+    assert touched is not None
+    trees = workspace.main.tree, fork.main.tree
+    assert_touched_covers(*trees, touched)
+    assert history.touched(before, Position(LayerId(9), 9)) is None
+    fork.close()
