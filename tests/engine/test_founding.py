@@ -1,0 +1,136 @@
+"""How workspaces begin and end: empty, as forks, removed."""
+
+import stat
+
+import pytest
+
+from pyi_fs.engine.founding import create_workspace, fork_workspace, remove_workspace
+from pyi_fs.errors import AlreadyExistsError, BusyError, InvalidArgumentError, NotFoundError
+from pyi_fs.ids import WorkspaceName
+from pyi_fs.store import layout
+from tests.support.crashes import RecordingStorage
+from tests.support.storage import Crash, CrashingStorage
+from tests.support.workspaces import NAME, Boot, IndexShelf, Rig, new_workspace, refused
+
+
+def forked(rig: Rig, at: str | None, name: str = "fork") -> Rig:
+    fork_workspace(rig.store, NAME, at, name)
+    return Rig(rig.storage, name, clock=rig.clock)
+
+
+def test_a_new_workspace_is_an_empty_directory_of_its_owner(workspace: Rig) -> None:
+    create_workspace(workspace.store, "other", mode=0o750, uid=3, gid=4)
+    other = Rig(workspace.storage, "other")
+    root = other.main.tree.existing(other.number(""))
+    assert (root.mode, root.uid, root.gid) == (stat.S_IFDIR | 0o750, 3, 4)
+    assert list(other.main.tree.walk()) == []
+    assert workspace.store.workspace_names() == ["other", NAME]
+    other.close()
+
+
+def test_a_taken_name_and_no_name_are_refused(workspace: Rig) -> None:
+    with pytest.raises(AlreadyExistsError, match=NAME):
+        create_workspace(workspace.store, NAME)
+    with pytest.raises(AlreadyExistsError, match=NAME):
+        fork_workspace(workspace.store, NAME, None, NAME)
+    with pytest.raises(InvalidArgumentError):
+        create_workspace(workspace.store, "../x")
+
+
+def test_a_fork_begins_with_what_its_parent_has_now(workspace: Rig) -> None:
+    workspace.make("f", b"parent")
+    fork = forked(workspace, None)
+    assert fork.picture() == workspace.picture()
+    fork.write("f", b"FORK", 1)
+    workspace.write("f", b"x")
+    assert fork.read("f") == b"pFORKt"
+    assert workspace.read("f") == b"xarent"
+    fork.close()
+
+
+def test_a_fork_may_begin_at_a_snapshot_or_a_branch(workspace: Rig) -> None:
+    workspace.make("f", b"one")
+    id_ = workspace.snapshot("first")
+    workspace.write("f", b"two")
+    workspace.workspace.make_branch("side", workspace.main)
+    workspace.write("f", b"sid", on="side")
+    for at, content in (("first", b"one"), (id_, b"one"), ("side", b"sid"), ("main", b"two")):
+        fork = forked(workspace, at, f"fork-{content.decode()}-{at[:1]}x".replace("1", "n"))
+        assert fork.read("f") == content
+        fork.close()
+    with pytest.raises(NotFoundError, match="none"):
+        fork_workspace(workspace.store, NAME, "none", "x")
+
+
+def test_inode_numbers_of_a_fork_begin_above_its_parents(workspace: Rig) -> None:
+    number = workspace.make("f")
+    fork = forked(workspace, None)
+    assert fork.make("g") > number
+    assert fork.workspace.refs.inode_end > workspace.workspace.refs.inode_end
+    fork.close()
+
+
+def test_what_a_fork_begins_with_is_not_given_back_by_its_parent(workspace: Rig) -> None:
+    """The pin is made before the position is looked up: what is there then stays."""
+    workspace.make("f", bytes(range(256)) * 8192)
+    before = workspace.picture()
+    fork = forked(workspace, None)
+    for _ in range(3):
+        workspace.write("f", bytes(2 << 20))
+        workspace.main.sync()
+        workspace.main.reclaim()
+    assert fork.picture() == before
+    fork.close()
+
+
+def test_a_fork_survives_power_loss_though_its_parent_was_not_synced(
+    shelf: IndexShelf, boot: Boot
+) -> None:
+    storage = RecordingStorage(shelf.directory())
+    rig = new_workspace(storage)
+    rig.make("f", b"parent")
+    fork_workspace(rig.store, NAME, None, "fork")
+    boot.again()
+    for seed in range(20):
+        fork = Rig(storage.without_power(shelf, seed), "fork")
+        assert fork.read("f") == b"parent"
+        fork.close()
+    rig.die()
+
+
+def test_a_removed_workspace_is_gone_and_its_forks_are_not(workspace: Rig) -> None:
+    workspace.make("f", b"kept")
+    fork = forked(workspace, None)
+    fork.close()
+    again = forked(Rig(workspace.storage), None, "again")
+    again.close()
+    path = f"{layout.workspace_directory(WorkspaceName('fork'))}/mount-1.log"
+    workspace.storage.open_append(path, create=True).close()
+    remove_workspace(workspace.store, "fork")
+    assert workspace.store.workspace_names() == ["again", NAME]
+    assert not workspace.storage.exists("workspaces/fork")
+    assert refused(remove_workspace, workspace.store, "fork") is NotFoundError
+
+
+def test_a_workspace_in_use_is_not_removed(workspace: Rig) -> None:
+    workspace.make("f")
+    with pytest.raises(BusyError, match="in use"):
+        remove_workspace(workspace.store, NAME)
+
+
+def test_a_maker_killed_at_any_call_is_in_nobodys_way(shelf: IndexShelf, boot: Boot) -> None:
+    """The name is either taken, by a workspace that works, or free."""
+    counting = CrashingStorage(None, host_root=shelf.directory())
+    new_workspace(counting).die()
+    for number in range(len(counting.calls)):
+        crashing = CrashingStorage(number, host_root=shelf.directory())
+        with pytest.raises(Crash):
+            new_workspace(crashing)
+        left = crashing.after_kill()
+        try:
+            rig = Rig(left)
+        except (NotFoundError, FileNotFoundError):
+            rig = new_workspace(left)
+        rig.make("f", b"works")
+        assert rig.read("f") == b"works"
+        rig.close()

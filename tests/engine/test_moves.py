@@ -1,0 +1,146 @@
+"""Restoring moves a branch and loses nothing: changes are snapshotted first, and only changes."""
+
+import pytest
+
+from pyi_fs.engine.moves import Moves
+from pyi_fs.errors import NotFoundError
+from pyi_fs.ids import NO_OPERATION
+from pyi_fs.model.mutation import Graft
+from pyi_fs.model.operation import MoveBranch, Operation, RestorePath, TakeSnapshot
+from tests.support.workspaces import Rig, assert_touched_covers
+
+
+def operations(rig: Rig, kind: type[Operation]) -> list[Operation]:
+    return [found for _, found in rig.workspace.log.operations() if isinstance(found, kind)]
+
+
+def test_restore_shows_the_snapshot_and_keeps_what_was_there(workspace: Rig) -> None:
+    workspace.make("a", b"old")
+    first = workspace.snapshot()
+    workspace.write("a", b"new")
+    changed = workspace.picture()
+    workspace.workspace.restore(workspace.main, first)
+    assert workspace.picture() == workspace.picture_at(first)
+    *_, before = workspace.workspace.refs.ordered()
+    assert before.automatic == f"before restore of {first}"
+    assert workspace.picture_at(before.id) == changed
+
+
+def test_without_a_change_no_snapshot_is_taken_first(workspace: Rig) -> None:
+    workspace.make("a")
+    first = workspace.snapshot()
+    workspace.make("b")
+    workspace.snapshot()
+    workspace.workspace.restore(workspace.main, first)
+    workspace.workspace.undo(workspace.main)
+    workspace.workspace.redo(workspace.main)
+    assert len(operations(workspace, TakeSnapshot)) == 2
+
+
+def test_undo_takes_a_snapshot_of_changes_first_and_says_of_what(workspace: Rig) -> None:
+    workspace.make("a")
+    first = workspace.snapshot()
+    workspace.workspace.restore(workspace.main, first)
+    workspace.make("made later", b"kept")
+    sentence = workspace.workspace.undo(workspace.main)
+    *_, before = workspace.workspace.refs.ordered()
+    assert before.automatic == f"before {sentence}"
+    assert b"made later" in workspace.picture_at(before.id)
+    assert b"made later" not in workspace.picture()
+
+
+def test_a_move_notes_where_from_where_to_and_what_came_last(workspace: Rig) -> None:
+    workspace.make("a")
+    first = workspace.snapshot()
+    workspace.make("b")
+    second = workspace.snapshot()
+    before, after = workspace.main.position, workspace.workspace.refs.snapshots[first].position
+    workspace.workspace.restore(workspace.main, first)
+    (move,) = operations(workspace, MoveBranch)
+    assert isinstance(move, MoveBranch)
+    assert (move.before, move.after) == (before, after)
+    assert (move.parent, move.parent_before, move.snapshot) == (first, second, first)
+    assert (move.undoes, move.redoes) == (NO_OPERATION, NO_OPERATION)
+    assert (workspace.main.position, workspace.main.last) == (after, first)
+    assert not workspace.main.is_changed
+
+
+def test_what_is_written_after_a_restore_leaves_the_snapshots_as_they_are(workspace: Rig) -> None:
+    workspace.make("a", b"old")
+    first = workspace.snapshot()
+    workspace.write("a", b"new")
+    second = workspace.snapshot()
+    pictures = workspace.snapshot_pictures()
+    workspace.workspace.restore(workspace.main, first)
+    workspace.write("a", b"third")
+    assert workspace.main.position.layer != workspace.workspace.refs.snapshots[first].position.layer
+    assert workspace.snapshot_pictures() == pictures
+    workspace.workspace.restore(workspace.main, second)
+    assert workspace.read("a") == b"new"
+
+
+def test_a_restored_path_is_one_record_and_leaves_the_rest(workspace: Rig) -> None:
+    workspace.mkdir("d")
+    workspace.make("d/a", b"old")
+    workspace.make("d/b", b"old")
+    workspace.make("other", b"old")
+    first = workspace.snapshot()
+    workspace.write("d/a", b"new")
+    workspace.remove("d/b")
+    workspace.make("d/c")
+    workspace.write("other", b"new")
+    layer, start = workspace.main.position
+    workspace.workspace.restore(workspace.main, first, b"d")
+    assert [path for path in workspace.picture() if path.startswith(b"d/")] == [b"d/a", b"d/b"]
+    assert (workspace.read("d/a"), workspace.read("d/b")) == (b"old", b"old")
+    assert workspace.read("other") == b"new"
+    records = [found for _, found in workspace.store.layers.records(layer, start)]
+    assert [type(record) for record in records] == [Graft]
+    (noted,) = operations(workspace, RestorePath)
+    assert isinstance(noted, RestorePath)
+    assert (noted.before, noted.path, noted.snapshot) == ((layer, start), b"d", first)
+    workspace.workspace.undo(workspace.main)
+    assert workspace.read("d/a") == b"new"
+    assert b"d/c" in workspace.picture()
+
+
+def test_a_path_in_neither_tree_is_refused_and_nothing_is_noted(workspace: Rig) -> None:
+    workspace.make("a")
+    first = workspace.snapshot()
+    workspace.make("b")
+    count = workspace.workspace.refs.operation_count
+    with pytest.raises(NotFoundError):
+        workspace.workspace.restore(workspace.main, first, b"nothing")
+    with pytest.raises(NotFoundError):
+        workspace.workspace.restore(workspace.main, "99")
+    assert workspace.workspace.refs.operation_count == count
+    assert b"b" in workspace.picture()
+
+
+def test_undo_leads_to_a_snapshot_so_the_next_one_is_no_other(workspace: Rig) -> None:
+    workspace.make("a", b"1")
+    first = workspace.snapshot()
+    workspace.write("a", b"2")
+    workspace.workspace.restore(workspace.main, first)
+    workspace.workspace.undo(workspace.main)
+    *_, before = workspace.workspace.refs.ordered()
+    answer = workspace.workspace.snapshot(workspace.main)
+    assert (answer.unchanged, answer.snapshot.id) == (True, before.id)
+    workspace.make("b")
+    taken = workspace.workspace.snapshot(workspace.main).snapshot
+    assert (taken.parent, taken.added, taken.modified, taken.deleted) == (before.id, 1, 0, 0)
+
+
+def test_what_was_touched_since_a_snapshot_covers_the_difference(workspace: Rig) -> None:
+    workspace.make("a", b"1")
+    first = workspace.workspace.find_snapshot(workspace.snapshot())
+    workspace.make("b")
+    workspace.remove("a")
+    moves = Moves(workspace.workspace, workspace.workspace.log, workspace.workspace.history)
+    touched = moves.touched_since(first.id, workspace.main.position)
+    assert touched is not None
+    old = workspace.workspace.snapshot_tree(first)
+    assert_touched_covers(old, workspace.main.tree, touched)
+    assert moves.touched_since(None, workspace.main.position) is None
+    workspace.workspace.delete_snapshot(first.id)
+    assert moves.touched_since(first.id, workspace.main.position) is None
