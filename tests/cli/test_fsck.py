@@ -60,6 +60,23 @@ def test_findings_are_printed_and_counted(found, sound):
     assert found[1] == [False]
 
 
+def test_what_was_mended_is_code_1_and_said(sound):
+    (sound / "format").write_text("noise")
+    done = run("fsck", "--repair")
+    assert (done.code, done.output) == (1, "")
+    assert "mended format" in done.errors
+    assert run("fsck", "--repair") == Done(0, "", "")
+
+
+def test_the_index_is_rebuilt_when_it_is_damaged_or_gone(sound):
+    for damage in (lambda file: file.write_bytes(b"noise" * 999), lambda file: file.unlink()):
+        damage(sound / "index.sqlite")
+        done = run("fsck", "--rebuild-index")
+        assert (done.code, done.output) == (1, "")
+        assert "rebuilt from 0 packs" in done.errors
+    assert run("fsck") == Done(0, "", "")
+
+
 def test_notes_alone_are_sound(found):
     found[0].append(FINDINGS[1])
     done = call(command, "--verify-data", name="pyi-fsck")
