@@ -338,7 +338,7 @@ class Branch:
             # Parents and lenders first: what is synced must never stand on something that a power
             # loss can take away.
             for layer in borrowed:
-                self._services.sync_data(layer)
+                self._services.sync_lender(layer)
             for position in closed:
                 self._services.sync_position(position)
             if start != self._durable_start:

@@ -126,6 +126,9 @@ def remove_workspace(store: Store, name: str) -> None:
     for lock in store.storage.list(f"{directory}/locks"):
         store.storage.remove(f"{directory}/locks/{lock}")
     store.storage.remove_directory(f"{directory}/locks")
+    # What mounts had to say goes too, or the directory would not.
+    for left in store.storage.list(directory):
+        store.storage.remove(f"{directory}/{left}")
     store.storage.remove_directory(directory)
 
 

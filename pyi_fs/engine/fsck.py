@@ -47,6 +47,8 @@ _TOP = {
     layout.INDEX + "-wal",
     layout.INDEX + "-shm",
     LOCK_PATH,
+    layout.CHUNKS_LOCK,
+    layout.COLLECTOR_LOCK,
     # Of the command lines: who is mounted where, and what they logged.
     "mounts",
     "logs",
@@ -164,7 +166,7 @@ def _examine_names(storage: Storage, report: Report) -> None:
                 report.add("warning", "stray", path, "not a layer")
     for workspace in storage.list(layout.WORKSPACES):
         for name in storage.list(f"{layout.WORKSPACES}/{workspace}"):
-            if name not in {"log", "locks"}:
+            if name not in {"log", "locks", "synced"}:
                 path = f"{layout.WORKSPACES}/{workspace}/{name}"
                 report.add("warning", "stray", path, "not a file of a workspace")
     examine_pack_names(storage, report)

@@ -90,9 +90,9 @@ class LayerServices:
         if parent is not None:
             self._layers.sync_lineage(Position(*parent))
 
-    def sync_data(self, layer: LayerId) -> None:
-        """Makes the data of a layer durable. BLOCKS."""
-        self._layers.sync_data(layer)
+    def sync_lender(self, layer: LayerId) -> None:
+        """Makes a layer durable that bytes came from, journal (checksums) and all. BLOCKS."""
+        self._layers.sync_whole(layer)
 
     def sync_log(self) -> None:
         """Makes the operations log durable. BLOCKS."""

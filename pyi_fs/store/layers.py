@@ -23,6 +23,7 @@ from pyi_fs.store import layout, runs, sealmap
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.journal import (
     JournalWriter,
+    last_boundary,
     note_elsewhere,
     read_header,
     read_synced,
@@ -107,18 +108,15 @@ class Layers:
             # It knows what an earlier sync failed to write.
             writer.sync()
             return
-        self.sync_data(layer)
-        sync_file(self._storage, layout.journal(layer), self._doubtful)
-        note_elsewhere(self._storage, layer, end)
-
-    def sync_data(self, layer: LayerId) -> None:
-        """Makes the segments of a layer durable, whoever writes it, and the names of their files.
-
-        BLOCKS.
-        """
         for segment in self.segments(layer):
             sync_file(self._storage, layout.scratch(segment), self._doubtful)
         sync_names(self._storage, layer)
+        sync_file(self._storage, layout.journal(layer), self._doubtful)
+        note_elsewhere(self._storage, layer, end)
+
+    def sync_whole(self, layer: LayerId) -> None:
+        """Makes all that is in a layer now durable, whoever writes it, with its parents. BLOCKS."""
+        self.sync_lineage(Position(layer, last_boundary(self._storage, layer)))
 
     def sync_lineage(self, position: Position) -> None:
         """Makes a position durable: its layer up to there and the parents of that. BLOCKS.

@@ -3,6 +3,8 @@
 format                              one line: `pyi-fs store VERSION`
 index.sqlite                        chunk index, leases
 packs/xx/HEX.pack                   immutable packs
+chunks.lock                         held by who puts chunks, and against the collector
+gc.lock                             held by the collector
 layers/xx/LAYER/journal             mutations of a layer
 layers/xx/LAYER/scratch-NNNNNN      its data segments
 layers/xx/LAYER/runs-NNNNNN         checksums of a closed segment
@@ -12,6 +14,7 @@ layers/xx/LAYER/synced              how far the journal was durable
 layers/xx/LAYER/noted               the same, found out by somebody else than its writer
 layers/xx/LAYER/pins                who starts from this layer
 workspaces/NAME/log                 operations log
+workspaces/NAME/synced              how far the log was durable
 workspaces/NAME/locks/BRANCH        the lock of a branch's writer
 """
 
@@ -29,6 +32,8 @@ FORMAT = "format"
 LAYERS = "layers"
 WORKSPACES = "workspaces"
 INDEX = "index.sqlite"
+CHUNKS_LOCK = "chunks.lock"
+COLLECTOR_LOCK = "gc.lock"
 
 
 def layer_directory(layer: LayerId) -> str:
@@ -99,6 +104,11 @@ def workspace_directory(name: WorkspaceName) -> str:
 def operations_log(name: WorkspaceName) -> str:
     """Returns a workspace's operations log."""
     return f"{WORKSPACES}/{name}/log"
+
+
+def log_synced(name: WorkspaceName) -> str:
+    """Returns the note of how far a workspace's operations log is durable."""
+    return f"{WORKSPACES}/{name}/synced"
 
 
 def branch_lock(name: WorkspaceName, branch: BranchName) -> str:

@@ -4,12 +4,18 @@ Invariants:
 - A record is appended only after its writer has folded all records before it: what it decided (a
   free name, the next number) holds.
 - A torn last record is what a killed process leaves; the next writer, holding the lock, cuts it
-  off.
+  off. A bad record before the last sync is damage: `CorruptRecordError`, and nothing is cut.
+  `synced` beside the log notes how far that is (offset u64, XXH3-64 of it); it is itself not
+  synced and may be replaced by a smaller one: it can only be too low.
 - What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
 """
 
 import errno
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+from xxhash import xxh3_64_intdigest
 
 from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
@@ -27,6 +33,7 @@ from pyi_fs.store import layout
 from pyi_fs.store.storage import AppendFile, ReadFile, Storage
 
 _SEED = 0x6C6F67
+_NOTE = struct.Struct("<QQ")
 Undoable = MoveBranch | RestorePath | MakeBranch | DropBranch | UndropBranch
 
 
@@ -37,6 +44,7 @@ class OperationsLog:
         """Opens and folds the log; `NotFoundError` if there is no such workspace."""
         self._storage = storage
         self._path = layout.operations_log(workspace)
+        self._note_path = layout.log_synced(workspace)
         try:
             self._file: ReadFile = storage.open_read(self._path)
         except FileNotFoundError as error:
@@ -91,7 +99,17 @@ class OperationsLog:
             for end, payload in frames(data, _SEED, base=self._end):
                 self._fold(decode_operation(payload))
                 self._end = end
+            if self._end < size:
+                self._check_tail()
         return self.refs
+
+    def _check_tail(self) -> None:
+        """What follows is torn, as a killed writer leaves it, unless it was durable once."""
+        synced = _read_note(self._storage, self._note_path)
+        if self._end < synced:
+            raise CorruptRecordError(
+                self._path, self._end, f"a record (synced to {synced})", "damage"
+            )
 
     def append(self, decide: Callable[[Refs], Operation]) -> Operation:
         """Adds the record that `decide` makes of the newest refs.
@@ -135,6 +153,9 @@ class OperationsLog:
             finally:
                 file.close()
             self._synced = max(self._synced, end)
+            # A full disk has no room for the note; without it an alarm is late, nothing else.
+            with suppress(OSError):
+                self._storage.write_atomic(self._note_path, [_note(end)], durable=False)
 
     def _write_again(self, file: AppendFile, end: int) -> None:
         """Writes the records up to `end` once more: a sync failed, and the next proves nothing.
@@ -163,6 +184,21 @@ class OperationsLog:
         self.refs = with_operation(self.refs, operation)
         if isinstance(operation, Undoable):
             self.undoable[OperationId(self.refs.operation_count)] = operation
+
+
+def _note(end: int) -> bytes:
+    return _NOTE.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), _SEED))
+
+
+def _read_note(storage: Storage, path: str) -> int:
+    try:
+        data = storage.read(path)
+    except FileNotFoundError:
+        return 0
+    if len(data) != _NOTE.size:
+        return 0
+    end: int = _NOTE.unpack(data)[0]
+    return end if data == _note(end) else 0
 
 
 def has_operations(storage: Storage, workspace: WorkspaceName) -> bool:

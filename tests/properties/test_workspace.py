@@ -15,6 +15,7 @@ from pyi_fs import limits
 from pyi_fs.engine import branch
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.model.mutation import Adopt, Share, Write
+from pyi_fs.store import storage
 from tests.support.fixtures import empty_chunk_index
 from tests.support.machine import Machine
 from tests.support.naive import paths_of
@@ -40,6 +41,7 @@ def small_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "SEGMENT_BYTES_MAX", 200)
         patch.setattr(limits, "PUNCH_BYTES_MIN", 1)
+        patch.setattr(storage, "PUNCH_BLOCK_BYTES", 1)
         patch.setattr(limits, "INODE_RANGE_MIN", 3)
         patch.setattr(limits, "FOLDED_TREES_MAX", 3)
         patch.setattr(branch, "_RETIRED_MAX", 2)
