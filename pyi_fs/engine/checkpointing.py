@@ -36,5 +36,7 @@ def write_base(store: Store, layer: LayerId, position: Position) -> None:
     The position's layer must be synced.
     """
     tree = History(store.layers).tree(position)
-    parts = list(encode_table(tree, lambda extents: resolved(store, extents)))
-    store.storage.write_atomic(layout.base(layer), parts)
+    # The table names chunks that maps name: until it is there, what it names has to stay.
+    with store.chunks.in_use():
+        parts = list(encode_table(tree, lambda extents: resolved(store, extents)))
+        store.storage.write_atomic(layout.base(layer), parts)

@@ -39,7 +39,14 @@ from typing import NamedTuple
 
 from pyi_fs.engine.founding import remove_workspace
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
-from pyi_fs.engine.roots import NOTHING, Without, kept_positions, lineages, positions_of
+from pyi_fs.engine.roots import (
+    NOTHING,
+    Without,
+    kept_positions,
+    lineages,
+    logged_layers,
+    positions_of,
+)
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.unlogged import Guard, header_of, read_pins
 from pyi_fs.errors import CorruptRecordError, StoreError
@@ -123,7 +130,8 @@ def plan(
     `grace`: what could be removed if these snapshots were deleted, as `roots.positions_of`.
     `StoreError` if damage hides what is needed.
     """
-    known = frozenset(known)
+    # What was noted in a log once is not about to be.
+    known = frozenset(known) | logged_layers(store)
     listed = all_layers(store.storage)
     graph = LayerGraph(store)
 

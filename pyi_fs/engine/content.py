@@ -177,13 +177,15 @@ def seal_snapshots(store: Store, workspace: WorkspaceName, snapshots: Iterable[S
     history, reader = History(store.layers), Reader(store.layers, store.chunks)
     try:
         for snapshot_id in snapshots:
-            snapshot = log.refresh().snapshots.get(snapshot_id)
-            if snapshot is None or snapshot.root is not None:
-                continue
-            known = _nearest_known(log, history, snapshot)
-            root = content_root(store.chunks, reader, history.tree(snapshot.position), known)
-            store.chunks.flush()
-            _note(log, SealSnapshot(snapshot_id, root))
+            with store.chunks.in_use():
+                # Looked at only now: what is deleted by now may be collected at once.
+                snapshot = log.refresh().snapshots.get(snapshot_id)
+                if snapshot is None or snapshot.root is not None:
+                    continue
+                known = _nearest_known(log, history, snapshot)
+                root = content_root(store.chunks, reader, history.tree(snapshot.position), known)
+                store.chunks.flush()
+                _note(log, SealSnapshot(snapshot_id, root))
     finally:
         log.close()
 

@@ -82,6 +82,17 @@ def import_directory(
     if where.is_relative_to(store.path.resolve()):
         raise InvalidArgumentError(f"{source} is in the store itself")
     skip = frozenset(filter(None, map(_identity, (store.path, *leave_out))))
+    with store.chunks.in_use():
+        return _import(store, where, workspace, skip, progress)
+
+
+def _import(
+    store: Store,
+    where: Path,
+    workspace: WorkspaceName,
+    skip: Skip,
+    progress: Callable[[ImportReport], None] | None,
+) -> ImportReport:
     tree = HostTree(os.fspath(where))
     layer = store.layers.new_directory()
     try:

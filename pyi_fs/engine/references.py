@@ -5,13 +5,13 @@ A layer needs more than its lineage: a restored path (`Graft`), shared extents (
 Who asks what is still needed follows these names too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import NotFoundError
 from pyi_fs.format.table import Table
-from pyi_fs.ids import ChunkId, LayerId, layer_name, segment_id, segment_layer
+from pyi_fs.ids import ChunkId, LayerId, SegmentId, layer_name, segment_id, segment_layer
 from pyi_fs.model import extent
 from pyi_fs.model.extent import ExtentList
 from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
@@ -34,16 +34,17 @@ class References(NamedTuple):
 class LayerGraph:
     """The layers of a store and what each names; looks at each layer once."""
 
-    def __init__(self, store: Store) -> None:
-        """Looks at nothing yet."""
+    def __init__(self, store: Store, *, without_maps: Collection[SegmentId] = ()) -> None:
+        """Looks at nothing yet; passes over the seal maps of some segments."""
         self._storage = store.storage
+        self._without_maps = without_maps
         self._known: dict[LayerId, References | None] = {}
 
     def references(self, layer: LayerId) -> References | None:
         """Returns what a layer names, or None if it is gone; `StoreError` if it cannot be read."""
         if layer not in self._known:
             try:
-                self._known[layer] = references_of(self._storage, layer)
+                self._known[layer] = references_of(self._storage, layer, self._without_maps)
             except NotFoundError:
                 self._known[layer] = None
         return self._known[layer]
@@ -64,13 +65,15 @@ class LayerGraph:
         return reached
 
 
-def references_of(storage: Storage, layer: LayerId) -> References:
+def references_of(
+    storage: Storage, layer: LayerId, without_maps: Collection[SegmentId] = ()
+) -> References:
     """Returns what a layer names; `NotFoundError` if it is gone. O(its journal, base and maps)."""
     try:
         parent = read_header(storage, layer)[0].parent
         layers: set[LayerId] = {parent.layer} if parent is not None else set()
         chunks: set[ChunkId] = set()
-        for extents in _extent_lists(storage, layer):
+        for extents in _extent_lists(storage, layer, without_maps):
             for item in extent.iterate(extents):
                 if item.kind == extent.CHUNK:
                     chunks.add(item.chunk)
@@ -84,7 +87,9 @@ def references_of(storage: Storage, layer: LayerId) -> References:
     return References(frozenset(layers - {layer}), frozenset(chunks))
 
 
-def _extent_lists(storage: Storage, layer: LayerId) -> Iterator[ExtentList]:
+def _extent_lists(
+    storage: Storage, layer: LayerId, without_maps: Collection[SegmentId]
+) -> Iterator[ExtentList]:
     for _, mutation in replay(storage, layer, 0):
         yield from _brought_along(mutation)
     table = open_base(storage, layer)
@@ -95,7 +100,7 @@ def _extent_lists(storage: Storage, layer: LayerId) -> Iterator[ExtentList]:
                 yield inode.extents
     for name in storage.list(layout.layer_directory(layer)):
         index = layout.segment_of(name, "map-")
-        if index is not None:
+        if index is not None and segment_id(layer, index) not in without_maps:
             path = layout.seal_map(segment_id(layer, index))
             yield sealmap.decode(storage.read(path), path)
 

@@ -20,7 +20,15 @@ from pyi_fs.engine.recovery import nearest, present
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import LayerId, Position, SnapshotId, WorkspaceName
-from pyi_fs.model.operation import DeleteSnapshot, MoveBranch, RestorePath, TakeSnapshot
+from pyi_fs.model.operation import (
+    Begin,
+    Continue,
+    DeleteSnapshot,
+    MakeBranch,
+    MoveBranch,
+    RestorePath,
+    TakeSnapshot,
+)
 from pyi_fs.model.refs import BranchRef, Refs
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog
@@ -141,6 +149,23 @@ def kept_positions(
         except NotFoundError:
             # Removed meanwhile: it keeps nothing.
             continue
+    return found
+
+
+def logged_layers(store: Store) -> set[LayerId]:
+    """Returns every layer that the log of some workspace ever named, roots or not."""
+    found: set[LayerId] = set()
+    for workspace in store.workspace_names():
+        try:
+            log = OperationsLog(store.storage, workspace)
+        except NotFoundError:
+            continue
+        for _, operation in log.operations():
+            if isinstance(operation, Continue):
+                found.add(operation.layer)
+            elif isinstance(operation, Begin | MakeBranch):
+                found.add(LayerId(operation.position[0]))
+        log.close()
     return found
 
 

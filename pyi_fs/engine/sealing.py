@@ -63,17 +63,22 @@ def seal(
     wanted = {segment for segment in segments if store.storage.exists(layout.scratch(segment))}
     if not wanted:
         return []
+    with store.chunks.in_use():
+        return _seal(store, wanted, progress)
+
+
+def _seal(store: Store, wanted: set[SegmentId], progress: Callable[[int], None]) -> list[SegmentId]:
     history = History(store.layers)
     positions = kept_positions(store)
     kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
-    for tree, candidates in _trees(store, history, wanted, positions):
+    for tree, candidates in trees_reaching(store, history, wanted, positions):
         for number in candidates:
             inode = tree.inode(number)
             if inode is not None and inode.extents:
                 for region in _regions(inode.extents, kept):
                     progress(_seal_region(store, region, kept))
     store.chunks.flush()
-    _sync_roots(store, positions)
+    sync_roots(store, positions)
     for segment in sorted(wanted):
         pieces = list(extent.iterate(kept[segment].pieces))
         store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(pieces)])
@@ -85,7 +90,8 @@ def seal(
     return sorted(wanted)
 
 
-def _sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
+def sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
+    """Makes positions and all logs durable, so that no power loss brings back an older root."""
     for layer, offsets in positions.items():
         store.layers.sync_lineage(Position(layer, max(offsets)))
     for workspace in store.workspace_names():
@@ -97,7 +103,7 @@ def _sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
                 log.close()
 
 
-def _trees(
+def trees_reaching(
     store: Store, history: History, wanted: set[SegmentId], positions: dict[LayerId, set[int]]
 ) -> Iterator[tuple[Tree, set[InodeNumber]]]:
     """Yields every root's tree that may reach the segments, with the inodes that may."""

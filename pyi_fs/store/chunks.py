@@ -14,14 +14,16 @@ fork. Several processes have a store of their own on the same storage.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from blake3 import blake3
 
 from pyi_fs.errors import MissingChunkError
 from pyi_fs.ids import Buffer, ChunkId
-from pyi_fs.store.index import ChunkIndex, PacksFound
+from pyi_fs.store import layout
+from pyi_fs.store.index import LOCK_PATH, ChunkIndex, PacksFound
 from pyi_fs.store.packs import OPEN_PACKS_MAX, PackReader, PackWriter
 from pyi_fs.store.storage import Storage
 
@@ -53,6 +55,20 @@ class ChunkStore:
         # Why chunks whose put had succeeded are gone, until `flush` or `abandon`.
         self._loss: Exception | None = None
         self._write_lock = threading.RLock()
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keeps the collector from removing packs while the body runs; may wait for its end.
+
+        For who puts chunks, until what names them is durable, and for who copies references to
+        chunks from one file to another. Any number of processes at once.
+        """
+        lock = self._storage.lock(layout.CHUNKS_LOCK, exclusive=False)
+        assert lock is not None, "BUG: waited and did not get the lock"
+        try:
+            yield
+        finally:
+            lock.release()
 
     def put(self, data: Buffer) -> ChunkId:
         """Returns the id of a chunk that is kept from the next `flush` on.
@@ -117,11 +133,23 @@ class ChunkStore:
 
     def reconcile(self) -> PacksFound:
         """Makes known the packs that a crash kept from the index; see `ChunkIndex.reconcile`."""
-        return self._index.reconcile(self._reader)
+        with self._no_removal():
+            return self._index.reconcile(self._reader)
 
     def rebuild(self) -> PacksFound:
         """Fills the index anew from the packs; see `ChunkIndex.rebuild`."""
-        return self._index.rebuild(self._reader)
+        with self._no_removal():
+            return self._index.rebuild(self._reader)
+
+    @contextmanager
+    def _no_removal(self) -> Iterator[None]:
+        """A pack that leaves the index and then the disk must not be added in between."""
+        lock = self._storage.lock(LOCK_PATH)
+        assert lock is not None, "BUG: waited and did not get the lock"
+        try:
+            yield
+        finally:
+            lock.release()
 
     def close(self) -> None:
         """Drops what was not flushed and closes the packs; the index belongs to the caller."""
