@@ -297,6 +297,6 @@ def _of_refs(
 
 def _log_bytes(store: Store, name: WorkspaceName) -> int:
     directory = layout.workspace_directory(name)
-    files = [directory, layout.operations_log(name), f"{directory}/locks"]
+    files = [directory, layout.operations_log(name), layout.log_synced(name), f"{directory}/locks"]
     files += [f"{directory}/locks/{lock}" for lock in store.storage.list(f"{directory}/locks")]
     return sum(map(store.storage.allocated_bytes, files))

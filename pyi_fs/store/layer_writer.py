@@ -53,7 +53,7 @@ class LayerWriter:
     def sync(self) -> None:
         """Makes everything appended before the call durable.
 
-        Data, then the records that name it, then new names. May run in a thread.
+        Data, then new names, then the records that name the data. May run in a thread.
 
         The journal's end is read before the data is synced: a record appended meanwhile may name
         data that is not durable yet. After a failure everything not durable is written again first
@@ -71,10 +71,11 @@ class LayerWriter:
                 self._journal.write_again()
                 self._is_doubtful = False
             self.scratch.sync()
-            self._journal.sync(end)
             if self._unsynced_names:
+                # Before the journal's sync notes that it is durable: without its name it is not.
                 sync_names(self._storage, self.layer)
                 self._unsynced_names = False
+            self._journal.sync(end)
             if self.scratch.has_given_back:
                 self._journal.sync_note()
         except BaseException:

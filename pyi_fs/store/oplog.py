@@ -55,7 +55,12 @@ class OperationsLog:
         self.refs = Refs()
         self.undoable: dict[OperationId, Undoable] = {}
         # Nothing here is known to be durable: who wrote it may have been killed before it synced.
-        self.refresh()
+        try:
+            self._fold_new()
+            self._check_end()
+        except BaseException:
+            self._file.close()
+            raise
         if not self.refs.operation_count:
             self._file.close()
             raise NotFoundError(f"no workspace '{workspace}'")
@@ -93,19 +98,24 @@ class OperationsLog:
 
         One `fstat` when there is nothing new.
         """
-        size = self._file.size_bytes()
-        if size > self._end:
-            data = self._file.read_at(self._end, size - self._end)
-            for end, payload in frames(data, _SEED, base=self._end):
-                self._fold(decode_operation(payload))
-                self._end = end
-            if self._end < size:
-                self._check_tail()
+        if self._file.size_bytes() > self._end and not self._fold_new():
+            self._check_end()
         return self.refs
 
-    def _check_tail(self) -> None:
+    def _fold_new(self) -> bool:
+        """Folds the records after the last one; returns whether they reach the end of the file."""
+        size = self._file.size_bytes()
+        data = self._file.read_at(self._end, size - self._end)
+        for end, payload in frames(data, _SEED, base=self._end):
+            self._fold(decode_operation(payload))
+            self._end = end
+        return self._end >= size
+
+    def _check_end(self) -> None:
         """What follows is torn, as a killed writer leaves it, unless it was durable once."""
         synced = _read_note(self._storage, self._note_path)
+        # Once more, after the note: somebody may have written and synced it just now.
+        self._fold_new()
         if self._end < synced:
             raise CorruptRecordError(
                 self._path, self._end, f"a record (synced to {synced})", "damage"

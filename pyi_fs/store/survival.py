@@ -14,7 +14,12 @@ Invariants:
 - Where a layer was synced once, its parents are durable: who syncs does parents first.
 """
 
-from pyi_fs.errors import FormatUnknownError, NotFoundError, StoreError
+from pyi_fs.errors import (
+    CorruptRecordError,
+    FormatUnknownError,
+    NotFoundError,
+    StoreError,
+)
 from pyi_fs.format.record import LayerHeader
 from pyi_fs.ids import LayerId, Position, segment_layer
 from pyi_fs.model.extent import SCRATCH, ExtentList, iterate
@@ -69,6 +74,14 @@ class Survival:
         try:
             return self._layers.header(layer)
         except (NotFoundError, FormatUnknownError):
+            synced = read_synced(self.storage, layer)
+            if synced:
+                # No power loss does that to what was durable: going back to what was before would
+                # lose it in silence.
+                path = layout.journal(layer)
+                raise CorruptRecordError(
+                    path, 0, f"a header (synced to {synced})", "damage"
+                ) from None
             return None
 
     def _lineage(self, layer: LayerId) -> list[tuple[LayerId, LayerHeader | None]] | None:

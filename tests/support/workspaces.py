@@ -88,8 +88,12 @@ class Rig:
     def __init__(self, storage: Storage, name: str = NAME, *, clock: Iterator[int] | None = None):
         self.storage = storage
         self.store = Store(storage, Path(storage.host_path("")))
-        self.store.chunks.reconcile()
-        self.workspace = Workspace(self.store, WorkspaceName(name))
+        try:
+            self.store.chunks.reconcile()
+            self.workspace = Workspace(self.store, WorkspaceName(name))
+        except BaseException:
+            self.store.index.close()
+            raise
         self.clock = count(1_000) if clock is None else clock
 
     # What a mount would do.
