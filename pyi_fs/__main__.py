@@ -8,6 +8,7 @@ COMMANDS = {
     "fork": "pyi_fs.cli.fork",
     "store": "pyi_fs.cli.store",
     "fsck": "pyi_fs.cli.fsck",
+    "gc": "pyi_fs.cli.gc",
     "git-export": "pyi_fs.cli.git_export",
 }
 

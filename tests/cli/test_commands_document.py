@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from pyi_fs.cli import fork, fsck, mount, store
+from pyi_fs.cli import fork, fsck, gc, mount, store
 from pyi_fs.cli.mount_flags import parsed_words
 from pyi_fs.errors import InvalidArgumentError
 from tests.support.commands import ROOT
 
 TEXT = (ROOT / "docs" / "commands.md").read_text()
-COMMANDS = (mount.command, fork.command, store.command, fsck.command)
+COMMANDS = (mount.command, fork.command, store.command, fsck.command, gc.command)
 
 
 def options(command: click.Command) -> Iterator[str]:
