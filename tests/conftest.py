@@ -23,6 +23,7 @@ LAYERS = (
     "git",
     "fuse",
     "posix",
+    "disks",
     "cli",
 )
 """Folders of `tests`, lowest first; everything else comes after them."""

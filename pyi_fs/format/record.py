@@ -16,7 +16,16 @@ from xxhash import xxh3_64_intdigest
 
 from pyi_fs.errors import FormatTooNewError, FormatUnknownError
 from pyi_fs.ids import Buffer, LayerId, Position
-from pyi_fs.model.mutation import Mutation
+from pyi_fs.limits import FILE_BYTES_MAX, RUN_BYTES_MAX
+from pyi_fs.model.extent import (
+    CHUNK,
+    ENTRY_BYTES,
+    EXTENT_BYTES_MAX,
+    SCRATCH,
+    ExtentList,
+    iterate,
+)
+from pyi_fs.model.mutation import Adopt, Allocate, Graft, Mutation, SetAttributes, Share, Write
 from pyi_fs.model.operation import Operation
 
 FORMAT_VERSION = 1
@@ -96,7 +105,63 @@ def decode_mutation(payload: bytes) -> Mutation:
         mutation: Mutation = _decode_mutation(payload)
     except msgspec.MsgspecError as error:
         raise FormatUnknownError(f"a journal record of an unknown kind: {error}") from error
+    if not _is_possible(mutation):
+        raise FormatUnknownError(
+            f"a journal record that no writer makes: {type(mutation).__name__}"
+        )
     return mutation
+
+
+def _is_possible(mutation: Mutation) -> bool:
+    """Returns whether ranges are inside a file and extent lists are whole entries.
+
+    A right checksum says only that somebody wrote it so.
+    """
+    match mutation:
+        case Write() | Allocate():
+            fits = _is_range(mutation.offset, mutation.length)
+            if type(mutation) is not Write:
+                return fits
+            count = -(-mutation.length // RUN_BYTES_MAX)
+            return (
+                fits
+                and 0 < mutation.length <= EXTENT_BYTES_MAX
+                and len(mutation.checksums) == 8 * count
+                and _is_range(mutation.source_offset, mutation.length)
+                and 0 <= mutation.segment < 1 << 64
+            )
+        case Share():
+            return _is_range(mutation.offset, mutation.length) and _are_entries(
+                mutation.extents, mutation.length
+            )
+        case SetAttributes():
+            return mutation.size is None or _is_range(0, mutation.size)
+        case Adopt():
+            return _are_entries(mutation.inode.extents, mutation.inode.size)
+        case Graft():
+            inodes = [inode for _, inode in mutation.inodes if inode is not None]
+            return all(_are_entries(inode.extents, inode.size) for inode in inodes)
+        case _:
+            return True
+
+
+def _is_range(offset: int, length: int) -> bool:
+    return offset >= 0 and length >= 0 and offset + length <= FILE_BYTES_MAX
+
+
+def _are_entries(extents: ExtentList, size: int) -> bool:
+    """Returns whether an extent list is whole entries, sorted, disjoint and inside `[0, size)`."""
+    blocks = (extents,) if isinstance(extents, bytes) else extents
+    if any(len(block) % ENTRY_BYTES for block in blocks):
+        return False
+    end = 0
+    for item in iterate(extents):
+        if item.file_offset < end or not item.length or item.end > size:
+            return False
+        if item.kind not in (SCRATCH, CHUNK) or item.source_offset >= 1 << 62:
+            return False
+        end = item.end
+    return True
 
 
 def encode_operation(operation: Operation) -> bytes:
