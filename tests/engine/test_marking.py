@@ -1,0 +1,97 @@
+"""What is marked is what is wanted: nothing less, and of sealed segments nothing more."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pyi_fs import limits
+from pyi_fs.engine.content import seal_snapshots
+from pyi_fs.engine.fsck import check_store
+from pyi_fs.engine.marking import live_chunks, trims
+from pyi_fs.engine.references import all_layers
+from pyi_fs.engine.roots import kept_positions
+from pyi_fs.engine.sealing import seal
+from pyi_fs.engine.store import Store
+from pyi_fs.errors import StoreError
+from pyi_fs.ids import WorkspaceName
+from pyi_fs.store import layout, sealmap
+from tests.support.engine_rig import contents, noise, opened, put, written
+
+PAST_THE_WINDOW = (limits.UNDO_WINDOW_SECONDS + limits.GARBAGE_GRACE_SECONDS + 60) * 1_000_000_000
+
+
+def sealed(store: Store) -> None:
+    layers = all_layers(store.storage)
+    seal(store, [segment for layer in layers for segment in store.layers.segments(layer)])
+
+
+def test_a_map_loses_what_only_a_deleted_snapshot_reached(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"stays", noise(50_000, "stays"))
+            put(branch, b"changes", noise(70_000, "old"))
+            first = workspace.snapshot(branch).snapshot.id
+            put(branch, b"changes", noise(70_000, "new"))
+        sealed(store)
+        assert trims(store, kept_positions(store), ()) == ()
+        without = {WorkspaceName("a"): {first}}
+        (trim,) = trims(store, kept_positions(store, without=without), ())
+        assert (trim.old_bytes, trim.new_bytes) == (190_000, 120_000)
+        before = live_chunks(store)
+        after = live_chunks(store, trimmed=[trim], without=without)
+        assert after < before
+        path = layout.seal_map(trim.segment)
+        store.storage.write_atomic(path, [sealmap.encode(list(trim.pieces))])
+    with opened(tmp_path / "store") as store:
+        assert live_chunks(store) == after
+        with written(store, "a") as (workspace, branch):
+            workspace.delete_snapshot(first)
+            assert contents(branch)[b"changes"] == noise(70_000, "new")
+        assert check_store(store, verify_data=True) == []
+
+
+def test_a_restored_path_keeps_its_bytes_in_a_map_beside_its_lineage(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"first", b"1")
+            start = workspace.snapshot(branch).snapshot
+            workspace.restore(branch, start.id)
+            put(branch, b"wanted", noise(60_000, "wanted"))
+            put(branch, b"unwanted", noise(60_000, "unwanted"))
+            taken = workspace.snapshot(branch).snapshot
+            workspace.restore(branch, start.id)
+            workspace.restore(branch, taken.id, b"wanted")
+        sealed(store)
+        with written(store, "a") as (workspace, _):
+            workspace.delete_snapshot(taken.id)
+        later = time.time_ns() + PAST_THE_WINDOW
+        found = trims(store, kept_positions(store, now_ns=later), ())
+        assert [(trim.old_bytes, trim.new_bytes) for trim in found] == [(120_000, 60_000)]
+
+
+def test_tree_objects_and_what_they_name_are_wanted(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"d/e/file", noise(50_000))
+            taken = workspace.snapshot(branch).snapshot.id
+        assert live_chunks(store) == set()
+        seal_snapshots(store, WorkspaceName("a"), [taken])
+        live = live_chunks(store)
+        # Three directories and the chunks of the file.
+        assert len(live) > 3
+        assert store.index.known(live) == live
+        assert live_chunks(store, without={WorkspaceName("a"): {taken}}) == set()
+
+
+def test_a_layer_being_made_is_passed_over_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (_, branch):
+            put(branch, b"one", b"1")
+            layer = branch.position.layer
+        store.storage.open_append(layout.journal(store.layers.new_directory()), create=True).close()
+        assert live_chunks(store) == set()
+    journal = tmp_path / "store" / layout.journal(layer)
+    journal.write_bytes(b"x" * journal.stat().st_size)
+    with opened(tmp_path / "store") as store, pytest.raises(StoreError):
+        live_chunks(store)
