@@ -14,7 +14,7 @@ def test_killed_mounts_lose_nothing_acknowledged(place, is_long):
     """Branches, snapshots, restores, sealing, checkpoints: compared with notes made outside."""
     seed = time.time_ns() % 10**9
     try:
-        CrashTest(place, seed, lambda line: None).run(30 if is_long else 5)
+        CrashTest(place, seed, lambda line: None).run(30 if is_long else 4)
     except BaseException:
         sys.stderr.write(f"tools/crash-test --seed {seed}\n")
         raise

@@ -56,7 +56,7 @@ def test_every_snapshot_is_a_cut_across_files(served, is_long):
 def test_snapshots_of_a_growing_waveform_are_prefixes_of_it(served, is_long):
     """Icarus writes 500 MB (or 20 MB); the shape of the file is its own, not one we chose."""
     cycles = 260_000 if is_long else 11_000
-    pause_seconds = 1.0 if is_long else 0.1
+    pause_seconds = 1.0 if is_long else 0.3
     design = served.path / "fir"
     shutil.copytree(ROOT / "bench" / "designs" / "fir_dsp", design)
     run("./flow.sh", "sim", "CYCLES=100", cwd=design)
