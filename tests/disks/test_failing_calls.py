@@ -98,7 +98,7 @@ def test_a_failed_call_is_told_and_changes_nothing(
 ) -> None:
     total = _run(shelf, boot, None, number)
     assert total > 60
-    steps = 1 if is_long or number == errno.ENOSPC else 9
+    steps = 1 if is_long else 2 if number == errno.ENOSPC else 13
     for fail_at in range(0, total, steps):
         _run(shelf, boot, fail_at, number)
 
