@@ -34,6 +34,9 @@ class Wanted(NamedTuple):
     ctime_ns: int | None = None
 
 
+_NOTHING_WANTED = Wanted()
+
+
 def drop_capability(branch: Branch, number: InodeNumber, inode: Inode, time_ns: int) -> None:
     """Takes a file's capabilities away: its content or owner changes (FUSE_HANDLE_KILLPRIV_V2)."""
     if inode.xattrs and inode.xattr(CAPABILITY) is not None:
@@ -73,7 +76,11 @@ class MetadataHandlers:
         view, number = self._nodes.place(node)
         branch = self._state.branch_of(view)
         inode = branch.tree.existing(number)
-        is_owner_change = wanted.uid is not None or wanted.gid is not None
+        # With FUSE_HANDLE_KILLPRIV_V2 a write that shall take privileges away sends a request for
+        # nothing at all first, and so does chown(path, -1, -1).
+        is_owner_change = (
+            wanted.uid is not None or wanted.gid is not None or wanted == _NOTHING_WANTED
+        )
         is_user_truncation = wanted.size is not None and caller.uid != 0
         clear = bool(inode.mode & SETID_BITS) and (is_owner_change or is_user_truncation)
         now = self._state.clock()

@@ -49,6 +49,7 @@ async def test_truncation_and_its_times(rig):
     [
         (Wanted(uid=5), OWNER, 0o100777),
         (Wanted(gid=5), OTHER, 0o100777),
+        (Wanted(), OWNER, 0o100777),
         (Wanted(size=0), OTHER, 0o100777),
         (Wanted(size=0), OWNER, 0o106777),
         (Wanted(mtime_ns=1), OTHER, 0o106777),

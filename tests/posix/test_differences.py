@@ -23,7 +23,7 @@ import pytest
 from pyi_fs import limits
 from tests.support.mounting import ROOT, Mount
 from tests.support.posix_actor import Actor, User
-from tests.support.posix_calls import checked
+from tests.support.posix_calls import Failed, checked
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
@@ -289,29 +289,43 @@ def test_what_statvfs_says(both: Both) -> None:
     assert (host.f_flag & flags, mount.f_flag & flags) == (0, flags)
 
 
-def test_set_id_bits_go_by_who_opened(both: Both) -> None:
-    """A user who writes to what root opened: the request does not say who writes."""
+def test_set_id_bits_after_roots_write(both: Both) -> None:
+    """Root writes to what a user opened; a user who writes to what root opened is as on the host."""
 
     def ask(place: Path) -> object:
         (place / "f").chmod(0o6777)
+        os.seteuid(65534)
+        try:
+            descriptor = os.open(place / "f", os.O_WRONLY)
+        finally:
+            os.seteuid(0)
+        os.write(descriptor, b"x")
+        os.close(descriptor)
+        return oct(stat.S_IMODE((place / "f").stat().st_mode))
+
+    assert both.say(ask) == ("0o6777", "0o777")
+
+    def ask_otherwise(place: Path) -> object:
+        (place / "f").chmod(0o6777)
         descriptor = os.open(place / "f", os.O_WRONLY)
-        words = [
-            "setpriv",
-            "--reuid=65534",
-            "--clear-groups",
-            "bash",
-            "-c",
-            f"echo x >&{descriptor}",
-        ]
+        write = f"echo x >&{descriptor}"
+        words = ["setpriv", "--reuid=65534", "--clear-groups", "bash", "-c", write]
         subprocess.run(words, pass_fds=[descriptor], check=True)
         os.close(descriptor)
         return oct(stat.S_IMODE((place / "f").stat().st_mode))
 
-    assert both.say(ask) == ("0o777", "0o6777")
-    user = Actor(both.mount, User(65534, 65534))
-    assert user.do("open", 0, "f", os.O_WRONLY, 0) is None
-    assert user.do("write", 0, b"x") == 1
-    user.close()
+    assert both.say(ask_otherwise) == ("0o777", "0o777")
+
+
+def test_a_strangers_chown_to_nobody(both: Both) -> None:
+    """Owner and group -1: the host refuses what would clear set-id bits, the mount clears them."""
+    users = [Actor(place, User(65534, 65534)) for place in (both.host, both.mount)]
+    for place in (both.host, both.mount):
+        (place / "f").chmod(0o6777)
+    answers = [user.do("chown", "f", -1, -1) for user in users]
+    for user in users:
+        user.close()
+    assert answers == [Failed("EPERM"), None]
     assert stat.S_IMODE((both.mount / "f").stat().st_mode) == 0o777
 
 

@@ -14,6 +14,9 @@ USERS_COUNT = 4
 PATHS = st.sampled_from(
     ["a", "b", "c", "d", "e", "d/a", "d/b", "d/d", "d/d/a", "e/a", "e/d", "e/b", "l", "d/l"]
 )
+LIKELY = st.sampled_from(["a", "b", "c", "d", "d/a", "e/a"])
+"""Few names, so that calls which need something there, or two names of one file, often have it."""
+
 ODD_PATHS = st.sampled_from(
     ["", ".", "a/", "d/", "d/../a", "d/./b", "a/x", "l/", "e/.", "n" * 255, "n" * 256, "d/" * 2048]
 )
@@ -49,6 +52,12 @@ def _call(name: str, *arguments: st.SearchStrategy[object]) -> st.SearchStrategy
     return st.tuples(st.just(name), st.tuples(*arguments))
 
 
+def _owned(name: str, target: st.SearchStrategy[object]) -> st.SearchStrategy[Call]:
+    # Owner and group -1 on a stranger's set-id file is a difference (docs/posix.md).
+    owners = st.tuples(_IDS, _IDS).filter(lambda pair: pair != (-1, -1))
+    return st.builds(lambda of, pair: (name, (of, *pair)), target, owners)
+
+
 _OPENED = st.builds(
     lambda slot, path, access, flags, mode: (
         "open",
@@ -74,12 +83,29 @@ _ON_NAMES = (
     _call("readlink", _PATHS),
     _call("listdir", _PATHS),
 )
+_LIKELY = (
+    _call("open", _SLOTS, LIKELY, st.just(os.O_CREAT | os.O_RDWR), _MODES),
+    _call("open", _SLOTS, LIKELY, st.just(os.O_CREAT | os.O_RDWR), _MODES),
+    _call("write", _SLOTS, _DATA),
+    _call("link", LIKELY, LIKELY),
+    _call("link", LIKELY, LIKELY),
+    _call("rename", LIKELY, LIKELY, st.just(0)),
+    _call("rename", LIKELY, LIKELY, st.sampled_from([0, 1, 2])),
+    _call("unlink", LIKELY),
+    _call("unlink", LIKELY),
+    _call("rmdir", LIKELY),
+    _call("chmod", LIKELY, st.sampled_from([0o6777, 0o4711, 0o2755])),
+    _owned("chown", LIKELY),
+    _call("truncate", LIKELY, _SIZES),
+    _call("removexattr", LIKELY, st.just("user.a")),
+    _call("setxattr", LIKELY, st.just("user.a"), st.binary(max_size=20), st.just(0)),
+)
 _ON_ATTRIBUTES = (
     _call("chmod", _PATHS, _MODES),
-    _call("chown", _PATHS, _IDS, _IDS),
-    _call("lchown", _PATHS, _IDS, _IDS),
+    _owned("chown", _PATHS),
+    _owned("lchown", _PATHS),
     _call("fchmod", _SLOTS, _MODES),
-    _call("fchown", _SLOTS, _IDS, _IDS),
+    _owned("fchown", _SLOTS),
     _call("utimens", _PATHS, _TIMES, _TIMES),
     _call("stat", _PATHS),
     _call("fstat", _SLOTS),
@@ -125,9 +151,47 @@ _ON_DATA = (
 )
 
 CALLS: st.SearchStrategy[Call] = st.one_of(
-    st.one_of(*_ON_NAMES), st.one_of(*_ON_ATTRIBUTES), st.one_of(*_ON_DATA)
+    *_LIKELY, *_LIKELY, *_ON_NAMES, *_ON_ATTRIBUTES, *_ON_DATA
 )
 """One call of anybody."""
 
-STEPS = st.tuples(st.integers(0, USERS_COUNT - 1), CALLS)
-"""Which user makes which call."""
+Step = tuple[int, Call]
+
+_STEPS = st.tuples(st.integers(0, USERS_COUNT - 1), CALLS)
+
+
+def _shrunk_and_grown(user: int, path: str, sizes: tuple[int, int]) -> list[Step]:
+    opened: Step = (user, ("open", (0, path, os.O_CREAT | os.O_RDWR, 0o666)))
+    written: Step = (user, ("write", (0, b"0123456789" * 30)))
+    return [opened, written, *((user, ("ftruncate", (0, size))) for size in sizes)]
+
+
+def _set_id_and_changed(user: int, path: str, owner: int) -> list[Step]:
+    return [
+        (0, ("chown", (path, 1000, 2000))),
+        (0, ("chmod", (path, 0o6777))),
+        (user, ("open", (1, path, os.O_WRONLY, 0))),
+        (user, ("write", (1, b"x"))),
+        (0, ("chmod", (path, 0o6777))),
+        (user, ("chown", (path, -1, max(owner, 0)))),
+    ]
+
+
+_USERS = st.integers(0, USERS_COUNT - 1)
+_SIZE = st.integers(0, 400)
+_BURSTS = st.one_of(
+    st.builds(_shrunk_and_grown, _USERS, LIKELY, st.tuples(_SIZE, _SIZE)),
+    st.builds(_set_id_and_changed, _USERS, LIKELY, _IDS),
+)
+
+
+def sequences(min_size: int, max_size: int) -> st.SearchStrategy[list[Step]]:
+    """Returns sequences of steps: which user makes which call.
+
+    Mostly single ones; a few bursts are such as chance alone hardly ever puts together.
+    """
+    single = _STEPS.map(lambda step: [step])
+    parts = st.one_of(*[single] * 8, _BURSTS)
+    return st.lists(parts, min_size=min_size, max_size=max_size).map(
+        lambda lists: [step for steps in lists for step in steps]
+    )
