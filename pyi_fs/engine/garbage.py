@@ -171,6 +171,7 @@ def _carried_out(store: Store, planned: Plan, clock_ns: Clock, progress: Progres
     notes: list[str] = []
     progress("deleting snapshots")
     snapshots = _delete(store, planned.deletions, clock_ns, notes)
+    _sync_logs(store)
     progress("removing layers")
     collected = collector.execute(store, planned.layers, clock_ns=clock_ns)
     notes += [f"layer {layer:010x} came to be needed" for layer in collected.skipped]
@@ -199,7 +200,7 @@ def _carried_out(store: Store, planned: Plan, clock_ns: Clock, progress: Progres
 def _delete(
     store: Store, deletions: Collection[Deletion], clock_ns: Clock, notes: list[str]
 ) -> int:
-    """Deletes what is still there and still not protected; durable on return."""
+    """Deletes what is still there and still not protected."""
     by_workspace: dict[WorkspaceName, list[Removal]] = defaultdict(list)
     for workspace, removal in deletions:
         by_workspace[workspace].append(removal)
@@ -214,8 +215,15 @@ def _delete(
                     count += 1
                 except NotFoundError as error:
                     notes.append(str(error))
-            log.sync()
     return count
+
+
+def _sync_logs(store: Store) -> None:
+    """Makes all logs durable: no power loss may bring back a snapshot whose layers are gone."""
+    for workspace in store.workspace_names():
+        with _opened(store, workspace) as log:
+            if log is not None:
+                log.sync()
 
 
 def _deletion(clock_ns: Clock, snapshot: SnapshotId, reason: str, refs: Refs) -> Operation:

@@ -1,17 +1,12 @@
 """A collection frees what its plan said, keeps what is kept, and may die or meet anybody."""
 
-import shutil
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from pyi_fs import limits
-from pyi_fs.engine import fsck_roots, garbage
+from pyi_fs.engine import collector, garbage
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.founding import fork_workspace
@@ -19,8 +14,6 @@ from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.importer import import_directory
 from pyi_fs.engine.marking import live_chunks
 from pyi_fs.engine.references import all_layers
-from pyi_fs.engine.retention import Policy
-from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.undo import plan_redo, plan_undo
 from pyi_fs.engine.workspace import Workspace
@@ -28,53 +21,20 @@ from pyi_fs.errors import BusyError, NotFoundError
 from pyi_fs.ids import ChunkId, WorkspaceName
 from pyi_fs.model.operation import DeleteSnapshot
 from pyi_fs.store import layout, sweep
-from pyi_fs.store.directory_storage import DirectoryStorage
-from tests.support.engine_rig import blocks_below, contents, noise, opened, put, written
-from tests.support.storage import Crash
+from pyi_fs.store.oplog import OperationsLog
+from tests.support.engine_rig import contents, noise, opened, put, written
+from tests.support.garbage_rig import (
+    NOTHING_KEPT,
+    bytes_held,
+    collect,
+    fsck_of_tomorrow,
+    rewritten_often,
+    soon,
+    tomorrow,
+)
 
-DAY_NS = limits.UNDO_WINDOW_SECONDS * 1_000_000_000
-NOTHING_KEPT = Policy(0, ())
-
-
-def soon() -> int:
-    """When nothing is young any more, and everything can still be undone."""
-    return time.time_ns() + 3600 * 1_000_000_000
-
-
-def tomorrow() -> int:
-    return time.time_ns() + 2 * DAY_NS
-
-
-@pytest.fixture(autouse=True)
-def _fsck_of_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was collected in two days is looked at in two days."""
-    monkeypatch.setattr(fsck_roots, "time", SimpleNamespace(time_ns=tomorrow))
-
-
-def seal_everything(store: Store) -> None:
-    layers = all_layers(store.storage)
-    seal(store, [segment for layer in layers for segment in store.layers.segments(layer)])
-
-
-def collect(store: Store, clock_ns=tomorrow, **options) -> garbage.Freed:
-    planned = garbage.plan(store, policy=NOTHING_KEPT, clock_ns=clock_ns, **options)
-    return garbage.carry_out(store, planned, clock_ns=clock_ns)
-
-
-def bytes_held(path: Path) -> int:
-    """Layers, and the files of packs: their 256 directories come and stay."""
-    packs = sum(pack.stat().st_blocks * 512 for pack in (path / "packs").glob("*/*.pack"))
-    return blocks_below(path / "layers") + packs
-
-
-def rewritten_often(store: Store, name: str = "a", times: int = 4) -> None:
-    """A job that rewrites one file, a snapshot each time; sealed with all of them."""
-    with written(store, name) as (workspace, branch):
-        put(branch, b"same", noise(200_000, "same"))
-        for index in range(times):
-            put(branch, b"d/result", noise(300_000, f"{name}{index}"))
-            workspace.snapshot(branch)
-    seal_everything(store)
+pytestmark = pytest.mark.usefixtures("fsck_of_tomorrow")
+__all__ = ["fsck_of_tomorrow"]
 
 
 def test_snapshots_of_one_layer_give_their_chunks_back(tmp_path: Path) -> None:
@@ -136,6 +96,30 @@ def test_removals_are_in_the_log_with_their_reason(tmp_path: Path) -> None:
         workspace.close()
         reasons = [o.reason for o in operations if isinstance(o, DeleteSnapshot)]
         assert reasons == ["retention: one per branch is kept"] * 3
+
+
+def test_all_logs_are_durable_before_a_layer_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path / "store") as store:
+        rewritten_often(store)
+        with written(store, "b"):
+            pass
+        events: list[str] = []
+        sync, execute = OperationsLog.sync, collector.execute
+
+        def synced(log: OperationsLog) -> None:
+            events.append("sync")
+            sync(log)
+
+        def executed(*arguments, **options) -> collector.Collected:
+            events.append("layers")
+            return execute(*arguments, **options)
+
+        monkeypatch.setattr(OperationsLog, "sync", synced)
+        monkeypatch.setattr(collector, "execute", executed)
+        collect(store)
+        assert events[:3] == ["sync", "sync", "layers"]
 
 
 def test_a_pinned_snapshot_stays_until_it_is_unpinned(tmp_path: Path) -> None:
@@ -343,128 +327,6 @@ def test_collections_beside_imports_of_the_same_content_lose_nothing(tmp_path: P
         for number in (0, 3, 6, 9):
             with written(store, f"w{number}") as (_, branch):
                 assert len(contents(branch)) == 4
-
-
-class _CrashingDirectory(DirectoryStorage):
-    """The real storage, dead before its n-th changing call."""
-
-    def __init__(self, path: Path, crash_at: int | None) -> None:
-        super().__init__(path)
-        self.crash_at = crash_at
-        self.calls = 0
-
-    def _count(self) -> None:
-        if self.crash_at is not None and self.calls >= self.crash_at:
-            raise Crash(f"call {self.calls}")
-        self.calls += 1
-
-    def rename(self, old, new):
-        self._count()
-        super().rename(old, new)
-
-    def remove(self, path):
-        self._count()
-        super().remove(path)
-
-    def remove_directory(self, path):
-        self._count()
-        super().remove_directory(path)
-
-    def sync_directory(self, path):
-        self._count()
-        super().sync_directory(path)
-
-    def open_append(self, path, *, create=False):
-        self._count()
-        return super().open_append(path, create=create)
-
-    def lock(self, path, *, exclusive=True, wait=True):
-        self._count()
-        return super().lock(path, exclusive=exclusive, wait=wait)
-
-    def write_atomic(self, path, parts, *, durable=True):
-        self._count()
-        super().write_atomic(path, parts, durable=durable)
-
-
-@contextmanager
-def crashing(path: Path, crash_at: int | None) -> Iterator[tuple[Store, _CrashingDirectory]]:
-    storage = _CrashingDirectory(path, None)
-    store = Store(storage, path)
-    storage.calls, storage.crash_at = 0, crash_at
-    try:
-        yield store, storage
-    finally:
-        storage.crash_at = None
-        store.close()
-
-
-@pytest.mark.crash
-@pytest.mark.slow
-def test_a_crash_before_every_call_loses_nothing(tmp_path: Path) -> None:
-    """Killed before each call: the store is sound, all is there, the next collection finishes."""
-    template = tmp_path / "template"
-    with opened(template) as store:
-        rewritten_often(store)
-        rewritten_often(store, "b")
-        remove_and_collect(store, "b")
-        with written(store, "a") as (workspace, branch):
-            workspace.restore(branch, workspace.refs.ordered()[0].id)
-            put(branch, b"left", noise(20_000, "left"))
-            workspace.restore(branch, workspace.refs.ordered()[3].id)
-            put(branch, b"last", b"x")
-            workspace.snapshot(branch)
-        garbage.pin(store, "a", "2")
-    with crashing(_copied(template, tmp_path / "whole"), None) as (store, storage):
-        expected = _kept(store)
-        storage.calls = 0
-        done = collect(store)
-        assert done.layers
-        assert done.maps
-        assert done.packs
-        calls = storage.calls
-        held = bytes_held(tmp_path / "whole")
-    assert calls > 30
-    for crash_at in range(calls):
-        path = _copied(template, tmp_path / "crashed")
-        with crashing(path, crash_at) as (store, _), pytest.raises(Crash):
-            collect(store)
-        with opened(path) as store:
-            assert _errors(store) == [], crash_at
-            collect(store)
-            assert _errors(store) == [], crash_at
-            found = _kept(store)
-            assert found == {key: expected[key] for key in found}, crash_at
-            assert "main" in found
-            assert any(key.startswith("2-") for key in found)
-            assert bytes_held(path) <= held + 8192, crash_at
-
-
-def _errors(store: Store) -> list[object]:
-    """Returns what is wrong; a temporary file that a kill leaves is not."""
-    findings = check_store(store, verify_data=True)
-    return [f for f in findings if f.severity != "note" and not f.file.endswith(".tmp")]
-
-
-def _copied(template: Path, path: Path) -> Path:
-    shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(template, path)
-    return path
-
-
-def _kept(store: Store) -> dict[str, dict[bytes, bytes]]:
-    """Returns what is in the present and in every snapshot of the workspace `a`."""
-    found = {}
-    with written(store, "a") as (workspace, branch):
-        found["main"] = contents(branch)
-        for snapshot in workspace.refs.ordered():
-            tree = workspace.snapshot_tree(snapshot)
-            found[str(snapshot.id)] = {
-                name: workspace.reader.read_all(inode)
-                for name, _, inode in tree.walk()
-                if inode.is_file
-            }
-    return found
 
 
 def test_a_chunk_claimed_after_the_second_mark_stays(tmp_path: Path) -> None:
