@@ -290,7 +290,7 @@ def test_what_statvfs_says(both: Both) -> None:
 
 
 def test_set_id_bits_after_roots_write(both: Both) -> None:
-    """Root writes to what a user opened; a user who writes to what root opened is as on the host."""
+    """Root writes to what a user opened; the other way round it is as on the host."""
 
     def ask(place: Path) -> object:
         (place / "f").chmod(0o6777)
