@@ -53,7 +53,12 @@ def make(branch, name, data=b"x" * 5000):
 async def test_an_idle_workspace_is_never_looked_at(workspace, nursery, autojump_clock):
     workspace.open_branch("main")
     looks = []
-    work = background(workspace, clock=lambda: looks.append(None) or trio.current_time())
+
+    def clock():
+        looks.append(trio.current_time())
+        return looks[-1]
+
+    work = background(workspace, clock=clock)
     nursery.start_soon(work.run)
     await trio.sleep(3600)
     before = len(looks)

@@ -58,7 +58,9 @@ def test_what_no_root_reaches_is_not_kept(tmp_path):
             (segment,) = store.layers.segments(branch.position.layer)
         assert seal(store, [segment]) == [segment]
         assert not store.storage.exists(layout.scratch(segment))
-        pieces = list(extent.iterate(store.layers.sealed_map(segment)))
+        sealed = store.layers.sealed_map(segment)
+        assert sealed is not None
+        pieces = list(extent.iterate(sealed))
         assert sum(piece.length for piece in pieces) == 50_000
         assert seal(store, [segment]) == []
 
