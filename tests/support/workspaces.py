@@ -87,14 +87,22 @@ class Rig:
 
     def __init__(self, storage: Storage, name: str = NAME, *, clock: Iterator[int] | None = None):
         self.storage = storage
-        self.store = Store(storage, Path(storage.host_path("")))
+        self.clock = count(1_000) if clock is None else clock
+        self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        self.store = Store(self.storage, Path(self.storage.host_path("")))
         try:
             self.store.chunks.reconcile()
             self.workspace = Workspace(self.store, WorkspaceName(name))
         except BaseException:
             self.store.index.close()
             raise
-        self.clock = count(1_000) if clock is None else clock
+
+    def restart(self) -> None:
+        """The process ends cleanly, if it has not, and another one begins in its place."""
+        self.close()
+        self._begin(self.workspace.name)
 
     # What a mount would do.
 
