@@ -17,6 +17,8 @@ from pyi_fs.store.directory_storage import DirectoryStorage
 
 # More would not fit a line that somebody reads.
 _USERS_SHOWN_MAX = 8
+# A request to a process that is dead, and one that waited while it died.
+_DEAD = {errno.ENOTCONN, errno.ECONNABORTED}
 
 
 def unmount(path: str) -> Mount:
@@ -42,11 +44,15 @@ def unmount(path: str) -> Mount:
 
 
 def is_stale(mountpoint: str) -> bool:
-    """Returns whether the process that served a mountpoint is dead."""
+    """Returns whether the process that served a mountpoint is dead.
+
+    One that is just dying is waited for: its requests are answered when its last descriptor goes.
+    """
     try:
-        os.stat(mountpoint)
+        # Not stat(2): the kernel answers that from attributes it has kept, long after the death.
+        os.statvfs(mountpoint)
     except OSError as error:
-        return error.errno == errno.ENOTCONN
+        return error.errno in _DEAD
     return False
 
 

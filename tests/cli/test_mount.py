@@ -204,6 +204,15 @@ def test_a_dead_mount_is_cleared_away_by_mounting_again(store, mountpoint, mount
 
 
 @a_mount
+def test_a_dead_mount_is_known_though_the_kernel_kept_its_attributes(store, mountpoint, mount):
+    mount("ws")
+    mountpoint.stat()
+    os.kill(server_of(store, mountpoint), signal.SIGKILL)
+    done = run("mount", "ws", mountpoint)
+    assert done.code == 0, done.errors
+
+
+@a_mount
 def test_the_same_branch_twice_names_the_holder(store, mountpoint, mount, tmp_path):
     mount("ws")
     (tmp_path / "second").mkdir()

@@ -79,11 +79,12 @@ def test_another_failure_is_told_as_it_was(mounted, commands):
         unmounting.unmount(mounted)
 
 
-def test_a_dead_one_is_detached(mounted, commands, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ECONNABORTED])
+def test_a_dead_one_is_detached(number, mounted, commands, monkeypatch):
     def dead(path):
-        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("pyi_fs.cli.unmounting.os.stat", dead)
+    monkeypatch.setattr("pyi_fs.cli.unmounting.os.statvfs", dead)
     assert unmounting.is_stale(mounted)
     commands.error = "no"
     with pytest.raises(BusyError, match="is dead and cannot be taken away: no"):
