@@ -103,5 +103,6 @@ def test_the_default_store_is_that_of_the_command_lines(monkeypatch, tmp_path: P
 
 def test_the_package_has_the_workspace_lazily():
     assert pyi_fs.Workspace is Workspace
+    name = "workspace"
     with pytest.raises(AttributeError, match="no attribute 'workspace'"):
-        _ = pyi_fs.workspace
+        getattr(pyi_fs, name)
