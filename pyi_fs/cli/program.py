@@ -24,7 +24,23 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def run(command: click.Command, *, failed: int = FAILED, usage: int = USAGE) -> NoReturn:
     """Runs a program with the arguments of this process and exits."""
     name = command.name or "pyi-fs"
+    _open_closed_streams()
     sys.exit(exit_code(command, None, name, failed=failed, usage=usage))
+
+
+def _open_closed_streams() -> None:
+    """Gives standard streams that the caller closed to the null device.
+
+    Else files of the store get their descriptors, and what anybody prints goes into those.
+    """
+    if all((sys.stdin, sys.stdout, sys.stderr)):
+        return
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(null, True)
+    os.close(null)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def exit_code(

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pyi_fs.cli import program
+from pyi_fs.cli import program, workspaces
 from pyi_fs.errors import BusyError, PyiError
 from tests.support.commands import call, environment
 from tests.support.commands import program as command_line
@@ -122,3 +122,19 @@ def test_an_unknown_command_is_usage():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("usage: ")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_bug(closed, tmp_path):
+    shell = f'"$@" {closed}; code=$?; echo $code > "$CODE"'
+    code = tmp_path / "code"
+    workspaces.make_empty(tmp_path / "store", "ws")
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", *command_line("store", "--store", tmp_path / "store", "ls")],
+        env={**environment(), "CODE": str(code)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert code.read_text() == "0\n"
