@@ -204,15 +204,26 @@ class Workspace:
         `NotFoundError`; `BusyError` if held elsewhere.
         """
         ref = self.refresh().branch(name)
-        if len(self.refs.branch_names()) == 1:
-            raise BusyError(f"'{name}' is the only branch of '{self.name}'")
-        holder = self.holder(ref.name)
-        if holder is not None:
-            raise BusyError(f"branch '{name}' is in use: {holder}")
-        self.log.append(lambda _: DropBranch(time.time_ns(), ref.name, undoes, redoes))
         branch = self._branches.get(ref.name)
+
+        def decide(refs: Refs) -> Operation:
+            if len(refs.branch_names()) == 1:
+                raise BusyError(f"'{name}' is the only branch of '{self.name}'")
+            # By its record: another process may have dropped it, and made one of that name.
+            if refs.branches[ref.name].made_ns != ref.made_ns or refs.branches[ref.name].dropped:
+                raise NotFoundError(f"branch '{name}' was dropped meanwhile")
+            return DropBranch(time.time_ns(), ref.name, undoes, redoes)
+
         if branch is not None:
+            self.log.append(decide)
             self.close_branch(branch)
+            return
+        # Held until the log says so: nobody begins to write to what is being dropped.
+        self._locks.take(ref.name, self.holder_text)
+        try:
+            self.log.append(decide)
+        finally:
+            self._locks.release(ref.name)
 
     def switch_head(self, old: BranchName, new: BranchName) -> None:
         """Notes in the log that a mount shows another branch."""

@@ -16,6 +16,7 @@ from pyi_fs.errors import (
     StaleNodeError,
 )
 from pyi_fs.ids import BranchName, ViewNumber
+from pyi_fs.model.operation import DropBranch
 from tests.support.control_rig import Rig
 
 X = BranchName("x")
@@ -199,6 +200,42 @@ def test_a_branch_dropped_by_another_process_is_gone_here(rig: Rig, other: Works
     with pytest.raises(NotFoundError):
         rig.resolve(".pyi/branches/x")
     assert [change.view for change in rig.changes] == [x]
+
+
+def test_a_drop_decides_on_what_others_did_until_then(rig: Rig, other: Workspace, monkeypatch):
+    rig.write(".pyi/branch", b"x")
+    workspace = rig.session.workspace
+    start = workspace.snapshot(rig.branch("main")).snapshot
+    append = workspace.log.append
+
+    def overtaken(decide):
+        """The other process comes first, as far as it may: the lock is ours already."""
+        monkeypatch.setattr(workspace.log, "append", append)
+        with pytest.raises(BusyError, match="in use"):
+            other.open_branch("x")
+        other.log.append(lambda _: DropBranch(1, X))
+        other.make_branch("x", start)
+        return append(decide)
+
+    monkeypatch.setattr(workspace.log, "append", overtaken)
+    with pytest.raises(NotFoundError, match="dropped meanwhile"):
+        workspace.drop_branch("x")
+    assert workspace.refresh().branch("x")
+    assert workspace.holder(X) is None
+
+
+def test_two_processes_leave_one_branch(rig: Rig, other: Workspace, monkeypatch):
+    rig.write(".pyi/branch", b"x")
+    workspace = rig.session.workspace
+    append = workspace.log.append
+
+    def overtaken(decide):
+        other.log.append(lambda _: DropBranch(1, MAIN))
+        return append(decide)
+
+    monkeypatch.setattr(workspace.log, "append", overtaken)
+    with pytest.raises(BusyError, match="the only branch"):
+        workspace.drop_branch("x")
 
 
 def test_undo_of_a_drop_brings_the_branch_back(rig: Rig):
