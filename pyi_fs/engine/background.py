@@ -10,7 +10,8 @@ ms; what waits for a disk is in a thread, what computes is in a process.
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 
@@ -18,6 +19,7 @@ from pyi_fs import limits
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.checkpointing import is_due
 from pyi_fs.engine.workspace import Workspace
+from pyi_fs.errors import PyiError
 from pyi_fs.ids import BranchName, SegmentId, SnapshotId, layer_name
 
 logger = logging.getLogger(__name__)
@@ -25,6 +27,9 @@ logger = logging.getLogger(__name__)
 # Often enough that garbage stays at a few hundred MB under the fastest rewriter, seldom enough to
 # be invisible (0.1 % of a core).
 _TICK_SECONDS = 0.25
+# A disk that refused is asked again after this: often enough to go on soon, seldom enough for the
+# log.
+_FAILED_SECONDS = 5.0
 # Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s
 # of a core.
 _CHECKPOINT_SECONDS_MIN = 10.0
@@ -57,6 +62,7 @@ class Background:
         self._checkpointed: dict[str, float] = {}
         self._rooted: set[SnapshotId] = set()
         self._looked_at = clock()
+        self._has_failed = False
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -66,14 +72,9 @@ class Background:
             for branch in self._workspace.opened_branches():
                 branch.wake = self._wake
             if await self._tick():
-                await trio.sleep(_TICK_SECONDS)
+                await trio.sleep(_FAILED_SECONDS if self._has_failed else _TICK_SECONDS)
             else:
                 await self._activity.wait()
-
-    async def finish(self) -> None:
-        """Makes everything durable: the last thing before a clean end."""
-        for branch in self._workspace.opened_branches():
-            await trio.to_thread.run_sync(branch.sync)
 
     def _wake(self) -> None:
         self._last_activity = self._clock()
@@ -81,24 +82,30 @@ class Background:
 
     async def _tick(self) -> bool:
         """Does what is due; returns whether there will be more without anything happening."""
+        self._has_failed = False
         pending = False
         for branch in self._workspace.opened_branches():
-            try:
-                pending |= await self._reclaim(branch)
-                pending |= await self._sync(branch)
-                pending |= await self._checkpoint(branch)
-            except OSError as error:
-                # A full or failing disk: what was acknowledged is still there, the next tick tries
-                # again.
-                logger.warning("background work on %s: %s", branch.name, error)
-                pending = True
-        try:
-            pending |= await self._seal()
-            pending |= await self._root()
-        except OSError as error:
-            logger.warning("sealing: %s", error)
-            pending = True
+            for work in (self._reclaim, self._sync, self._checkpoint):
+                pending |= await self._tried(f"branch {branch.name}", partial(work, branch))
+        for further in (self._seal, self._root):
+            pending |= await self._tried("sealing", further)
         return pending
+
+    async def _tried(self, what: str, work: Callable[[], Awaitable[bool]]) -> bool:
+        """Does one piece of work.
+
+        One that fails is tried again, and keeps nothing else from its turn.
+        """
+        try:
+            return await work()
+        except (OSError, PyiError) as error:
+            # A full or failing disk: what was acknowledged is still there.
+            logger.warning("background work on %s: %s", what, error)
+        except Exception:
+            # A bug in one round must not be the end of all later ones: nothing would be synced.
+            logger.exception("background work on %s", what)
+        self._has_failed = True
+        return True
 
     async def _sync(self, branch: Branch) -> bool:
         branch.tidy()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pyi_fs import limits
+from pyi_fs.engine.inode_numbers import InodeNumbers
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.services import LayerServices
 from pyi_fs.engine.superseding import note_superseded
@@ -86,8 +87,7 @@ class Branch:
         self.generation = 0
         self.listener: PublishListener | None = None
         self.wake: Callable[[], None] | None = None
-        """Called once, at the next commit: what runs in the background sleeps while nothing
-        changes."""
+        """Called once, at the next commit: the background sleeps while nothing changes."""
         self.last: SnapshotId | None = None
         self.last_tree = tree
         self.touched = Touched()
@@ -103,9 +103,7 @@ class Branch:
         # Layers outside the lineage whose bytes a graft or a share brought in since the last sync.
         self._borrowed: set[LayerId] = set()
         self._durable_start: Position | None = None
-        self._inode_next = InodeNumber(0)
-        self._inode_end = InodeNumber(0)
-        self._inode_range = limits.INODE_RANGE_MIN
+        self._numbers = InodeNumbers(services)
         self._spare: list[InodeNumber] = []
         self._owed: list[Mutation] = []  # In the tree, and not yet in the journal.
         self._sync_lock = threading.Lock()
@@ -225,14 +223,7 @@ class Branch:
 
     def next_inode(self) -> InodeNumber:
         """Returns an inode number that was never used in this workspace."""
-        if self._spare:
-            return self._spare.pop()
-        if self._inode_next >= self._inode_end:
-            self._inode_next, self._inode_end = self._services.reserve_inodes(self._inode_range)
-            self._inode_range = min(self._inode_range * 2, limits.INODE_RANGE_MAX)
-        number = self._inode_next
-        self._inode_next = InodeNumber(number + 1)
-        return number
+        return self._spare.pop() if self._spare else self._numbers.take()
 
     def mark_ref(self) -> None:
         """A ref names the current position: what is reachable from it is never given back."""
@@ -253,13 +244,13 @@ class Branch:
         touched: Touched | None,
         last: SnapshotId | None,
         since_last: Touched | None,
+        last_tree: Tree | None = None,
     ) -> None:
-        """Makes another tree the current one.
-
-        The next write opens a layer that starts at `position`.
+        """Makes another tree the current one; the next write opens a layer at `position`.
 
         `touched` covers the difference to the tree before (None: unknown). `last` is the newest
-        snapshot in the lineage of the new tree, `since_last` what it was touched since then.
+        snapshot in the lineage of the new tree, `last_tree` its tree (None: the new one itself),
+        `since_last` what was touched since then.
         """
         old, orphans = self.tree, self._orphans(tree, touched)
         self._leave_layer()
@@ -269,7 +260,7 @@ class Branch:
         self.tree = tree
         self.generation += 1
         self.last = last
-        self.last_tree = tree
+        self.last_tree = tree if last_tree is None else last_tree
         self.touched = since_last if since_last is not None else Touched()
         self.is_touched_complete = since_last is not None
         self._adopt(old, orphans, touched)
@@ -365,8 +356,9 @@ class Branch:
     def close(self) -> None:
         """Closes the layers; syncs nothing."""
         self._leave_layer()
-        for writer in list(self._retired):
-            self._close_retired(writer)
+        with self._sync_lock:
+            for writer in list(self._retired):
+                self._close_retired(writer)
 
     def _open_writer(self) -> LayerWriter:
         writer = self._writer = self._services.open_layer(
@@ -380,12 +372,20 @@ class Branch:
             self._retired.append(self._writer)
             self._writer = None
         if len(self._retired) > _RETIRED_MAX:
-            self._close_retired(self._retired[0])
+            self._close_unless_syncing(self._retired[:1])
 
     def tidy(self) -> None:
         """Closes the layers that a publish left and that are durable."""
-        for writer in [writer for writer in self._retired if writer.is_synced]:
-            self._close_retired(writer)
+        self._close_unless_syncing([writer for writer in self._retired if writer.is_synced])
+
+    def _close_unless_syncing(self, writers: list[LayerWriter]) -> None:
+        """Closes layers, or leaves them to the next time: a sync in a thread has them in hand."""
+        if self._sync_lock.acquire(blocking=False):
+            try:
+                for writer in writers:
+                    self._close_retired(writer)
+            finally:
+                self._sync_lock.release()
 
     def _close_retired(self, writer: LayerWriter) -> None:
         self._retired.remove(writer)

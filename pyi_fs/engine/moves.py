@@ -114,7 +114,13 @@ class Moves:
         )
         branch.prepare(tree, touched)
         self._log.append(lambda _: move)
-        branch.publish(tree, after, touched, parent, self.touched_since(parent, after))
+        since = self.touched_since(parent, after)
+        last = self._snapshot(parent)
+        last_tree = self._history.tree(last.position) if last is not None else None
+        branch.publish(tree, after, touched, parent, since, last_tree)
+
+    def _snapshot(self, snapshot: SnapshotId | None) -> Snapshot | None:
+        return self._log.refs.snapshots.get(snapshot) if snapshot is not None else None
 
     def _restore_path(self, branch: Branch, snapshot: Snapshot, tree: Tree, path: bytes) -> None:
         touched = self._history.touched(branch.position, snapshot.position)

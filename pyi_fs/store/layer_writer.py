@@ -31,6 +31,7 @@ class LayerWriter:
         self._is_doubtful = False
         # A branch that starts from this layer may sync it, too.
         self._sync_lock = Lock()
+        self._is_closed = False
 
     @property
     def end(self) -> int:
@@ -50,8 +51,8 @@ class LayerWriter:
         """Returns whether everything appended is durable."""
         return self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
 
-    def sync(self) -> None:
-        """Makes everything appended before the call durable.
+    def sync(self) -> bool:
+        """Makes everything appended before the call durable; False if it was closed meanwhile.
 
         Data, then new names, then the records that name the data. May run in a thread.
 
@@ -60,7 +61,10 @@ class LayerWriter:
         (`AppendFile.write_again`); `CorruptError` if it cannot be read any more.
         """
         with self._sync_lock:
+            if self._is_closed:
+                return False
             self._sync()
+            return True
 
     def _sync(self) -> None:
         waited = self.scratch.take_waiting()
@@ -98,9 +102,11 @@ class LayerWriter:
             self.scratch.reclaim(plan)
 
     def close(self) -> None:
-        """Closes the files; syncs nothing."""
-        self.scratch.close()
-        self._journal.close()
+        """Closes the files; syncs nothing. Waits for a sync in another thread."""
+        with self._sync_lock:
+            self._is_closed = True
+            self.scratch.close()
+            self._journal.close()
 
 
 def sync_names(storage: Storage, layer: LayerId) -> None:

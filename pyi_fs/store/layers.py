@@ -104,9 +104,9 @@ class Layers:
         if read_synced(self._storage, layer) >= end:
             return
         writer = self._writers.get(layer)
-        if writer is not None:
-            # It knows what an earlier sync failed to write.
-            writer.sync()
+        # An open writer knows what an earlier sync failed to write; one that another thread has
+        # just closed is synced by its files.
+        if writer is not None and writer.sync():
             return
         for segment in self.segments(layer):
             sync_file(self._storage, layout.scratch(segment), self._doubtful)

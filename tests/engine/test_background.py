@@ -153,3 +153,25 @@ async def test_a_file_written_over_and_over_does_not_grow_the_store(
     )
     assert kept < 5 * 8 * len(data)
     assert branch.read(number, 0, len(data)) == data
+
+
+async def test_a_round_that_fails_is_tried_again_and_ends_nothing(
+    workspace, nursery, autojump_clock, monkeypatch, caplog
+):
+    branch = workspace.open_branch("main")
+    nursery.start_soon(background(workspace, sync_interval=1.0, clock=trio.current_time).run)
+    await trio.testing.wait_all_tasks_blocked()
+    make(branch, b"a")
+    failures = [OSError(28, "No space left on device"), ValueError("a bug")]
+    sync = branch.sync
+
+    def failing_sync():
+        if failures:
+            raise failures.pop(0)
+        sync()
+
+    monkeypatch.setattr(branch, "sync", failing_sync)
+    await trio.sleep(60)
+    assert branch.is_synced
+    assert "No space left" in caplog.text
+    assert "a bug" in caplog.text

@@ -7,6 +7,7 @@ from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import NO_OPERATION
 from pyi_fs.model.mutation import Graft
 from pyi_fs.model.operation import MoveBranch, Operation, RestorePath, TakeSnapshot
+from tests.support.engine_rig import opened, put, written
 from tests.support.workspaces import Rig, assert_touched_covers
 
 
@@ -144,3 +145,15 @@ def test_what_was_touched_since_a_snapshot_covers_the_difference(workspace: Rig)
     assert moves.touched_since(None, workspace.main.position) is None
     workspace.workspace.delete_snapshot(first.id)
     assert moves.touched_since(first.id, workspace.main.position) is None
+
+
+def test_changes_since_the_last_snapshot_count_again_after_an_undo_to_between_snapshots(tmp_path):
+    with opened(tmp_path / "store") as store, written(store, "w") as (workspace, branch):
+        put(branch, b"a", b"1")
+        first = workspace.snapshot(branch).snapshot
+        put(branch, b"b", b"2")
+        workspace.restore(branch, first.id)
+        automatic = workspace.refs.ordered()[-1]
+        workspace.delete_snapshot(automatic.id)
+        workspace.undo(branch)
+        assert workspace.snapshot(branch).line().partition("\t")[2] == "+1 ~0 -0"
