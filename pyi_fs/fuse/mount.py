@@ -166,7 +166,9 @@ async def _sync_every(state: MountState, seconds: float) -> None:
 def _let_go_of_unused(state: MountState) -> None:
     """Gives up branches that were only looked at, so that other processes can have them."""
     for view in list(state.session.views.values()):
-        if view.branch is not None and view.number and state.is_unused(view):
+        branch = view.branch
+        # What was written since the sync above would wait for the next opening of the branch.
+        if branch is not None and branch.is_synced and view.number and state.is_unused(view):
             state.session.let_go(view)
 
 

@@ -21,6 +21,7 @@ class Reaper:
 
     def __init__(self, state: MountState) -> None:
         """Begins with nothing to reap."""
+        self._workspace = state.session.workspace
         self._nodes = state.nodes
         self._handles = state.handles
         self._unheld: dict[Branch, list[InodeNumber]] = {}
@@ -54,6 +55,10 @@ class Reaper:
 
     def _reap(self) -> None:
         for branch, numbers in list(self._unheld.items()):
+            if self._workspace.opened(branch.name) is not branch:
+                # Closed since: another process may write it, and whoever opens it reaps.
+                del self._unheld[branch]
+                continue
             try:
                 branch.commit(Reap(tuple(numbers)))
             except (OSError, PyiError):

@@ -59,6 +59,25 @@ async def test_a_reap_that_failed_is_made_good(rig, monkeypatch):
     assert unlinked(rig) == []
 
 
+async def test_a_reap_that_failed_never_writes_to_a_branch_that_was_closed(rig, monkeypatch):
+    await rig.command("branch", "other")
+    root = rig.node(".pyi/branches/other")
+    view = rig.session.views[root >> 40]
+    made = rig.names.make(root, b"g", 0o100644, OWNER)
+    branch = view.branch
+    rig.names.remove(root, b"g", OWNER, directory=False)
+
+    def full(mutation):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(branch, "commit", full)
+        rig.reaper.forget([(made.node, 1), (root, 1000)])
+    rig.session.let_go(view)
+    rig.reaper.forget([])
+    assert branch.writer is None
+
+
 async def test_control_nodes_are_freed_when_forgotten(rig):
     node = rig.node(".pyi/status")
     assert rig.state.nodes.control(node).path == (b"status",)
