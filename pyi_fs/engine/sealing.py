@@ -30,6 +30,7 @@ from pyi_fs.model.mutation import Adopt, Graft, Share, Write
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout, sealmap
 from pyi_fs.store.chunker import Chunker
+from pyi_fs.store.journal import note_elsewhere
 from pyi_fs.store.oplog import OperationsLog
 
 _READ_BYTES = 1 << 20
@@ -79,6 +80,10 @@ def _seal(store: Store, wanted: set[SegmentId], progress: Callable[[int], None])
                     progress(_seal_region(store, region, kept))
     store.chunks.flush()
     sync_roots(store, positions)
+    for layer in {segment_layer(segment) for segment in wanted} & positions.keys():
+        # After a power loss, records beyond the note are held against their data: what was not kept
+        # must not look like a loss.
+        note_elsewhere(store.storage, layer, max(positions[layer]))
     for segment in sorted(wanted):
         pieces = list(extent.iterate(kept[segment].pieces))
         store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(pieces)])

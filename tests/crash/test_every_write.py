@@ -257,7 +257,51 @@ BRANCHES: list[Step] = [
 ]
 """Branches that start in each other's layers, and paths restored from one to the other."""
 
-SCENARIOS = {"namespace": NAMESPACE, "data": DATA, "branches": BRANCHES}
+LENDING: list[Step] = [
+    make("a"),
+    SYNC,
+    make_branch("side"),
+    make("x", on="side"),
+    write("x", 1, 3000, on="side"),
+    named("x1", on="side"),
+    write("x", 2, 3000, on="side"),
+    ("sync side", lambda rig: rig.branch("side").sync()),
+    write("x", 3, 3000, on="side"),
+    named("x3", on="side"),
+    restore("x3", b"x"),
+    ("sync main", lambda rig: rig.main.sync()),
+    write("x", 4, 500, 100),
+    write("x", 5, 3000, on="side"),
+    ("sync main", lambda rig: rig.main.sync()),
+]
+"""Bytes that one branch has from another's layer, which is not synced by itself."""
+
+SEALING: list[Step] = [
+    make("a"),
+    write("a", 1, 20_000),
+    SYNC,
+    write("a", 2, 20_000),
+    ("seal unsynced", lambda rig: rig.seal_all(sync_first=False)),
+    write("a", 3, 9000),
+    SNAPSHOT,
+    write("a", 4, 9000),
+    named("kept"),
+    SYNC,
+    ("delete", lambda rig: rig.workspace.delete_snapshot("kept")),
+    write("a", 5, 20_000),
+    ("seal unsynced", lambda rig: rig.seal_all(sync_first=False)),
+    make("b"),
+    SYNC,
+]
+"""Segments sealed while what superseded their bytes is not durable."""
+
+SCENARIOS = {
+    "namespace": NAMESPACE,
+    "data": DATA,
+    "branches": BRANCHES,
+    "lending": LENDING,
+    "sealing": SEALING,
+}
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -83,7 +83,7 @@ Step = tuple[str, Callable[[Rig], object]]
 def recorded(rig: Rig, steps: list[Step]) -> tuple[list[State], list[Moment]]:
     """Runs a scenario; returns what was there before it and after each step, and all moments.
 
-    A step whose name begins with `sync` syncs every branch open in the rig.
+    A step called `sync` syncs every branch open in the rig, `sync NAME` that one.
     """
     storage = rig.storage
     assert isinstance(storage, RecordingStorage)
@@ -94,8 +94,10 @@ def recorded(rig: Rig, steps: list[Step]) -> tuple[list[State], list[Moment]]:
         do(rig)
         storage.moments = None
         synced = frozenset[str]()
-        if name.startswith("sync"):
+        if name == "sync":
             synced = frozenset(branch.name for branch in rig.workspace.opened_branches())
+        elif name.startswith("sync "):
+            synced = frozenset({name.removeprefix("sync ")})
         states.append(state_of(rig, name, synced))
     return states, moments
 

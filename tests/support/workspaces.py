@@ -176,7 +176,7 @@ class Rig:
         assert base is not None
         branch.rebase(frozen, base)
 
-    def seal_all(self) -> list[SegmentId]:
+    def seal_all(self, *, sync_first: bool = True) -> list[SegmentId]:
         """Seals all segments of this process's layers, those being written too."""
         segments = []
         for branch in self.workspace.opened_branches():
@@ -185,7 +185,8 @@ class Rig:
                 closed = [segment for segment, _ in writer.scratch.closed_segments()]
                 writer.scratch.hand_over(closed)
                 segments += closed
-            branch.sync()
+            if sync_first:
+                branch.sync()
         return seal(self.store, segments)
 
     def seal_left(self) -> list[SegmentId]:
