@@ -107,11 +107,12 @@ def opened_root(
 def _newest(workspace: Workspace, name: str, note: Callable[[str], None]) -> Snapshot:
     """Returns the newest snapshot of a branch that another process writes."""
     ref = workspace.refs.branch(name)
-    if ref.last is None:
+    newest = workspace.refs.nearest(ref.last)
+    if newest is None:
         raise NotFoundError(f"branch '{name}' has no snapshot that could be shown read-only")
     holder = workspace.holder(ref.name) or "another process"
-    note(f"branch '{name}' is written by {holder}: this shows its newest snapshot, {ref.last}")
-    return workspace.refs.snapshots[ref.last]
+    note(f"branch '{name}' is written by {holder}: this shows its newest snapshot, {newest.id}")
+    return newest
 
 
 def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOptions:

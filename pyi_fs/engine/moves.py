@@ -79,7 +79,7 @@ class Moves:
 
     def touched_since(self, parent: SnapshotId | None, position: Position) -> Touched | None:
         """Returns what may have changed since a snapshot; None: anything."""
-        snapshot = self._log.refs.snapshots.get(parent) if parent is not None else None
+        snapshot = self._log.refs.nearest(parent)
         return self._history.touched(snapshot.position, position) if snapshot is not None else None
 
     def _move(
@@ -114,13 +114,10 @@ class Moves:
         )
         branch.prepare(tree, touched)
         self._log.append(lambda _: move)
-        since = self.touched_since(parent, after)
-        last = self._snapshot(parent)
+        last = self._log.refs.nearest(parent)
         last_tree = self._history.tree(last.position) if last is not None else None
-        branch.publish(tree, after, touched, parent, since, last_tree)
-
-    def _snapshot(self, snapshot: SnapshotId | None) -> Snapshot | None:
-        return self._log.refs.snapshots.get(snapshot) if snapshot is not None else None
+        since = self.touched_since(parent, after)
+        branch.publish(tree, after, touched, last.id if last else None, since, last_tree)
 
     def _restore_path(self, branch: Branch, snapshot: Snapshot, tree: Tree, path: bytes) -> None:
         touched = self._history.touched(branch.position, snapshot.position)

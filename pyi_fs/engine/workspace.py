@@ -130,7 +130,7 @@ class Workspace:
         if found.tree.last_inode >= self.refs.inode_end:
             # A power loss took the record of the reservation and left files that it was made for.
             self._services.reserve_beyond(found.tree.last_inode)
-        snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
+        snapshot = self.refs.nearest(ref.last)
         if snapshot is not None:
             since = self._moves.touched_since(snapshot.id, found.position)
             branch.last, branch.last_tree = snapshot.id, self.history.tree(snapshot.position)
@@ -235,7 +235,7 @@ class Workspace:
         Another process may hold it. Without a snapshot: the tree it started from.
         """
         ref = self.refresh().branch(name)
-        snapshot = self.refs.snapshots.get(ref.last) if ref.last is not None else None
+        snapshot = self.refs.nearest(ref.last)
         position = snapshot.position if snapshot is not None else ref.position
         position = nearest(self.history, self.log, position)
         return self.history.tree(position), position
@@ -266,14 +266,19 @@ class Workspace:
             check_ref_name(name)
             if len(message.encode()) > MESSAGE_BYTES_MAX:
                 raise InvalidArgumentError(f"a message has at most {MESSAGE_BYTES_MAX} bytes")
-        last = self.refs.snapshots.get(branch.last) if branch.last is not None else None
-        if last is not None and not branch.is_changed:
+        last = self.refs.nearest(branch.last)
+        is_deleted = last is not None and last.id != branch.last
+        if last is not None and not is_deleted and not branch.is_changed:
             if name is None:
                 return Answer(last, unchanged=True)
             if last.name is None:
                 self.log.append(lambda refs: _named(refs, branch.name, last.id, name, message))
                 return Answer(self.refs.snapshots[last.id], unchanged=True)
-        counts = count(self._changes_since_last(branch))
+        if last is not None and is_deleted:
+            counts = count(self.diff(last, branch))
+        else:
+            counts = count(self._changes_since_last(branch))
+        parent = last.id if last is not None else None
         token = os.urandom(3).hex()
 
         def decide(refs: Refs) -> Operation:
@@ -286,7 +291,7 @@ class Workspace:
                 snapshot_id,
                 branch.position,
                 *counts,
-                branch.last,
+                parent,
                 name or "",
                 message,
                 automatic,
@@ -301,7 +306,7 @@ class Workspace:
 
     def last(self, branch: Branch) -> Snapshot | None:
         """Returns the last snapshot in the lineage of a branch."""
-        return self.refs.snapshots.get(branch.last) if branch.last is not None else None
+        return self.refs.nearest(branch.last)
 
     def find_snapshot(self, text: str) -> Snapshot:
         """Returns the snapshot with that name, id or number; `NotFoundError`."""

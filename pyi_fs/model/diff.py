@@ -64,8 +64,9 @@ def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
             deleted[old_path] = old_number
         if new_path is not None and new_number is not None:
             added[new_path] = new_number
-    changes += _renames(old, new, added, deleted)
-    changes += _replaced(old, new, added, deleted)
+    renames = _renames(old, new, added, deleted)
+    changes += renames
+    changes += _replaced(old, new, added, deleted, {change.old_path for change in renames})
     changes += [Change("A", path) for path in added]
     changes += [Change("D", path) for path in deleted]
     return sorted(changes, key=lambda change: (change.path, change.letter))
@@ -118,11 +119,21 @@ def _letter(old: Inode, new: Inode, same_inode: bool) -> str:
 
 
 def _replaced(
-    old: Tree, new: Tree, added: dict[bytes, InodeNumber], deleted: dict[bytes, InodeNumber]
+    old: Tree,
+    new: Tree,
+    added: dict[bytes, InodeNumber],
+    deleted: dict[bytes, InodeNumber],
+    moved: set[bytes | None],
 ) -> list[Change]:
-    """Returns the changes of paths that another dentry took over (a swapped directory)."""
+    """Returns the changes of paths that another dentry took over (a swapped directory).
+
+    Not below a path that was `moved` away: what was there went along, what is there now is new.
+    """
     changes = []
     for path in [path for path in added if path in deleted]:
+        parts = path.split(b"/")
+        if any(b"/".join(parts[:depth]) in moved for depth in range(1, len(parts))):
+            continue
         letter = _letter(
             old.existing(deleted.pop(path)), new.existing(added.pop(path)), same_inode=False
         )

@@ -117,8 +117,16 @@ class Refs(NamedTuple):
     redoable: tuple[Done, ...] = ()
     shadowed: "Map[OperationId, BranchRef]" = Map()
     """Dropped branches whose name another has now, by the operation whose inverse shows them."""
+    deleted: "Map[SnapshotId, SnapshotId | None]" = Map()
+    """Deleted snapshots, with the one before each in its lineage."""
     source: str = ""
     made_ns: int = 0
+
+    def nearest(self, snapshot: SnapshotId | None) -> Snapshot | None:
+        """Returns a snapshot, or the nearest before it in its lineage that is not deleted."""
+        while snapshot is not None and snapshot not in self.snapshots:
+            snapshot = self.deleted.get(snapshot)
+        return self.snapshots[snapshot] if snapshot is not None else None
 
     def branch(self, name: str) -> BranchRef:
         """Returns a branch that is not dropped; `NotFoundError`."""
@@ -293,7 +301,20 @@ def _without_snapshot(refs: Refs, snapshot_id: SnapshotId) -> Refs:
     if snapshot is None:
         return refs
     names = refs.names.delete(snapshot.name) if snapshot.name else refs.names
-    return refs._replace(snapshots=refs.snapshots.delete(snapshot_id), names=names)
+    snapshots = refs.snapshots.delete(snapshot_id)
+    for other in refs.snapshots.values():
+        if other.parent == snapshot_id:
+            snapshots = snapshots.set(other.id, other._replace(parent=snapshot.parent))
+    branches = refs.branches
+    for name, ref in refs.branches.items():
+        if ref.last == snapshot_id:
+            branches = branches.set(name, ref._replace(last=snapshot.parent))
+    return refs._replace(
+        snapshots=snapshots,
+        names=names,
+        branches=branches,
+        deleted=refs.deleted.set(snapshot_id, snapshot.parent),
+    )
 
 
 def _branch_moved(refs: Refs, op: MoveBranch, number: OperationId) -> Refs:

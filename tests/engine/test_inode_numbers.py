@@ -8,8 +8,8 @@ from tests.support.engine_rig import opened, written
 class Reserved:
     """Services that hand out ranges with gaps, as other processes' reservations make them."""
 
-    def __init__(self):
-        self.ranges = []
+    def __init__(self) -> None:
+        self.ranges: list[tuple[int, int]] = []
         self._end = 2
 
     def reserve_inodes(self, count):
@@ -21,7 +21,7 @@ class Reserved:
 
 def test_numbers_come_from_the_ranges_in_order_and_never_twice():
     services = Reserved()
-    numbers = InodeNumbers(services)
+    numbers = InodeNumbers(services)  # type: ignore[arg-type]
     taken = [numbers.take() for _ in range(1000)]
     assert len(set(taken)) == 1000
     assert taken == sorted(taken)
@@ -31,7 +31,7 @@ def test_numbers_come_from_the_ranges_in_order_and_never_twice():
 
 def test_ranges_double_up_to_a_bound():
     services = Reserved()
-    numbers = InodeNumbers(services)
+    numbers = InodeNumbers(services)  # type: ignore[arg-type]
     for _ in range(3 * limits.INODE_RANGE_MAX):
         numbers.take()
     sizes = [end - first for first, end in services.ranges]

@@ -157,3 +157,28 @@ def test_changes_since_the_last_snapshot_count_again_after_an_undo_to_between_sn
         workspace.delete_snapshot(automatic.id)
         workspace.undo(branch)
         assert workspace.snapshot(branch).line().partition("\t")[2] == "+1 ~0 -0"
+
+
+def test_a_deleted_last_snapshot_is_not_answered_and_the_one_before_counts(tmp_path):
+    with opened(tmp_path / "store") as store, written(store, "w") as (workspace, branch):
+        put(branch, b"a", b"1")
+        first = workspace.snapshot(branch).snapshot
+        put(branch, b"b", b"2")
+        second = workspace.snapshot(branch).snapshot
+        workspace.delete_snapshot(second.id)
+        answer = workspace.snapshot(branch)
+        assert not answer.unchanged
+        assert answer.line().partition("\t")[2] == "+1 ~0 -0"
+        assert answer.snapshot.parent == first.id
+        assert workspace.snapshot(branch).unchanged
+
+
+def test_a_snapshot_after_a_deleted_one_has_the_one_before_as_parent(tmp_path):
+    with opened(tmp_path / "store") as store, written(store, "w") as (workspace, branch):
+        for index in range(3):
+            put(branch, b"f%d" % index, b"x")
+            workspace.snapshot(branch)
+        first, second, third = workspace.refs.ordered()
+        workspace.delete_snapshot(second.id)
+        assert workspace.refs.snapshots[third.id].parent == first.id
+        assert workspace.refs.nearest(second.id) == first
