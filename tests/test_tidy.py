@@ -22,7 +22,6 @@ DECISION_HEADINGS = ["Summary", "Goals", "Non-goals", "Decision", "Refused", "Co
 WITHOUT_TEST_FILE = {
     "pyi_fs/limits.py": "constants only",
     "pyi_fs/errors.py": "classes without behaviour; their errnos and documents are checked here",
-    "pyi_fs/store/directory_storage.py": "tests/store/test_storage.py: one suite for all storages",
 }
 """Module -> why it needs no test file of its own. `__init__.py` and `__main__.py` never do."""
 
