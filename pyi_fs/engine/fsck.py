@@ -33,7 +33,7 @@ from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import LOCK_PATH, ChunkIndex
 from pyi_fs.store.layers import Layers
-from pyi_fs.store.storage import Storage
+from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 from pyi_fs.store.survival import Survival
 
 Progress = Callable[[str], None]
@@ -151,11 +151,22 @@ def _wanted(storage: Storage, layers: list[LayerId], roots: list[Root]) -> dict[
     return wanted
 
 
+def _add_stray(report: Report, path: str, text: str) -> None:
+    """Reports a name that no part of a store has.
+
+    What a killed writer left half written is normal.
+    """
+    if path.endswith(TEMPORARY_SUFFIX):
+        report.add("note", "stray", path, "half written: left by a crash")
+    else:
+        report.add("warning", "stray", path, text)
+
+
 def _examine_names(storage: Storage, report: Report) -> None:
     """Reports names that no part of a store has, and modes that let others in."""
     for name in storage.list(""):
         if name not in _TOP:
-            report.add("warning", "stray", name, "not a file of a store")
+            _add_stray(report, name, "not a file of a store")
     for prefix in storage.list(layout.LAYERS):
         for name in storage.list(f"{layout.LAYERS}/{prefix}"):
             path = f"{layout.LAYERS}/{prefix}/{name}"
@@ -168,7 +179,7 @@ def _examine_names(storage: Storage, report: Report) -> None:
         for name in storage.list(f"{layout.WORKSPACES}/{workspace}"):
             if name not in {"log", "locks", "synced"}:
                 path = f"{layout.WORKSPACES}/{workspace}/{name}"
-                report.add("warning", "stray", path, "not a file of a workspace")
+                _add_stray(report, path, "not a file of a workspace")
     examine_pack_names(storage, report)
     _examine_modes(storage, report)
 

@@ -13,7 +13,7 @@ from pyi_fs.engine.fsck import check_directory, check_store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import PyiError
 from tests.support.damage import build, files_of
-from tests.support.engine_rig import contents, opened
+from tests.support.engine_rig import contents, opened, put, written
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -167,3 +167,15 @@ def test_a_store_that_is_written_meanwhile_has_no_findings(tmp_path: Path):
         writer.stdout.close()
     found = check_directory(path, verify_data=True)
     assert all(finding.severity == "note" for finding in found)
+
+
+def test_what_a_killed_writer_left_half_written_is_no_finding(tmp_path):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (_, branch):
+            put(branch, b"f", b"1")
+        left = ["workspaces/a/synced.0123.tmp", "format.0123.tmp"]
+        for path in left:
+            (tmp_path / "store" / path).touch(mode=0o600)
+        found = check_store(store, verify_data=False)
+    assert sorted(finding.file for finding in found) == sorted(left)
+    assert {finding.severity for finding in found} == {"note"}
