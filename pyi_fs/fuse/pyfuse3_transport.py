@@ -32,6 +32,7 @@ from pyi_fs.fuse.attributes import (
     LASTING_SECONDS,
     Entry,
     blocks_of,
+    is_in_flux,
 )
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
@@ -106,7 +107,8 @@ def _attributes(entry: Entry) -> EntryAttributes:
     attributes.st_atime_ns = inode.atime_ns
     attributes.st_mtime_ns = inode.mtime_ns
     attributes.st_ctime_ns = inode.ctime_ns
-    attributes.entry_timeout = attributes.attr_timeout = LASTING_SECONDS if lasting else 0
+    attributes.entry_timeout = LASTING_SECONDS if lasting else 0
+    attributes.attr_timeout = LASTING_SECONDS if lasting and not is_in_flux(inode) else 0
     return attributes
 
 
