@@ -23,6 +23,11 @@ def import_progress(source: str) -> Iterator[Callable[[ImportReport], None] | No
         TransferSpeedColumn,
     )
 
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        # Nothing can be drawn over there: Progress would leave an empty line and say nothing.
+        yield None
+        return
     columns = (
         SpinnerColumn(),
         TextColumn(f"importing {escape(source)}"),
@@ -30,7 +35,7 @@ def import_progress(source: str) -> Iterator[Callable[[ImportReport], None] | No
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("import", total=None, files=0)
         yield lambda report: progress.update(task, completed=report.read_bytes, files=report.files)
 

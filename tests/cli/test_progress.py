@@ -9,10 +9,13 @@ from pyi_fs.cli.progress import import_progress, size_text
 from tests.support.commands import ROOT, environment
 
 SCRIPT = """
+import sys
 from pyi_fs.cli.progress import import_progress
 from pyi_fs.engine.importer import ImportReport
 with import_progress("[dir]") as progress:
-    progress(ImportReport(files=1234, read_bytes=5_000_000))
+    if progress:
+        progress(ImportReport(files=1234, read_bytes=5_000_000))
+print(end=".", file=sys.stderr)
 """
 
 
@@ -22,17 +25,31 @@ def test_where_nobody_looks_nothing_is_shown(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_terminal_shows_files_and_bytes():
+def shown_on(kind: str) -> str:
+    """Returns what a terminal of this kind (`$TERM`) gets from an import that reports once."""
     ours, theirs = pty.openpty()
     subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment(), stderr=theirs, check=True
+        [sys.executable, "-c", SCRIPT],
+        cwd=ROOT,
+        env={**environment(), "TERM": kind},
+        stderr=theirs,
+        check=True,
     )
     os.close(theirs)
     shown = os.read(ours, 65536).decode()
     os.close(ours)
+    return shown
+
+
+def test_a_terminal_shows_files_and_bytes():
+    shown = shown_on("xterm")
     assert "importing [dir]" in shown
     assert "1,234 files" in shown
     assert "5.0" in shown
+
+
+def test_a_terminal_that_cannot_draw_gets_nothing():
+    assert shown_on("dumb") == "."
 
 
 def test_sizes_are_in_powers_of_a_thousand():
