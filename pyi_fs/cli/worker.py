@@ -2,13 +2,15 @@
 
 Not for people.
 
-Ends when the process that started it ends; being killed at any moment loses nothing.
+If its standard input is a pipe, it ends when that is closed: when who started it is gone. Being
+killed at any moment loses nothing.
 """
 
-import ctypes
 import os
 import signal
+import stat
 import sys
+import threading
 from pathlib import Path
 
 from pyi_fs.engine.checkpointing import write_base
@@ -17,7 +19,6 @@ from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
 from pyi_fs.ids import LayerId, Position, SegmentId, SnapshotId, WorkspaceName
 
-_PR_SET_PDEATHSIG = 1
 # Below the requests of the mount and the tools that make them.
 _NICENESS = 10
 
@@ -29,7 +30,8 @@ def worker_command(store: Path) -> list[str]:
 
 def main() -> int:
     """Does one piece of work; 0 when it is done and durable, 1 with a line on standard error."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=_end_with_input, daemon=True).start()
     os.nice(_NICENESS)
     path, kind, *arguments = sys.argv[1:]
     store = Store.open(Path(path), create=False)
@@ -52,6 +54,12 @@ def main() -> int:
     finally:
         store.close()
     return 0
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """What runs beside a mount's requests: syncing, giving scratch back, checkpoints, sealing.
 
-One trio task; heavy work in worker processes.
+Two trio tasks: one keeps what was written durable and small, the other has heavy work done in
+worker processes. Neither waits for the other: a seal of a minute is no reason to sync later.
 
-An idle workspace costs nothing: the task sleeps until a branch commits, then looks once a tick
-until there is nothing left to do. Invariant: nothing here blocks the event loop for more than a few
-ms; what waits for a disk is in a thread, what computes is in a process.
+An idle workspace costs nothing: each task sleeps until the moment at which something will be due,
+and if there is none, until a branch commits. Invariant: nothing here blocks the event loop for more
+than a few ms; what waits for a disk is in a thread, what computes is in a process.
 """
 
 import logging
-import subprocess
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -18,18 +19,25 @@ import trio
 from pyi_fs import limits
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.checkpointing import is_due
+from pyi_fs.engine.workers import Workers
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import PyiError
 from pyi_fs.ids import BranchName, SegmentId, SnapshotId, layer_name
+from pyi_fs.model.refs import Refs
+from pyi_fs.store import layout
 
 logger = logging.getLogger(__name__)
 
-# Often enough that garbage stays at a few hundred MB under the fastest rewriter, seldom enough to
-# be invisible (0.1 % of a core).
+# While somebody writes: often enough that garbage stays at a few hundred MB under the fastest
+# rewriter, seldom enough to be invisible (0.1 % of a core).
 _TICK_SECONDS = 0.25
 # A disk that refused is asked again after this: often enough to go on soon, seldom enough for the
 # log.
 _FAILED_SECONDS = 5.0
+# A seal that failed is tried again after this, twice as long each time: a worker costs 0.1 s of a
+# core, and damage does not mend itself.
+_SEAL_FAILED_SECONDS = 60.0
+_SEAL_FAILED_SECONDS_MAX = 3600.0
 # Two checkpoints of one branch are at least so far apart: a table of 200,000 files takes about 1 s
 # of a core.
 _CHECKPOINT_SECONDS_MIN = 10.0
@@ -38,6 +46,7 @@ _LOOK_SECONDS = 5.0
 # A named snapshot is likely kept: its content root is computed when nobody is waiting for the core.
 _ROOT_IDLE_SECONDS = 5.0
 _RECLAIM_BYTES_MIN = 16 * 1024 * 1024
+_NEVER = math.inf
 
 
 class Background:
@@ -53,75 +62,77 @@ class Background:
     ) -> None:
         """`worker`: the command line of the worker program; its arguments are appended."""
         self._workspace = workspace
-        self._worker = tuple(worker)
+        self._workers = Workers(worker)
         self._sync_interval = sync_interval
         self._clock = clock
-        self._activity = trio.Event()
         self._unsynced_since: dict[BranchName, float] = {}
         self._last_activity = clock()
         self._checkpointed: dict[str, float] = {}
         self._rooted: set[SnapshotId] = set()
+        self._rooted_refs: Refs | None = None
         self._looked_at = clock()
-        self._has_failed = False
+        self._seal_not_before = -_NEVER
+        self._seal_failed_seconds = _SEAL_FAILED_SECONDS
+        # Segments that a sealer left as they are.
+        self._unsealed: set[SegmentId] = set()
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._repeat, self._keep)
+            nursery.start_soon(self._repeat, self._work)
+
+    async def _repeat(self, work: Callable[["_Round"], Awaitable[None]]) -> None:
+        """Does rounds: at once after a commit, and when the last one said that something is due."""
+        changed: trio.Event | None = None
         while True:
-            self._activity = trio.Event()
-            self._workspace.wake = self._wake
-            for branch in self._workspace.opened_branches():
-                branch.wake = self._wake
-            if await self._tick():
-                await trio.sleep(_FAILED_SECONDS if self._has_failed else _TICK_SECONDS)
-            else:
-                await self._activity.wait()
+            if changed is None or changed.is_set():
+                changed = trio.Event()
+                self._workspace.commits.tell_at_next(partial(self._changed, changed))
+            began, round_ = trio.current_time(), _Round()
+            await work(round_)
+            if round_.has_failed:
+                await trio.sleep(_FAILED_SECONDS)
+                continue
+            with trio.move_on_after(round_.delay):
+                await changed.wait()
+            await trio.sleep(max(0.0, began + _TICK_SECONDS - trio.current_time()))
 
-    def _wake(self) -> None:
+    def _changed(self, event: trio.Event) -> None:
         self._last_activity = self._clock()
-        self._activity.set()
+        event.set()
 
-    async def _tick(self) -> bool:
-        """Does what is due; returns whether there will be more without anything happening."""
-        self._has_failed = False
-        pending = False
+    async def _keep(self, round_: "_Round") -> None:
+        """Syncs and gives back."""
         for branch in self._workspace.opened_branches():
-            for work in (self._reclaim, self._sync, self._checkpoint):
-                pending |= await self._tried(f"branch {branch.name}", partial(work, branch))
-        for further in (self._seal, self._root):
-            pending |= await self._tried("sealing", further)
-        return pending
+            for work in (self._reclaim, self._sync):
+                await round_.do(f"branch {branch.name}", partial(work, branch))
 
-    async def _tried(self, what: str, work: Callable[[], Awaitable[bool]]) -> bool:
-        """Does one piece of work.
+    async def _work(self, round_: "_Round") -> None:
+        """Checkpoints, seals, computes roots."""
+        for branch in self._workspace.opened_branches():
+            await round_.do(f"branch {branch.name}", partial(self._checkpoint, branch))
+        await round_.do("sealing", self._seal)
+        await round_.do("content roots", self._root)
 
-        One that fails is tried again, and keeps nothing else from its turn.
-        """
-        try:
-            return await work()
-        except (OSError, PyiError) as error:
-            # A full or failing disk: what was acknowledged is still there.
-            logger.warning("background work on %s: %s", what, error)
-        except Exception:
-            # A bug in one round must not be the end of all later ones: nothing would be synced.
-            logger.exception("background work on %s", what)
-        self._has_failed = True
-        return True
-
-    async def _sync(self, branch: Branch) -> bool:
+    async def _sync(self, branch: Branch) -> float:
         branch.tidy()
         if branch.is_synced and self._workspace.log.is_synced:
             self._unsynced_since.pop(branch.name, None)
-            return False
+            return _NEVER
         now = self._clock()
-        if now - self._unsynced_since.setdefault(branch.name, now) >= self._sync_interval:
-            await trio.to_thread.run_sync(branch.sync)
-            del self._unsynced_since[branch.name]
-        return True
+        due = self._unsynced_since.setdefault(branch.name, now) + self._sync_interval
+        if now < due:
+            return due - now
+        await trio.to_thread.run_sync(branch.sync)
+        self._unsynced_since.pop(branch.name, None)
+        # Not all of it if somebody wrote meanwhile.
+        return 0.0
 
-    async def _reclaim(self, branch: Branch) -> bool:
+    async def _reclaim(self, branch: Branch) -> float:
         writer = branch.writer
         if writer is None or writer.scratch.garbage_bytes < _RECLAIM_BYTES_MIN:
-            return False
+            return _NEVER
         before = writer.scratch.returned_bytes
         await trio.to_thread.run_sync(branch.reclaim)
         if (
@@ -130,20 +141,18 @@ class Background:
         ):
             await trio.to_thread.run_sync(branch.sync)
             await trio.to_thread.run_sync(branch.reclaim)
-        return writer.scratch.returned_bytes > before
+        return 0.0 if writer.scratch.returned_bytes > before else _NEVER
 
-    async def _checkpoint(self, branch: Branch) -> bool:
+    async def _checkpoint(self, branch: Branch) -> float:
         if not is_due(branch):
-            return False
+            return _NEVER
         now = self._clock()
-        if (
-            now - self._checkpointed.get(branch.name, -_CHECKPOINT_SECONDS_MIN)
-            < _CHECKPOINT_SECONDS_MIN
-        ):
-            return True
+        due = self._checkpointed.get(branch.name, -_NEVER) + _CHECKPOINT_SECONDS_MIN
+        if now < due:
+            return due - now
         self._checkpointed[branch.name] = now
         await self.checkpoint(branch)
-        return True
+        return 0.0
 
     async def checkpoint(self, branch: Branch) -> None:
         """Rolls a branch to a new layer and has the base of that layer written.
@@ -153,55 +162,70 @@ class Background:
         position, frozen = branch.roll()
         layer = branch.position.layer
         await trio.to_thread.run_sync(branch.sync)
-        if await self._work(
+        await self._workers.do(
             "table", layer_name(layer), layer_name(position.layer), str(position.offset)
-        ):
-            base = self._workspace.store.layers.base(layer)
-            if base is not None:
-                branch.rebase(frozen, base)
+        )
+        # Also of a worker that was killed when it had written it.
+        base = self._workspace.store.layers.base(layer)
+        if base is not None:
+            branch.rebase(frozen, base)
 
-    async def _seal(self) -> bool:
+    async def _seal(self) -> float:
         """Seals what is closed when it is much, or when nobody has written for a while."""
-        is_idle = self._clock() - self._last_activity >= limits.SEAL_IDLE_SECONDS
-        if is_idle:
+        now = self._clock()
+        idle_at = self._last_activity + limits.SEAL_IDLE_SECONDS
+        if now < self._seal_not_before:
+            return self._seal_not_before - now
+        if now >= idle_at:
             for branch in self._workspace.opened_branches():
                 if branch.writer is not None:
                     branch.writer.scratch.close_current()
-        elif self._clock() - self._looked_at < _LOOK_SECONDS:
-            return self._has_scratch()
-        self._looked_at = self._clock()
+        elif now - self._looked_at < _LOOK_SECONDS:
+            return idle_at - now if self._has_scratch() else _NEVER
+        self._looked_at = now
         closed = self._closed_segments()
+        if now < idle_at and sum(closed.values()) < limits.SEAL_PRESSURE_BYTES:
+            return idle_at - now if closed or self._has_scratch() else _NEVER
         if not closed:
-            return self._has_scratch()
-        if not is_idle and sum(closed.values()) < limits.SEAL_PRESSURE_BYTES:
-            return True
-        await self.seal(list(closed))
-        return True
+            return _NEVER
+        if await self.seal(list(closed)):
+            self._seal_failed_seconds = _SEAL_FAILED_SECONDS
+            return 0.0
+        delay = self._seal_failed_seconds
+        self._seal_not_before = self._clock() + delay
+        self._seal_failed_seconds = min(2 * delay, _SEAL_FAILED_SECONDS_MAX)
+        return delay
 
-    async def _root(self) -> bool:
+    async def _root(self) -> float:
         """Has content roots of named snapshots computed, once each, in a quiet moment."""
-        wanted = [
-            snapshot.id
-            for snapshot in self._workspace.refs.ordered()
-            if snapshot.name and snapshot.root is None and snapshot.id not in self._rooted
-        ]
-        if not wanted:
-            return False
-        if self._clock() - self._last_activity < _ROOT_IDLE_SECONDS:
-            return True
-        self._rooted.update(wanted)
-        await self._work("root", self._workspace.name, *wanted)
-        return False
+        refs = self._workspace.refs
+        if refs is self._rooted_refs:
+            return _NEVER
+        named = (refs.snapshots[id_] for id_ in refs.names.values())
+        wanted = [one.id for one in named if one.root is None and one.id not in self._rooted]
+        quiet_at = self._last_activity + _ROOT_IDLE_SECONDS
+        if wanted and self._clock() < quiet_at:
+            return quiet_at - self._clock()
+        self._rooted_refs = refs
+        if wanted:
+            self._rooted.update(wanted)
+            await self._workers.do("root", self._workspace.name, *wanted)
+        return _NEVER
 
-    async def seal(self, segments: list[SegmentId]) -> None:
-        """Has closed segments sealed; requests go on meanwhile."""
+    async def seal(self, segments: list[SegmentId]) -> bool:
+        """Has closed segments sealed, and returns whether they were; requests go on meanwhile."""
         for branch in self._workspace.opened_branches():
             for writer in branch.writers():
                 writer.scratch.hand_over(segments)
             await trio.to_thread.run_sync(branch.sync)
-        if await self._work("seal", *(f"{segment:x}" for segment in segments)):
-            for segment in segments:
-                self._workspace.store.layers.forget_segment(segment)
+        if not await self._workers.do("seal", *(f"{segment:x}" for segment in segments)):
+            return False
+        store = self._workspace.store
+        for segment in segments:
+            store.layers.forget_segment(segment)
+            if store.storage.exists(layout.scratch(segment)):
+                self._unsealed.add(segment)
+        return True
 
     def _closed_segments(self) -> dict[SegmentId, int]:
         """Returns the segments that get no more data, with sizes, of all layers written here."""
@@ -213,6 +237,7 @@ class Background:
             written = {segment for writer in writers for segment in writer.scratch.segments()}
             for layer in sorted(branch.closed_layers):
                 sizes = self._workspace.store.layers.segment_sizes(layer)
+                sizes = {key: size for key, size in sizes.items() if key not in self._unsealed}
                 closed.update({key: size for key, size in sizes.items() if key not in written})
                 if not sizes and all(writer.layer != layer for writer in writers):
                     branch.closed_layers.discard(layer)
@@ -225,24 +250,23 @@ class Background:
             for writer in branch.writers()
         )
 
-    async def _work(self, *arguments: str) -> bool:
-        command = [*self._worker, *arguments]
+
+class _Round:
+    """One look at what is due; each piece of work says in how many seconds there will be more."""
+
+    def __init__(self) -> None:
+        self.delay = _NEVER
+        self.has_failed = False
+
+    async def do(self, what: str, work: Callable[[], Awaitable[float]]) -> None:
+        """Does one piece of work. One that fails keeps nothing else from its turn."""
         try:
-            done = await trio.run_process(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_stdout=True,
-                capture_stderr=True,
-                check=False,
-            )
-        except OSError as error:
-            logger.warning("no worker process: %s", error)
-            return False
-        if done.returncode:
-            logger.warning(
-                "worker %s ended with %d: %s",
-                arguments[0],
-                done.returncode,
-                done.stderr.decode(errors="replace")[-2000:],
-            )
-        return done.returncode == 0
+            self.delay = min(self.delay, await work())
+        except (OSError, PyiError) as error:
+            # A full or failing disk: what was acknowledged is still there.
+            logger.warning("background work on %s: %s", what, error)
+            self.has_failed = True
+        except Exception:
+            # A bug in one round must not be the end of all later ones: nothing would be synced.
+            logger.exception("background work on %s", what)
+            self.has_failed = True

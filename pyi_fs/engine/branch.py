@@ -87,7 +87,7 @@ class Branch:
         self.generation = 0
         self.listener: PublishListener | None = None
         self.wake: Callable[[], None] | None = None
-        """Called once, at the next commit: the background sleeps while nothing changes."""
+        """Called once, at the next commit; see `engine/commits.py`."""
         self.last: SnapshotId | None = None
         self.last_tree = tree
         self.touched = Touched()

@@ -12,11 +12,12 @@ Invariants:
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pyi_fs.engine.answer import Answer
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.branch_locks import BranchLocks
+from pyi_fs.engine.commits import Commits
 from pyi_fs.engine.history import History
 from pyi_fs.engine.moves import Moves
 from pyi_fs.engine.reader import Reader
@@ -72,9 +73,9 @@ class Workspace:
         self.log = OperationsLog(store.storage, name)
         self.history = History(store.layers)
         self.reader = Reader(store.layers, store.chunks)
-        self.wake: Callable[[], None] | None = None
-        """What a branch that is opened later calls at its first commit; see `Branch.wake`."""
         self._branches: dict[BranchName, Branch] = {}
+        self.commits = Commits(self.opened_branches)
+        self.log.on_append = self.commits.happened
         self._locks = BranchLocks(store.storage, name)
         self._boot = boot_id()
         self._services = LayerServices(store.layers, self.log, name, self._boot)
@@ -109,7 +110,7 @@ class Workspace:
         except BaseException:
             self._locks.release(branch_name)
             raise
-        branch.wake = self.wake
+        branch.wake = self.commits.happened
         self._branches[branch_name] = branch
         return branch
 

@@ -16,6 +16,7 @@ from pyi_fs.fuse import device, pyfuse3_transport
 from pyi_fs.fuse.device import DeviceOptions, Handshake, Mounted
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.letting_go import let_go_of_unused
 from pyi_fs.fuse.pyfuse3_transport import KernelNotifier, Transport
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.writeback import KernelFlush
@@ -31,6 +32,8 @@ _LINGER_SECONDS = 2.0
 @dataclass(frozen=True)
 class MountOptions:
     """How to mount. `spin_us`: how long to poll for the next request.
+
+    `sync_interval`: how often what was written is made durable, by one of the tasks of `serve`.
 
     `snapshot_every`: seconds, None for never.
 
@@ -94,7 +97,7 @@ async def serve(
         async with trio.open_nursery() as nursery:
             # Started before the first request: a signal must not find the default action.
             await nursery.start(_unmount_on_signal, mounted)
-            nursery.start_soon(_sync_every, state, options.sync_interval)
+            nursery.start_soon(let_go_of_unused, state, options.sync_interval)
             if options.snapshot_every is not None:
                 nursery.start_soon(_snapshot_every, session, options.snapshot_every)
             for task in tasks:
@@ -149,34 +152,14 @@ def _live_branches(state: MountState) -> list[Branch]:
     return [branch for branch in branches if branch is not None and not branch.read_only]
 
 
-async def _sync_every(state: MountState, seconds: float) -> None:
-    while True:
-        await trio.sleep(seconds)
-        for branch in _live_branches(state):
-            try:
-                await state.group_sync.sync(branch)
-            except (OSError, PyiError) as error:
-                log.error("sync of branch %s: %s", branch.name, error)
-            except Exception:
-                # Our mistake, and no reason to take a six-hour job's tree away.
-                log.exception("BUG: sync of branch %s", branch.name)
-        _let_go_of_unused(state)
-
-
-def _let_go_of_unused(state: MountState) -> None:
-    """Gives up branches that were only looked at, so that other processes can have them."""
-    for view in list(state.session.views.values()):
-        branch = view.branch
-        # What was written since the sync above would wait for the next opening of the branch.
-        if branch is not None and branch.is_synced and view.number and state.is_unused(view):
-            state.session.let_go(view)
-
-
 async def _snapshot_every(session: Session, seconds: float) -> None:
     while True:
         await trio.sleep(seconds)
         branch = session.root.branch
         if branch is None or not branch.is_changed:
+            changed = trio.Event()
+            session.workspace.commits.tell_at_next(changed.set)
+            await changed.wait()
             continue
         try:
             session.workspace.snapshot(branch, automatic=f"every {seconds:g} s")

@@ -24,6 +24,7 @@ class Reaper:
         self._workspace = state.session.workspace
         self._nodes = state.nodes
         self._handles = state.handles
+        self._note_given_up = state.note_given_up
         self._unheld: dict[Branch, list[InodeNumber]] = {}
 
     def forget(self, forgotten: Sequence[tuple[NodeId, int]]) -> None:
@@ -37,6 +38,7 @@ class Reaper:
                 self._note(place)
         if self._unheld:
             self._reap()
+        self._note_given_up()
 
     def release(self, handle: HandleId) -> None:
         """Closes a handle; its inode is reaped if the kernel has already forgotten it."""
@@ -46,6 +48,7 @@ class Reaper:
         if not self._nodes.is_known(closed.node):
             self._note(Place(closed.view, closed.number))
             self._reap()
+            self._note_given_up()
 
     def _note(self, place: Place) -> None:
         branch = place.view.branch

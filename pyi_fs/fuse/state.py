@@ -5,9 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+import trio
+
 from pyi_fs.control.nodes import Control
 from pyi_fs.control.session import Session
-from pyi_fs.control.view import View
+from pyi_fs.control.view import View, ViewChange
 from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import ReadOnlyError
 from pyi_fs.fuse.handles import Handles
@@ -56,10 +58,20 @@ class MountState:
         self.flush_kernel: Callable[[], Awaitable[None]] | None = None
         self.store_path: str | os.PathLike[str] = session.workspace.store.path
         session.publish_listener = self.publication
-        session.on_view_changed = self.publication.view_changed
+        session.on_view_changed = self._view_changed
+        self.given_up = trio.Event()
         for view in session.views.values():
             if view.branch is not None:
                 view.branch.listener = self.publication
+
+    def _view_changed(self, change: ViewChange) -> None:
+        self.publication.view_changed(change)
+        self.note_given_up()
+
+    def note_given_up(self) -> None:
+        """Something of a view is not used any more: perhaps nothing of it is."""
+        if len(self.session.views) > 1:
+            self.given_up.set()
 
     async def before_control(self) -> None:
         """Returns when what was written before a control request has reached us."""

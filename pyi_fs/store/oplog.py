@@ -54,6 +54,8 @@ class OperationsLog:
         self._is_doubtful = False
         self.refs = Refs()
         self.undoable: dict[OperationId, Undoable] = {}
+        self.on_append: Callable[[], None] = lambda: None
+        """Called after each record of this process: it is to be made durable some time."""
         # Nothing here is known to be durable: who wrote it may have been killed before it synced.
         try:
             self._fold_new()
@@ -140,9 +142,10 @@ class OperationsLog:
             finally:
                 file.close()
             self._fold(operation)
-            return operation
         finally:
             lock.release()
+        self.on_append()
+        return operation
 
     @property
     def is_synced(self) -> bool:

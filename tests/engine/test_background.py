@@ -1,5 +1,7 @@
 """What runs beside requests: nothing while idle; durable, small and sealed after work."""
 
+import itertools
+
 import pytest
 import trio.testing
 
@@ -88,6 +90,122 @@ async def test_a_branch_opened_later_wakes_it_too(workspace, nursery, autojump_c
     make(later, b"a")
     await trio.sleep(31)
     assert later.is_synced
+
+
+async def test_a_record_of_the_log_alone_is_durable_after_the_interval(
+    workspace, nursery, autojump_clock
+):
+    branch = workspace.open_branch("main")
+    branch.sync()
+    workspace.log.sync()
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    workspace.make_branch("side", branch)
+    assert not workspace.log.is_synced
+    await trio.sleep(31)
+    assert workspace.log.is_synced
+
+
+async def test_after_work_it_is_woken_for_what_is_due_and_then_never_again(
+    workspace, nursery, autojump_clock, monkeypatch
+):
+    """A commit, its sync after 30 s, its seal after 60 s: not a look every quarter of a second."""
+    branch = workspace.open_branch("main")
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+    sealed = []
+
+    async def do(*arguments):
+        sealed.append((arguments[0], trio.current_time()))
+        await trio.lowlevel.checkpoint()
+        return True
+
+    monkeypatch.setattr(work._workers, "do", do)  # noqa: SLF001
+    monkeypatch.setattr(workspace.store.storage, "exists", lambda _: False)
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    rounds: list[int] = []
+    monkeypatch.setattr(work, "_seal", counted(work._seal, rounds))  # noqa: SLF001
+    make(branch, b"a")
+    await trio.sleep(120)
+    assert [kind for kind, _ in sealed] == ["seal"]
+    assert 60 <= sealed[0][1] < 61
+    assert len(rounds) < 10
+    await trio.sleep(24 * 3600)
+    assert len(rounds) < 10
+
+
+def counted(function, calls):
+    async def call():
+        calls.append(1)
+        return await function()
+
+    return call
+
+
+async def test_a_seal_that_fails_is_tried_again_more_and_more_seldom(
+    workspace, nursery, autojump_clock, monkeypatch
+):
+    branch = workspace.open_branch("main")
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+    tried = []
+
+    async def do(*arguments):
+        tried.append(trio.current_time())
+        await trio.lowlevel.checkpoint()
+        return False
+
+    monkeypatch.setattr(work._workers, "do", do)  # noqa: SLF001
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    make(branch, b"a")
+    await trio.sleep(1000)
+    waits = [later - earlier for earlier, later in itertools.pairwise(tried)]
+    assert [round(wait, -1) for wait in waits] == [60, 120, 240, 480]
+
+
+async def test_syncs_go_on_while_a_worker_is_at_work(
+    workspace, nursery, autojump_clock, monkeypatch
+):
+    branch = workspace.open_branch("main")
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+
+    async def do(*arguments):
+        await trio.sleep(3600)
+        return True
+
+    monkeypatch.setattr(work._workers, "do", do)  # noqa: SLF001
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    make(branch, b"a")
+    await trio.sleep(70)
+    make(branch, b"b")
+    assert not branch.is_synced
+    await trio.sleep(31)
+    assert branch.is_synced
+
+
+async def test_names_of_snapshots_are_looked_through_only_when_refs_have_changed(
+    workspace, nursery, autojump_clock, monkeypatch
+):
+    branch = workspace.open_branch("main")
+    work = background(workspace, clock=trio.current_time)
+    done = []
+
+    async def do(*arguments):
+        done.append(arguments)
+        await trio.lowlevel.checkpoint()
+        return True
+
+    monkeypatch.setattr(work._workers, "do", do)  # noqa: SLF001
+    make(branch, b"a")
+    taken = workspace.snapshot(branch, name="kept").snapshot
+    await trio.sleep(10)
+    await work._root()  # noqa: SLF001
+    assert done == [("root", "w", taken.id)]
+    refs = workspace.log.refs
+    monkeypatch.setattr(type(refs), "names", property(lambda _: 1 // 0))
+    await work._root()  # noqa: SLF001
 
 
 @pytest.mark.slow

@@ -146,7 +146,9 @@ def test_a_bug_in_the_background_does_not_end_the_mount(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n", log_path.read_text()
         (tmp_path / "mount" / "f").write_bytes(b"x")
-        while "BUG: sync of branch main" not in log_path.read_text() and process.poll() is None:
+        while (
+            "background work on branch main" not in log_path.read_text() and process.poll() is None
+        ):
             os.stat(tmp_path / "mount" / "f")
         assert (tmp_path / "mount" / "f").read_bytes() == b"x"
         process.terminate()

@@ -3,7 +3,6 @@
 import pytest
 
 from pyi_fs.errors import ReadOnlyError
-from pyi_fs.fuse.mount import _let_go_of_unused
 from tests.support.fuse_rig import OWNER, ROOT
 
 
@@ -36,19 +35,6 @@ async def test_a_view_is_unused_when_nothing_of_it_is_known_or_open(rig):
     assert rig.state.is_unused(view)
     rig.session.let_go(view)
     assert rig.look(".pyi/branches/other/g") is not None
-
-
-async def test_a_branch_is_let_go_only_when_all_of_it_is_durable(rig):
-    await rig.command("branch", "other")
-    root = rig.node(".pyi/branches/other")
-    view = rig.session.views[root >> 40]
-    made = rig.names.make(root, b"g", 0o100644, OWNER)
-    rig.reaper.forget([(root, 1000), (made.node, 1000)])
-    _let_go_of_unused(rig.state)
-    assert view.branch is not None
-    view.branch.sync()
-    _let_go_of_unused(rig.state)
-    assert view.branch is None
 
 
 async def test_the_kernel_is_flushed_before_control_requests(rig):

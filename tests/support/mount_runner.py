@@ -17,7 +17,9 @@ from pathlib import Path
 
 import trio
 
+from pyi_fs.cli.worker import worker_command
 from pyi_fs.control.session import Session
+from pyi_fs.engine.background import Background
 from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
@@ -50,8 +52,13 @@ def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> No
 
     mount_options = MountOptions(f"pyi:{name}", **fields)
 
+    background = Background(
+        workspace, worker=worker_command(store.path), sync_interval=mount_options.sync_interval
+    )
+
     async def run() -> None:
-        await serve(session, Path(mountpoint), mount_options, ready=ready)
+        tasks = [] if session.read_only else [background.run]
+        await serve(session, Path(mountpoint), mount_options, ready=ready, tasks=tasks)
 
     try:
         trio.run(run)
