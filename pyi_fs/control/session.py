@@ -17,7 +17,7 @@ from functools import partial
 
 from pyi_fs.control.view import View, ViewChange
 from pyi_fs.engine.branch import Branch, PublishListener
-from pyi_fs.engine.undo import DropPlan, Plan, plan_redo, plan_undo
+from pyi_fs.engine.undo import DropPlan, Plan
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import BusyError, NoSpaceError, NotFoundError, ReadOnlyError, StaleNodeError
 from pyi_fs.ids import BranchName, OperationId, SnapshotId, ViewNumber
@@ -173,7 +173,7 @@ class Session:
         refs = self.workspace.refresh()
         if start is None or BranchName(start) == here.name:
             self.workspace.make_branch(name, here, ephemeral=ephemeral)
-        elif start not in refs.branch_names():
+        elif BranchName(start) not in refs.live:
             self.workspace.make_branch(name, self._start_snapshot(start), ephemeral=ephemeral)
         else:
             self._branch_from_branch(name, BranchName(start), ephemeral)
@@ -184,18 +184,14 @@ class Session:
         `NotFoundError` if there is none; `BusyError` if it made the branch at the root.
         """
         branch = self.live_branch(view)
-        self.workspace.refresh()
-        self._check_plan(plan_undo(self.workspace.log, branch.name, operation))
-        done = self.workspace.undo(branch, operation)
+        done = self.workspace.undo(branch, operation, self._check_plan)
         self._retire_dropped()
         return done
 
     def redo(self, view: View) -> str:
         """Does again what the last undo took back; returns what that did. Errors as of `undo`."""
         branch = self.live_branch(view)
-        self.workspace.refresh()
-        self._check_plan(plan_redo(self.workspace.log, branch.name))
-        done = self.workspace.redo(branch)
+        done = self.workspace.redo(branch, self._check_plan)
         self._retire_dropped()
         return done
 
@@ -250,9 +246,8 @@ class Session:
 
     def _retire_dropped(self) -> None:
         refs = self.workspace.refs
-        names = set(refs.branch_names())
         for name, view in list(self._of_branch.items()):
-            if name not in names:
+            if name not in refs.live:
                 self._retire(view, None)
 
     def _new_view(self, name: BranchName | None, snapshot: Snapshot | None) -> View:

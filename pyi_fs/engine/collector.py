@@ -53,7 +53,7 @@ from pyi_fs.errors import CorruptRecordError, StoreError
 from pyi_fs.format.record import frames
 from pyi_fs.ids import LayerId, WorkspaceName, layer_name, segment_id
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import _SEED as LOG_SEED
+from pyi_fs.store.oplog import LOG_SEED
 from pyi_fs.store.storage import LockFile
 
 _REMOVED = ".removed"

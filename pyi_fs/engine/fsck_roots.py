@@ -14,7 +14,7 @@ from pyi_fs.ids import LayerId, Position, TreeObjectId, WorkspaceName
 from pyi_fs.model.operation import Begin, MakeBranch, MoveBranch, Operation, RestorePath, Void
 from pyi_fs.model.refs import Refs, with_operation
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import _SEED as LOG_SEED
+from pyi_fs.store.oplog import LOG_SEED
 from pyi_fs.store.storage import Storage
 
 

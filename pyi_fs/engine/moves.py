@@ -4,19 +4,31 @@ Log first, then publish; what was there stays reachable.
 """
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.history import History
 from pyi_fs.engine.undo import DropPlan, MovePlan, Plan, UndropPlan
+from pyi_fs.errors import BusyError
 from pyi_fs.ids import NO_OPERATION, OperationId, Position, SnapshotId
 from pyi_fs.model.diff import everything
-from pyi_fs.model.operation import MoveBranch, RestorePath, UndropBranch
-from pyi_fs.model.refs import Snapshot
+from pyi_fs.model.operation import MoveBranch, Operation, RestorePath, UndropBranch
+from pyi_fs.model.refs import Refs, Snapshot
 from pyi_fs.model.regraft import graft_of
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
 from pyi_fs.store.oplog import OperationsLog
+
+# Each time some other process has done something in between: so often in a row that is no chance.
+_PLANS_MAX = 100
+
+Confirm = Callable[[], None]
+"""Called under the log's lock before a record is written; what it raises keeps it from being so."""
+
+
+class PlanMovedError(Exception):
+    """Another process has changed what a plan was made from; it is made anew."""
 
 
 class MoveServices(Protocol):
@@ -25,7 +37,9 @@ class MoveServices(Protocol):
     def snapshot(self, branch: Branch, *, automatic: str) -> object:
         """Takes a snapshot nobody asked for."""
 
-    def drop_branch(self, name: str, *, undoes: OperationId, redoes: OperationId) -> None:
+    def drop_branch(
+        self, name: str, *, undoes: OperationId, redoes: OperationId, confirm: Confirm
+    ) -> None:
         """Abandons a branch."""
 
 
@@ -55,25 +69,53 @@ class Moves:
         self._move(branch, snapshot.position, snapshot.id, tree, snapshot=snapshot.id)
         return snapshot
 
-    def carry_out(self, branch: Branch, plan: Plan) -> str:
-        """Does what a plan of undo or redo says; returns its sentence."""
+    def carry_out(
+        self, branch: Branch, make_plan: Callable[[], Plan], check: Callable[[Plan], None]
+    ) -> str:
+        """Does what a plan of undo or redo says; returns its sentence.
+
+        The plan is made again under the log's lock. If another process changed it meanwhile, what
+        it says then is done, as if that process had been first. What `check` or `make_plan` raises
+        is the refusal.
+        """
+        for _ in range(_PLANS_MAX):
+            plan = make_plan()
+            check(plan)
+
+            def confirm(made: Plan = plan) -> None:
+                if make_plan() != made:
+                    raise PlanMovedError
+
+            try:
+                self._do(branch, plan, confirm)
+            except PlanMovedError:
+                continue
+            return plan.sentence
+        raise BusyError("other processes change this workspace all the time: try again")
+
+    def _do(self, branch: Branch, plan: Plan, confirm: Confirm) -> None:
         match plan:
             case MovePlan():
                 if branch.is_changed:
                     self._services.snapshot(branch, automatic=f"before {plan.sentence}")
-                tree = self._history.tree(plan.after)
                 self._move(
-                    branch, plan.after, plan.parent, tree, undoes=plan.undoes, redoes=plan.redoes
+                    branch,
+                    plan.after,
+                    plan.parent,
+                    self._history.tree(plan.after),
+                    undoes=plan.undoes,
+                    redoes=plan.redoes,
+                    confirm=confirm,
                 )
             case DropPlan():
-                self._services.drop_branch(plan.branch, undoes=plan.undoes, redoes=plan.redoes)
-            case UndropPlan():
-                self._log.append(
-                    lambda _: UndropBranch(
-                        time.time_ns(), plan.branch, undoes=plan.undoes, redoes=plan.redoes
-                    )
+                self._services.drop_branch(
+                    plan.branch, undoes=plan.undoes, redoes=plan.redoes, confirm=confirm
                 )
-        return plan.sentence
+            case UndropPlan():
+                back = UndropBranch(
+                    time.time_ns(), plan.branch, undoes=plan.undoes, redoes=plan.redoes
+                )
+                self._log.append(_confirmed(back, confirm))
 
     # Services of branches, and durability.
 
@@ -92,6 +134,7 @@ class Moves:
         snapshot: SnapshotId | None = None,
         undoes: OperationId = NO_OPERATION,
         redoes: OperationId = NO_OPERATION,
+        confirm: Confirm | None = None,
     ) -> None:
         """Notes in the log that a branch goes to another position, then publishes its tree.
 
@@ -113,7 +156,7 @@ class Moves:
             redoes,
         )
         branch.prepare(tree, touched)
-        self._log.append(lambda _: move)
+        self._log.append(_confirmed(move, confirm))
         last = self._log.refs.nearest(parent)
         last_tree = self._history.tree(last.position) if last is not None else None
         since = self.touched_since(parent, after)
@@ -135,3 +178,12 @@ class Moves:
             )
         )
         branch.graft(graft)
+
+
+def _confirmed(operation: Operation, confirm: Confirm | None) -> Callable[[Refs], Operation]:
+    def decide(_: Refs) -> Operation:
+        if confirm is not None:
+            confirm()
+        return operation
+
+    return decide

@@ -7,14 +7,19 @@ second undo goes further back; an operation after an undo forgets what could be 
 branch.
 
 What it would come back to is kept for `limits.UNDO_WINDOW_SECONDS`; after that it is refused.
+
+Branches that had one name, one after the other, are taken back in the order in which they came: a
+making or a drop that is not the newest of its name is refused. Taken back by its number it would
+otherwise be about the branch that has the name now.
 """
 
 import time
 from typing import NamedTuple
 
 from pyi_fs import limits
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import AlreadyExistsError, NotFoundError
 from pyi_fs.ids import NO_OPERATION, BranchName, OperationId, Position, SnapshotId
+from pyi_fs.model.done import Done, Stack
 from pyi_fs.model.operation import DropBranch, MakeBranch, MoveBranch, RestorePath, UndropBranch
 from pyi_fs.store.oplog import OperationsLog
 
@@ -62,18 +67,17 @@ def plan_undo(
     With `operation`: that one and what followed it there.
 
     `NotFoundError` if there is nothing to undo, the operation cannot be undone, or it is older than
-    the undo window. `now_ns`: the moment, if it is not now.
+    the undo window; `AlreadyExistsError` if it dropped a branch whose name another has now.
+    `now_ns`: the moment, if it is not now.
     """
-    stack = [done for done in log.refs.undoable if _concerns(log, done.operation, branch)]
-    if operation is not None:
-        stack = [done for done in stack if done.operation == operation]
-        if not stack:
-            raise NotFoundError(
-                f"operation {operation} is not one of '{branch}' that can be undone"
-            )
-    if not stack:
+    done = _newest(log.refs.undoable, branch, operation)
+    if done is None and operation is not None:
+        raise NotFoundError(f"operation {operation} is not one of '{branch}' that can be undone")
+    if done is None:
         raise NotFoundError("nothing to undo")
-    return _inverse(log, stack[-1].operation, now_ns, redo=False)
+    if not done.is_move:
+        _check_newest_of_name(log, done)
+    return _inverse(done, now_ns, redo=False)
 
 
 def plan_redo(log: OperationsLog, branch: BranchName, *, now_ns: int | None = None) -> Plan:
@@ -81,17 +85,38 @@ def plan_redo(log: OperationsLog, branch: BranchName, *, now_ns: int | None = No
 
     `NotFoundError` if there is nothing.
     """
-    stack = [done for done in log.refs.redoable if _concerns(log, done.operation, branch)]
-    if not stack:
+    done = _newest(log.refs.redoable, branch)
+    if done is None:
         raise NotFoundError("nothing to redo")
-    return _inverse(log, stack[-1].operation, now_ns, redo=True)
+    return _inverse(done, now_ns, redo=True)
 
 
-def _concerns(log: OperationsLog, operation: OperationId, branch: BranchName) -> bool:
-    found = log.undoable[operation]
-    if isinstance(found, MoveBranch | RestorePath):
-        return found.branch == branch
-    return found.branch != branch
+def _newest(stack: Stack, branch: BranchName, operation: OperationId | None = None) -> Done | None:
+    """Returns the newest of a branch's moves and of what was done to other branches as such."""
+    for done in reversed(stack):
+        if done.is_move == (done.branch == branch) and operation in (None, done.operation):
+            return done
+    return None
+
+
+def _check_newest_of_name(log: OperationsLog, done: Done) -> None:
+    of_name = (
+        other
+        for other in reversed(log.refs.undoable)
+        if other.branch == done.branch and not other.is_move
+    )
+    newest = next(of_name)
+    if newest is done:
+        return
+    if isinstance(done.record, DropBranch) and done.branch in log.refs.live:
+        raise AlreadyExistsError(
+            f"there is a branch '{done.branch}' again (operation {newest.operation}): "
+            "undo that or drop it first"
+        )
+    raise NotFoundError(
+        f"operation {done.operation} cannot be undone before operation {newest.operation}, "
+        f"the newest of branch '{done.branch}'"
+    )
 
 
 def _check_window(operation: OperationId, time_ns: int, now_ns: int | None) -> None:
@@ -105,8 +130,8 @@ def _check_window(operation: OperationId, time_ns: int, now_ns: int | None) -> N
         )
 
 
-def _inverse(log: OperationsLog, operation: OperationId, now_ns: int | None, *, redo: bool) -> Plan:
-    found = log.undoable[operation]
+def _inverse(done: Done, now_ns: int | None, *, redo: bool) -> Plan:
+    operation, found = done
     if isinstance(found, MoveBranch | RestorePath | DropBranch):
         _check_window(operation, found.time_ns, now_ns)
     undoes, redoes = (NO_OPERATION, operation) if redo else (operation, NO_OPERATION)

@@ -10,26 +10,26 @@ Invariants:
 - A branch is open in at most one process; its lock's text names the holder.
 """
 
-import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pyi_fs.engine.answer import Answer
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.branch_locks import BranchLocks
 from pyi_fs.engine.commits import Commits
 from pyi_fs.engine.history import History
-from pyi_fs.engine.moves import Moves
+from pyi_fs.engine.moves import Confirm, Moves
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.recovery import nearest, present, recover
 from pyi_fs.engine.services import LayerServices
+from pyi_fs.engine.snapshotting import changes, take_snapshot
 from pyi_fs.engine.status import branch_status
 from pyi_fs.engine.store import Store, boot_id
-from pyi_fs.engine.undo import plan_redo, plan_undo
+from pyi_fs.engine.undo import Plan, plan_redo, plan_undo
 from pyi_fs.errors import (
     AlreadyExistsError,
     BusyError,
-    InvalidArgumentError,
     NotFoundError,
 )
 from pyi_fs.ids import (
@@ -38,25 +38,25 @@ from pyi_fs.ids import (
     LayerId,
     OperationId,
     Position,
-    SnapshotId,
     WorkspaceName,
 )
-from pyi_fs.limits import MESSAGE_BYTES_MAX
-from pyi_fs.model.diff import Change, count, diff, everything
+from pyi_fs.model.diff import Change
 from pyi_fs.model.mutation import Reap
 from pyi_fs.model.operation import (
     DeleteSnapshot,
     DropBranch,
     MakeBranch,
-    NameSnapshot,
     Operation,
     SwitchHead,
-    TakeSnapshot,
 )
 from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
 from pyi_fs.store.oplog import OperationsLog
+
+
+def _allow(_: Plan) -> None:
+    """Refuses no plan."""
 
 
 class Workspace:
@@ -199,6 +199,7 @@ class Workspace:
         *,
         undoes: OperationId = NO_OPERATION,
         redoes: OperationId = NO_OPERATION,
+        confirm: Confirm | None = None,
     ) -> None:
         """Abandons a branch: it is closed here; only the ref moves, `undo` brings it back.
 
@@ -208,7 +209,9 @@ class Workspace:
         branch = self._branches.get(ref.name)
 
         def decide(refs: Refs) -> Operation:
-            if len(refs.branch_names()) == 1:
+            if confirm is not None:
+                confirm()
+            if len(refs.live) == 1:
                 raise BusyError(f"'{name}' is the only branch of '{self.name}'")
             # By its record: another process may have dropped it, and made one of that name.
             if refs.branches[ref.name].made_ns != ref.made_ns or refs.branches[ref.name].dropped:
@@ -258,52 +261,10 @@ class Workspace:
     def snapshot(
         self, branch: Branch, *, name: str | None = None, message: str = "", automatic: str = ""
     ) -> Answer:
-        """Takes a snapshot of a branch's present. Nothing changed: no write, the same id again.
-
-        `AlreadyExistsError` for a taken name.
-        """
-        self.refresh()
-        if name is not None:
-            check_ref_name(name)
-            if len(message.encode()) > MESSAGE_BYTES_MAX:
-                raise InvalidArgumentError(f"a message has at most {MESSAGE_BYTES_MAX} bytes")
-        last = self.refs.nearest(branch.last)
-        is_deleted = last is not None and last.id != branch.last
-        if last is not None and not is_deleted and not branch.is_changed:
-            if name is None:
-                return Answer(last, unchanged=True)
-            if last.name is None:
-                self.log.append(lambda refs: _named(refs, branch.name, last.id, name, message))
-                return Answer(self.refs.snapshots[last.id], unchanged=True)
-        if last is not None and is_deleted:
-            counts = count(self.diff(last, branch))
-        else:
-            counts = count(self._changes_since_last(branch))
-        parent = last.id if last is not None else None
-        token = os.urandom(3).hex()
-
-        def decide(refs: Refs) -> Operation:
-            if name is not None:
-                _check_free(refs, name)
-            snapshot_id = SnapshotId(f"{refs.snapshot_count + 1}-{token}")
-            return TakeSnapshot(
-                time.time_ns(),
-                branch.name,
-                snapshot_id,
-                branch.position,
-                *counts,
-                parent,
-                name or "",
-                message,
-                automatic,
-            )
-
-        branch.mark_ref()
-        taken = self.log.append(decide)
-        assert isinstance(taken, TakeSnapshot)
-        branch.mark_snapshot(taken.id)
-        self.history.remember(branch.position, branch.tree)
-        return Answer(self.refs.snapshots[taken.id], unchanged=False)
+        """Takes a snapshot of a branch's present; see `take_snapshot`."""
+        return take_snapshot(
+            self.log, self.history, branch, name=name, message=message, automatic=automatic
+        )
 
     def last(self, branch: Branch) -> Snapshot | None:
         """Returns the last snapshot in the lineage of a branch."""
@@ -324,16 +285,7 @@ class Workspace:
 
     def diff(self, a: Snapshot, b: Snapshot | Branch) -> list[Change]:
         """Returns what changed from a snapshot to another one or to a branch's present."""
-        old = self.snapshot_tree(a)
-        new = b.tree if isinstance(b, Branch) else self.snapshot_tree(b)
-        touched = self.history.touched(a.position, b.position)
-        return diff(old, new, everything(old, new) if touched is None else touched)
-
-    def _changes_since_last(self, branch: Branch) -> list[Change]:
-        old, new = branch.last_tree, branch.tree
-        return diff(
-            old, new, branch.touched if branch.is_touched_complete else everything(old, new)
-        )
+        return changes(self.history, a, b)
 
     def status(self, branch: Branch) -> dict[str, object]:
         """Returns what `.pyi/status` shows of a branch; the caller adds what a mount knows."""
@@ -358,18 +310,24 @@ class Workspace:
         self.refresh()
         return plan_redo(self.log, branch.name).sentence
 
-    def undo(self, branch: Branch, operation: OperationId | None = None) -> str:
+    def undo(
+        self,
+        branch: Branch,
+        operation: OperationId | None = None,
+        check: Callable[[Plan], None] = _allow,
+    ) -> str:
         """Takes back the newest operation (or the one named); returns what it did.
 
-        Changes are snapshotted first.
+        Changes are snapshotted first. `check` may refuse the plan.
         """
         self.refresh()
-        return self._moves.carry_out(branch, plan_undo(self.log, branch.name, operation))
+        plan = partial(plan_undo, self.log, branch.name, operation)
+        return self._moves.carry_out(branch, plan, check)
 
-    def redo(self, branch: Branch) -> str:
+    def redo(self, branch: Branch, check: Callable[[Plan], None] = _allow) -> str:
         """Does again what the last undo took back; returns what it did."""
         self.refresh()
-        return self._moves.carry_out(branch, plan_redo(self.log, branch.name))
+        return self._moves.carry_out(branch, partial(plan_redo, self.log, branch.name), check)
 
     def sync(self, branch: Branch) -> None:
         """Makes everything a branch and the log acknowledged durable.
@@ -383,18 +341,3 @@ class Workspace:
         for branch in list(self._branches.values()):
             self.close_branch(branch)
         self.log.close()
-
-
-def _check_free(refs: Refs, name: str) -> None:
-    taken = refs.names.get(name)
-    if taken is not None:
-        raise AlreadyExistsError(f"snapshot '{name}' exists ({taken})")
-
-
-def _named(
-    refs: Refs, branch: BranchName, snapshot: SnapshotId, name: str, message: str
-) -> Operation:
-    _check_free(refs, name)
-    if snapshot not in refs.snapshots:
-        raise NotFoundError(f"snapshot {snapshot} is gone")
-    return NameSnapshot(time.time_ns(), branch, snapshot, name, message)

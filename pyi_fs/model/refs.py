@@ -17,6 +17,7 @@ from pyi_fs.ids import (
     SnapshotId,
     TreeObjectId,
 )
+from pyi_fs.model.done import Done, Stack, cut, pushed, without_branch, without_operation
 from pyi_fs.model.operation import (
     Begin,
     Continue,
@@ -94,27 +95,23 @@ class BranchRef(NamedTuple):
     dropped_ns: int = 0
 
 
-class Done(NamedTuple):
-    """An operation that `undo` or `redo` would take back."""
-
-    operation: OperationId
-    branch: BranchName
-
-
 class Refs(NamedTuple):
     """All refs after `operation_count` operations.
 
-    `undoable` and `redoable` are stacks, newest last; what was undone leaves the first.
+    `undoable` and `redoable` are stacks, newest last; what was undone leaves the first. `live`: the
+    names in `branches` that are not dropped. `numbers`: what stands before the dash of an id.
     """
 
     operation_count: int = 0
     branches: "Map[BranchName, BranchRef]" = Map()
+    live: "Map[BranchName, bool]" = Map()
     snapshots: "Map[SnapshotId, Snapshot]" = Map()
     names: "Map[str, SnapshotId]" = Map()
+    numbers: "Map[str, SnapshotId]" = Map()
     snapshot_count: int = 0
     inode_end: InodeNumber = InodeNumber(2)
-    undoable: tuple[Done, ...] = ()
-    redoable: tuple[Done, ...] = ()
+    undoable: Stack = ()
+    redoable: Stack = ()
     shadowed: "Map[OperationId, BranchRef]" = Map()
     """Dropped branches whose name another has now, by the operation whose inverse shows them."""
     deleted: "Map[SnapshotId, SnapshotId | None]" = Map()
@@ -139,18 +136,12 @@ class Refs(NamedTuple):
 
     def branch_names(self) -> list[BranchName]:
         """Returns the names of branches that are not dropped, sorted."""
-        return sorted(name for name, ref in self.branches.items() if not ref.dropped)
+        return sorted(self.live)
 
     def find_snapshot(self, text: str) -> Snapshot:
         """Returns the snapshot with that name, id, or number before the dash; `NotFoundError`."""
-        key = self.names.get(text) or SnapshotId(text)
+        key = self.names.get(text) or self.numbers.get(text) or SnapshotId(text)
         found = self.snapshots.get(key)
-        if found is None and text.isdecimal():
-            prefix = f"{text}-"
-            matches = [
-                snapshot for id_, snapshot in self.snapshots.items() if id_.startswith(prefix)
-            ]
-            found = matches[0] if len(matches) == 1 else None
         if found is None:
             raise NotFoundError(f"no snapshot '{text}'")
         return found
@@ -162,10 +153,6 @@ class Refs(NamedTuple):
         )
 
 
-# Undo stacks are bounded: what lies further back is in the log and can be restored by name.
-_STACK_MAX = 1_000
-
-
 def with_operation(refs: Refs, operation: Operation) -> Refs:
     """Returns the refs after one more operation, whose id is `refs.operation_count + 1`."""
     number = OperationId(refs.operation_count + 1)
@@ -175,12 +162,8 @@ def with_operation(refs: Refs, operation: Operation) -> Refs:
 
 def _begun(refs: Refs, op: Begin, _: OperationId) -> Refs:
     ref = BranchRef(op.branch, Position(*op.position), None, None, False, op.time_ns)
-    return refs._replace(
-        branches=refs.branches.set(op.branch, ref),
-        inode_end=op.inode_floor,
-        source=op.source,
-        made_ns=op.time_ns,
-    )
+    begun = refs._replace(inode_end=op.inode_floor, source=op.source, made_ns=op.time_ns)
+    return _with_ref(begun, ref)
 
 
 def _reserved(refs: Refs, op: Reserve, _: OperationId) -> Refs:
@@ -205,11 +188,11 @@ def _deleted(refs: Refs, op: DeleteSnapshot, _: OperationId) -> Refs:
 def _branch_made(refs: Refs, op: MakeBranch, number: OperationId) -> Refs:
     ref = BranchRef(op.branch, Position(*op.position), None, op.parent, op.ephemeral, op.time_ns)
     before = refs.branches.get(op.branch)
-    made = refs._replace(branches=refs.branches.set(op.branch, ref))
+    made = _with_ref(refs, ref)
     if before is not None:
         # Dropped, or the name would not have been free: `undo` of both brings that one back.
         made = made._replace(shadowed=refs.shadowed.set(number, before))
-    return _done(made, Done(number, op.branch))
+    return _done(made, Done(number, op))
 
 
 def _branch_dropped(refs: Refs, op: DropBranch, number: OperationId) -> Refs:
@@ -231,13 +214,12 @@ def _with_dropped(
     other = refs.shadowed.get(op.undoes or op.redoes)
     if other is not None:
         hidden = refs.branches[op.branch]._replace(dropped_ns=op.time_ns)
-        branches = refs.branches.set(op.branch, other)
-        refs = refs._replace(branches=branches, shadowed=refs.shadowed.set(number, hidden))
+        refs = _with_ref(refs, other)._replace(shadowed=refs.shadowed.set(number, hidden))
     return _with_branch(refs, op.branch, dropped=dropped, dropped_ns=dropped_ns)
 
 
 def _path_restored(refs: Refs, op: RestorePath, number: OperationId) -> Refs:
-    return _done(refs, Done(number, op.branch))
+    return _done(refs, Done(number, op))
 
 
 def _sealed(refs: Refs, op: SealSnapshot, _: OperationId) -> Refs:
@@ -269,8 +251,15 @@ def _head_switched(refs: Refs, _op: SwitchHead, _: OperationId) -> Refs:
 
 
 def _with_branch(refs: Refs, name: BranchName, **changes: object) -> Refs:
-    ref = refs.branches[name]._replace(**changes)  # type: ignore[arg-type]
-    return refs._replace(branches=refs.branches.set(name, ref))
+    return _with_ref(refs, refs.branches[name]._replace(**changes))  # type: ignore[arg-type]
+
+
+def _with_ref(refs: Refs, ref: BranchRef) -> Refs:
+    branches = refs.branches.set(ref.name, ref)
+    if ref.dropped == (ref.name not in refs.live):
+        return refs._replace(branches=branches)
+    live = refs.live.delete(ref.name) if ref.dropped else refs.live.set(ref.name, True)
+    return refs._replace(branches=branches, live=live)
 
 
 def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
@@ -291,6 +280,7 @@ def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
     taken = refs._replace(
         snapshots=refs.snapshots.set(op.id, snapshot),
         names=names,
+        numbers=refs.numbers.set(op.id.partition("-")[0], op.id),
         snapshot_count=refs.snapshot_count + 1,
     )
     return _with_branch(taken, op.branch, last=op.id)
@@ -312,6 +302,7 @@ def _without_snapshot(refs: Refs, snapshot_id: SnapshotId) -> Refs:
     return refs._replace(
         snapshots=snapshots,
         names=names,
+        numbers=refs.numbers.delete(snapshot_id.partition("-")[0]),
         branches=branches,
         deleted=refs.deleted.set(snapshot_id, snapshot.parent),
     )
@@ -323,28 +314,18 @@ def _branch_moved(refs: Refs, op: MoveBranch, number: OperationId) -> Refs:
 
 
 def _done(refs: Refs, done: Done) -> Refs:
-    redoable = tuple(other for other in refs.redoable if other.branch != done.branch)
-    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], done), redoable=redoable)
-
-
-def _undone(refs: Refs, done: Done, undoes: OperationId) -> Refs:
-    undoable = tuple(
-        other for other in refs.undoable if other.operation < undoes or other.branch != done.branch
-    )
-    return refs._replace(undoable=undoable, redoable=(*refs.redoable[-_STACK_MAX:], done))
-
-
-def _redone(refs: Refs, done: Done, redoes: OperationId) -> Refs:
-    redoable = tuple(other for other in refs.redoable if other.operation != redoes)
-    return refs._replace(undoable=(*refs.undoable[-_STACK_MAX:], done), redoable=redoable)
+    redoable = without_branch(refs.redoable, done.branch)
+    return refs._replace(undoable=pushed(refs.undoable, done), redoable=redoable)
 
 
 def _finished(refs: Refs, op: MoveBranch | DropBranch | UndropBranch, number: OperationId) -> Refs:
-    done = Done(number, op.branch)
+    done = Done(number, op)
     if op.undoes:
-        return _undone(refs, done, op.undoes)
+        undoable = cut(refs.undoable, op.branch, op.undoes)
+        return refs._replace(undoable=undoable, redoable=pushed(refs.redoable, done))
     if op.redoes:
-        return _redone(refs, done, op.redoes)
+        redoable = without_operation(refs.redoable, op.redoes)
+        return refs._replace(undoable=pushed(refs.undoable, done), redoable=redoable)
     return _done(refs, done)
 
 

@@ -20,21 +20,14 @@ from xxhash import xxh3_64_intdigest
 from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
-from pyi_fs.model.operation import (
-    DropBranch,
-    MakeBranch,
-    MoveBranch,
-    Operation,
-    RestorePath,
-    UndropBranch,
-)
+from pyi_fs.model.operation import Operation
 from pyi_fs.model.refs import Refs, with_operation
 from pyi_fs.store import layout
 from pyi_fs.store.storage import AppendFile, ReadFile, Storage
 
-_SEED = 0x6C6F67
+LOG_SEED = 0x6C6F67
+"""The checksum seed of a log's records."""
 _NOTE = struct.Struct("<QQ")
-Undoable = MoveBranch | RestorePath | MakeBranch | DropBranch | UndropBranch
 
 
 class OperationsLog:
@@ -53,7 +46,6 @@ class OperationsLog:
         self._synced = 0
         self._is_doubtful = False
         self.refs = Refs()
-        self.undoable: dict[OperationId, Undoable] = {}
         self.on_append: Callable[[], None] = lambda: None
         """Called after each record of this process: it is to be made durable some time."""
         # Nothing here is known to be durable: who wrote it may have been killed before it synced.
@@ -86,7 +78,7 @@ class OperationsLog:
                 if has_operations(storage, workspace):
                     raise FileExistsError(errno.EEXIST, "workspace exists", workspace)
                 file.truncate(0)
-                file.append(encode_frame(encode_operation(first), 0, _SEED))
+                file.append(encode_frame(encode_operation(first), 0, LOG_SEED))
                 file.sync()
             finally:
                 file.close()
@@ -108,7 +100,7 @@ class OperationsLog:
         """Folds the records after the last one; returns whether they reach the end of the file."""
         size = self._file.size_bytes()
         data = self._file.read_at(self._end, size - self._end)
-        for end, payload in frames(data, _SEED, base=self._end):
+        for end, payload in frames(data, LOG_SEED, base=self._end):
             self._fold(decode_operation(payload))
             self._end = end
         return self._end >= size
@@ -137,7 +129,7 @@ class OperationsLog:
             try:
                 if file.size_bytes > self._end:
                     file.truncate(self._end)
-                file.append(encode_frame(encode_operation(operation), self._end, _SEED))
+                file.append(encode_frame(encode_operation(operation), self._end, LOG_SEED))
                 self._end = file.size_bytes
             finally:
                 file.close()
@@ -176,7 +168,7 @@ class OperationsLog:
         What others append lies beyond `end`, so no lock is needed.
         """
         data = file.read_at(0, end)
-        ends = [stop for stop, _ in frames(data, _SEED)]
+        ends = [stop for stop, _ in frames(data, LOG_SEED)]
         if ends[-1:] != [end]:
             valid = ends[-1] if ends else 0
             expected, found = f"records up to {end}", "lost by a failed sync"
@@ -186,7 +178,7 @@ class OperationsLog:
     def operations(self) -> Iterator[tuple[OperationId, Operation]]:
         """Yields (id, operation) from the first to the last."""
         data = self._file.read_at(0, self._end)
-        for index, (_, payload) in enumerate(frames(data, _SEED)):
+        for index, (_, payload) in enumerate(frames(data, LOG_SEED)):
             yield OperationId(index + 1), decode_operation(payload)
 
     def close(self) -> None:
@@ -195,12 +187,10 @@ class OperationsLog:
 
     def _fold(self, operation: Operation) -> None:
         self.refs = with_operation(self.refs, operation)
-        if isinstance(operation, Undoable):
-            self.undoable[OperationId(self.refs.operation_count)] = operation
 
 
 def _note(end: int) -> bytes:
-    return _NOTE.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), _SEED))
+    return _NOTE.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), LOG_SEED))
 
 
 def _read_note(storage: Storage, path: str) -> int:
@@ -220,4 +210,4 @@ def has_operations(storage: Storage, workspace: WorkspaceName) -> bool:
         data = storage.read(layout.operations_log(workspace))
     except (FileNotFoundError, NotADirectoryError):
         return False
-    return next(frames(data, _SEED), None) is not None
+    return next(frames(data, LOG_SEED), None) is not None

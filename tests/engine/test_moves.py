@@ -1,14 +1,27 @@
 """Restoring moves a branch and loses nothing: changes are snapshotted first, and only changes."""
 
+from collections.abc import Callable
+from itertools import count
+
 import pytest
 
 from pyi_fs.engine.moves import Moves
-from pyi_fs.errors import NotFoundError
-from pyi_fs.ids import NO_OPERATION
+from pyi_fs.engine.undo import DropPlan, Plan, UndropPlan
+from pyi_fs.errors import BusyError, NotFoundError
+from pyi_fs.ids import NO_OPERATION, BranchName, OperationId
 from pyi_fs.model.mutation import Graft
-from pyi_fs.model.operation import MoveBranch, Operation, RestorePath, TakeSnapshot
+from pyi_fs.model.operation import (
+    MoveBranch,
+    Operation,
+    RestorePath,
+    TakeSnapshot,
+    UndropBranch,
+)
+from pyi_fs.model.refs import Refs
 from tests.support.engine_rig import opened, put, written
 from tests.support.workspaces import Rig, assert_touched_covers
+
+MAIN = BranchName("main")
 
 
 def operations(rig: Rig, kind: type[Operation]) -> list[Operation]:
@@ -109,12 +122,12 @@ def test_a_path_in_neither_tree_is_refused_and_nothing_is_noted(workspace: Rig) 
     workspace.make("a")
     first = workspace.snapshot()
     workspace.make("b")
-    count = workspace.workspace.refs.operation_count
+    before = workspace.workspace.refs.operation_count
     with pytest.raises(NotFoundError):
         workspace.workspace.restore(workspace.main, first, b"nothing")
     with pytest.raises(NotFoundError):
         workspace.workspace.restore(workspace.main, "99")
-    assert workspace.workspace.refs.operation_count == count
+    assert workspace.workspace.refs.operation_count == before
     assert b"b" in workspace.picture()
 
 
@@ -182,3 +195,85 @@ def test_a_snapshot_after_a_deleted_one_has_the_one_before_as_parent(tmp_path):
         workspace.delete_snapshot(second.id)
         assert workspace.refs.snapshots[third.id].parent == first.id
         assert workspace.refs.nearest(second.id) == first
+
+
+def do_first(rig: Rig, monkeypatch: pytest.MonkeyPatch, what: Callable[[], object]) -> None:
+    """Lets something happen between the next plan of a process and its record."""
+    log = rig.workspace.log
+    append = log.append
+
+    def appended(decide: Callable[[Refs], Operation]) -> Operation:
+        monkeypatch.setattr(log, "append", append)
+        what()
+        return append(decide)
+
+    monkeypatch.setattr(log, "append", appended)
+
+
+def two_processes(rig: Rig) -> Rig:
+    """Returns another process that has the branch `side`; two branches were dropped meanwhile."""
+    rig.workspace.make_branch("side", rig.main)
+    for name in ("x", "y"):
+        rig.workspace.make_branch(name, rig.main)
+    other = Rig(rig.storage)
+    other.branch("side")
+    rig.workspace.drop_branch("x")
+    rig.workspace.drop_branch("y")
+    return other
+
+
+def test_what_another_process_has_undone_meanwhile_is_not_undone_again(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both mean the drop of `y`; who comes second takes back the one before it."""
+    other = two_processes(workspace)
+    try:
+        do_first(workspace, monkeypatch, lambda: other.workspace.undo(other.branch("side")))
+        sentence = workspace.workspace.undo(workspace.main)
+        assert sentence.endswith("bring branch 'x' back")
+        assert workspace.workspace.refs.branch_names() == ["main", "side", "x", "y"]
+        kinds = operations(workspace, UndropBranch)
+        assert [op.branch for op in kinds if isinstance(op, UndropBranch)] == ["y", "x"]
+    finally:
+        other.close()
+
+
+def test_by_its_number_what_was_undone_meanwhile_is_refused(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = two_processes(workspace)
+    try:
+        newest = OperationId(workspace.workspace.refs.operation_count)
+        do_first(workspace, monkeypatch, lambda: other.workspace.undo(other.branch("side")))
+        with pytest.raises(NotFoundError, match=f"operation {newest} is not one of 'main'"):
+            workspace.workspace.undo(workspace.main, newest)
+        assert workspace.workspace.refs.branch_names() == ["main", "side", "y"]
+    finally:
+        other.close()
+
+
+def test_what_was_done_meanwhile_is_what_is_undone_and_is_asked_about_again(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = two_processes(workspace)
+    asked: list[Plan] = []
+    try:
+        start = other.branch("side")
+        do_first(workspace, monkeypatch, lambda: other.workspace.make_branch("z", start))
+        workspace.workspace.undo(workspace.main, check=asked.append)
+        assert [type(plan) for plan in asked] == [UndropPlan, DropPlan]
+        assert workspace.workspace.refs.branch_names() == ["main", "side"]
+    finally:
+        other.close()
+
+
+def test_undo_gives_up_where_others_never_leave_off(workspace: Rig) -> None:
+    plans = count()
+    moves = Moves(workspace.workspace, workspace.workspace.log, workspace.workspace.history)
+    with pytest.raises(BusyError, match="try again"):
+        moves.carry_out(
+            workspace.main,
+            lambda: UndropPlan(MAIN, NO_OPERATION, NO_OPERATION, str(next(plans))),
+            lambda _: None,
+        )
+    assert operations(workspace, UndropBranch) == []

@@ -6,7 +6,7 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine.undo import DropPlan, MovePlan, UndropPlan, plan_redo, plan_undo
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import AlreadyExistsError, NotFoundError
 from pyi_fs.ids import NO_OPERATION, BranchName, OperationId
 from tests.support.workspaces import Rig
 
@@ -155,3 +155,40 @@ def test_beyond_the_window_it_is_refused_except_dropping_what_was_made(workspace
         plan_redo(log, MAIN, now_ns=time.time_ns() + WINDOW_NS + 1)
     workspace.workspace.make_branch("side", workspace.main)
     assert isinstance(plan_undo(log, MAIN, now_ns=now + 2 * WINDOW_NS), DropPlan)
+
+
+def operations(rig: Rig) -> int:
+    return rig.workspace.refs.operation_count
+
+
+def test_a_drop_is_not_undone_while_another_branch_has_the_name(workspace: Rig) -> None:
+    """By its number; it would be about the branch that has the name now, and do nothing."""
+    with_side(workspace)
+    workspace.make("mine", b"first", on="side")
+    workspace.workspace.drop_branch("side")
+    dropped = OperationId(operations(workspace))
+    workspace.workspace.make_branch("side", workspace.main)
+    count = operations(workspace)
+    with pytest.raises(AlreadyExistsError, match=f"'side' again .operation {count}.: undo that"):
+        workspace.workspace.undo(workspace.main, dropped)
+    assert operations(workspace) == count
+    workspace.workspace.undo(workspace.main)
+    workspace.workspace.undo(workspace.main, dropped)
+    assert workspace.read("mine", on="side") == b"first"
+
+
+def test_branches_of_one_name_are_taken_back_in_their_order(workspace: Rig) -> None:
+    """The number of an older one would drop, or bring back, the newer branch of that name."""
+    with_side(workspace)
+    made = OperationId(operations(workspace))
+    workspace.workspace.drop_branch("side")
+    dropped = OperationId(operations(workspace))
+    workspace.workspace.make_branch("side", workspace.main)
+    with pytest.raises(NotFoundError, match="cannot be undone before"):
+        workspace.workspace.undo(workspace.main, made)
+    workspace.workspace.drop_branch("side")
+    newest = operations(workspace)
+    for operation in (made, dropped):
+        with pytest.raises(NotFoundError, match=f"before operation {newest}, the newest of"):
+            workspace.workspace.undo(workspace.main, operation)
+    assert operations(workspace) == newest
