@@ -136,6 +136,7 @@ class Workspace(Files):
                 if self._engine.opened(self._branch.name) is self._branch:
                     self._engine.sync(self._branch)
                     self._engine.close_branch(self._branch)
+                self._engine.sync_leftovers()
             finally:
                 self._session.release(self._engine)
 

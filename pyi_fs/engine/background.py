@@ -66,6 +66,7 @@ class Background:
         self._sync_interval = sync_interval
         self._clock = clock
         self._unsynced_since: dict[BranchName, float] = {}
+        self._left_since: float | None = None
         self._last_activity = clock()
         self._checkpointed: dict[str, float] = {}
         self._rooted: set[SnapshotId] = set()
@@ -107,6 +108,7 @@ class Background:
         for branch in self._workspace.opened_branches():
             for work in (self._reclaim, self._sync):
                 await round_.do(f"branch {branch.name}", partial(work, branch))
+        await round_.do("branches that were closed", self._sync_leftovers)
 
     async def _work(self, round_: "_Round") -> None:
         """Checkpoints, seals, computes roots."""
@@ -127,6 +129,21 @@ class Background:
         await trio.to_thread.run_sync(branch.sync)
         self._unsynced_since.pop(branch.name, None)
         # Not all of it if somebody wrote meanwhile.
+        return 0.0
+
+    async def _sync_leftovers(self) -> float:
+        """Syncs what a drop left an interval ago: `undo` may come back to it."""
+        if not self._workspace.leftovers.has_closed:
+            self._left_since = None
+            return _NEVER
+        now = self._clock()
+        if self._left_since is None:
+            self._left_since = now
+        due = self._left_since + self._sync_interval
+        if now < due:
+            return due - now
+        await trio.to_thread.run_sync(self._workspace.sync_leftovers)
+        self._left_since = None
         return 0.0
 
     async def _reclaim(self, branch: Branch) -> float:

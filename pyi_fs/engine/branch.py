@@ -17,6 +17,8 @@ from typing import Protocol
 
 from pyi_fs import limits
 from pyi_fs.engine.inode_numbers import InodeNumbers
+from pyi_fs.engine.left_layers import LeftLayers
+from pyi_fs.engine.leftovers import Leftovers
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.services import LayerServices
 from pyi_fs.engine.superseding import note_superseded
@@ -29,10 +31,6 @@ from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Base, Tree, on_base, over
 from pyi_fs.store.layer_writer import LayerWriter
 from pyi_fs.store.survival import layers_of
-
-# Layers left behind by a publish stay open until the next `tidy` or this many (3 descriptors each):
-# a restore does not wait for closing them.
-_RETIRED_MAX = 64
 
 
 class PublishListener(Protocol):
@@ -97,16 +95,14 @@ class Branch:
         self._start = position
         self.resumable = resumable
         self._writer: LayerWriter | None = None
-        self._retired: list[LayerWriter] = []
-        self._closed_unsynced: list[Position] = []
-        self.closed_layers: set[LayerId] = set()  # Written by this branch; they wait for a sealer.
-        # Layers outside the lineage whose bytes a graft or a share brought in since the last sync.
-        self._borrowed: set[LayerId] = set()
+        self.leftovers = Leftovers()
+        """Layers closed before they were synced, and those that bytes came from."""
         self._durable_start: Position | None = None
         self._numbers = InodeNumbers(services)
         self._spare: list[InodeNumber] = []
         self._owed: list[Mutation] = []  # In the tree, and not yet in the journal.
         self._sync_lock = threading.Lock()
+        self._left = LeftLayers(services, self.leftovers, self._sync_lock)
 
     @property
     def position(self) -> Position:
@@ -122,11 +118,16 @@ class Branch:
     @property
     def is_synced(self) -> bool:
         """Returns whether everything acknowledged is durable (but for the operations log)."""
-        return not self._closed_unsynced and all(writer.is_synced for writer in self.writers())
+        return not self.leftovers.has_closed and all(writer.is_synced for writer in self.writers())
 
     def writers(self) -> list[LayerWriter]:
         """Returns the layers open here: those left by a publish, then the current one."""
-        return [*self._retired, *([self._writer] if self._writer is not None else [])]
+        return [*self._left.open, *([self._writer] if self._writer is not None else [])]
+
+    @property
+    def closed_layers(self) -> set[LayerId]:
+        """Returns the layers written by this branch that are closed; they wait for a sealer."""
+        return self._left.closed
 
     @property
     def is_changed(self) -> bool:
@@ -145,12 +146,7 @@ class Branch:
         new = apply(old, mutation)
         if new is old:
             return old
-        writer = self._writer
-        if writer is None:
-            writer = self._open_writer()
-        while self._owed:
-            writer.append(self._owed[0])
-            del self._owed[0]
+        writer = self._ready_writer()
         writer.append(mutation)
         self.tree = new
         if isinstance(mutation, MAY_SUPERSEDE):
@@ -265,12 +261,32 @@ class Branch:
         self.is_touched_complete = since_last is not None
         self._adopt(old, orphans, touched)
 
-    def graft(self, graft: Graft) -> None:
-        """Commits a restored path and publishes it; open files that it replaces live on."""
+    def graft(self, graft: Graft, note: Callable[[], object]) -> None:
+        """Commits a restored path, has it noted in the log, and publishes it.
+
+        All or nothing: what `note` raises takes the change back. The journal comes first, as in
+        every sync, so that the log never tells of a restore that is not in the tree. Open files
+        that it replaces live on.
+        """
         old, touched = self.tree, Touched()
         touched.add(graft)
         orphans = self._orphans(apply(old, graft), touched)
-        self.commit(graft)
+        writer = self._ready_writer()
+        writer.hold()
+        try:
+            self.commit(graft)
+            note()
+        except BaseException:
+            self.tree = old
+            start = Position(writer.layer, writer.settled_end)
+            try:
+                writer.take_back()
+            except OSError:
+                # It cannot be cut off: nothing is ever appended to it.
+                self._leave_layer()
+                self._start = start
+            raise
+        writer.settle()
         self.generation += 1
         self._adopt(old, orphans, touched)
 
@@ -325,13 +341,9 @@ class Branch:
         """
         with self._sync_lock:
             start, writers = self._start, self.writers()
-            closed, borrowed = list(self._closed_unsynced), set(self._borrowed)
             # Parents and lenders first: what is synced must never stand on something that a power
             # loss can take away.
-            for layer in borrowed:
-                self._services.sync_lender(layer)
-            for position in closed:
-                self._services.sync_position(position)
+            done = self.leftovers.sync(self._services)
             if start != self._durable_start:
                 self._services.sync_position(start)
                 self._durable_start = start
@@ -343,9 +355,7 @@ class Branch:
                     writer.sync()
             self._services.sync_log()
             # Only now: what failed is tried again by the next sync.
-            self._borrowed -= borrowed
-            for position in closed:
-                self._closed_unsynced.remove(position)
+            self.leftovers.forget(done)
 
     def reclaim(self) -> None:
         """Gives back scratch that nobody can reach. BLOCKS for some ms: call it in a thread."""
@@ -356,9 +366,11 @@ class Branch:
     def close(self) -> None:
         """Closes the layers; syncs nothing."""
         self._leave_layer()
-        with self._sync_lock:
-            for writer in list(self._retired):
-                self._close_retired(writer)
+        self._left.close_all()
+
+    def tidy(self) -> None:
+        """Closes the layers that a publish left and that are durable."""
+        self._left.tidy()
 
     def _open_writer(self) -> LayerWriter:
         writer = self._writer = self._services.open_layer(
@@ -367,34 +379,22 @@ class Branch:
         self.resumable = False
         return writer
 
+    def _ready_writer(self) -> LayerWriter:
+        """Returns the layer to write to; what is owed to its journal has been paid."""
+        writer = self._writer
+        if writer is None:
+            writer = self._open_writer()
+        while self._owed:
+            writer.append(self._owed[0])
+            del self._owed[0]
+        return writer
+
     def _leave_layer(self) -> None:
         if self._writer is not None:
-            self._retired.append(self._writer)
-            self._writer = None
-        if len(self._retired) > _RETIRED_MAX:
-            self._close_unless_syncing(self._retired[:1])
-
-    def tidy(self) -> None:
-        """Closes the layers that a publish left and that are durable."""
-        self._close_unless_syncing([writer for writer in self._retired if writer.is_synced])
-
-    def _close_unless_syncing(self, writers: list[LayerWriter]) -> None:
-        """Closes layers, or leaves them to the next time: a sync in a thread has them in hand."""
-        if self._sync_lock.acquire(blocking=False):
-            try:
-                for writer in writers:
-                    self._close_retired(writer)
-            finally:
-                self._sync_lock.release()
-
-    def _close_retired(self, writer: LayerWriter) -> None:
-        self._retired.remove(writer)
-        if not writer.is_synced:
-            self._closed_unsynced.append(Position(writer.layer, writer.end))
-        self._services.close_writer(writer)
-        self.closed_layers.add(writer.layer)
+            writer, self._writer = self._writer, None
+            self._left.add(writer)
 
     def note_borrowed(self, mutation: Mutation) -> None:
         """Notes from which layers a mutation brings bytes along: a sync makes them durable too."""
         if type(mutation) is Graft or type(mutation) is Share or type(mutation) is Adopt:
-            self._borrowed |= layers_of(mutation)
+            self.leftovers.add_lenders(layers_of(mutation))

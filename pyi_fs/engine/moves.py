@@ -1,6 +1,7 @@
 """Moving a branch to another position: restore, undo, redo.
 
-Log first, then publish; what was there stays reachable.
+Log first, then publish; what was there stays reachable. Only a restored path is in the journal
+before it is in the log, and is taken back if the log cannot have it.
 """
 
 import time
@@ -172,12 +173,8 @@ class Moves:
         before, parent_before, old = branch.position, branch.last, branch.tree
         branch.mark_ref()
         self._history.remember(before, old)
-        self._log.append(
-            lambda _: RestorePath(
-                time.time_ns(), branch.name, before, snapshot.id, path, parent_before
-            )
-        )
-        branch.graft(graft)
+        noted = RestorePath(time.time_ns(), branch.name, before, snapshot.id, path, parent_before)
+        branch.graft(graft, lambda: self._log.append(lambda _: noted))
 
 
 def _confirmed(operation: Operation, confirm: Confirm | None) -> Callable[[Refs], Operation]:

@@ -19,6 +19,7 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.branch_locks import BranchLocks
 from pyi_fs.engine.commits import Commits
 from pyi_fs.engine.history import History
+from pyi_fs.engine.leftovers import Leftovers
 from pyi_fs.engine.moves import Confirm, Moves
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.recovery import nearest, present, recover
@@ -73,6 +74,8 @@ class Workspace:
         self.log = OperationsLog(store.storage, name)
         self.history = History(store.layers)
         self.reader = Reader(store.layers, store.chunks)
+        self.leftovers = Leftovers()
+        """What branches left that were closed here unsynced; see `sync_leftovers`."""
         self._branches: dict[BranchName, Branch] = {}
         self.commits = Commits(self.opened_branches)
         self.log.on_append = self.commits.happened
@@ -162,10 +165,15 @@ class Workspace:
         return list(self._branches.values())
 
     def close_branch(self, branch: Branch) -> None:
-        """Closes a branch and gives its lock up; syncs nothing."""
+        """Closes a branch and gives its lock up; syncs nothing.
+
+        What is not synced is noted for `sync_leftovers`, but for an ephemeral one's.
+        """
         if self._branches.get(branch.name) is branch:
             del self._branches[branch.name]
             branch.close()
+            if not self.refs.branches[branch.name].ephemeral:
+                branch.leftovers.hand_over(self.leftovers)
             self._locks.release(branch.name)
 
     def holder(self, name: BranchName) -> str | None:
@@ -335,6 +343,13 @@ class Workspace:
         BLOCKS: call it in a thread.
         """
         branch.sync()
+
+    def sync_leftovers(self) -> None:
+        """Makes durable what closed branches left. BLOCKS: call it in a thread, one at a time."""
+        if self.leftovers.has_closed:
+            done = self.leftovers.sync(self._services)
+            self._services.sync_log()
+            self.leftovers.forget(done)
 
     def close(self) -> None:
         """Closes every branch and the log; syncs nothing."""

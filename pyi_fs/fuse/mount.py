@@ -2,7 +2,8 @@
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,15 +137,23 @@ async def _leave(state: MountState, mounted: Mounted) -> None:
     """Unmounts if still mounted, reaps what nobody can hold now, and makes all durable."""
     await _unmount(mounted)
     for branch in _live_branches(state):
-        try:
+        with _reported(f"leaving branch {branch.name}"):
             if branch.tree.unlinked:
                 branch.commit(Reap(tuple(branch.tree.unlinked)))
             await trio.to_thread.run_sync(branch.sync)
-        except (OSError, PyiError) as error:
-            log.error("branch %s: %s", branch.name, error)
-        except Exception:
-            # The other branches are to be left durable all the same.
-            log.exception("BUG: leaving branch %s", branch.name)
+    with _reported("leaving branches that were closed"):
+        await trio.to_thread.run_sync(state.session.workspace.sync_leftovers)
+
+
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Logs what fails: the rest is to be left durable all the same."""
+    try:
+        yield
+    except (OSError, PyiError) as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception("BUG: %s", what)
 
 
 def _live_branches(state: MountState) -> list[Branch]:
@@ -161,12 +170,8 @@ async def _snapshot_every(session: Session, seconds: float) -> None:
             session.workspace.commits.tell_at_next(changed.set)
             await changed.wait()
             continue
-        try:
+        with _reported("automatic snapshot"):
             session.workspace.snapshot(branch, automatic=f"every {seconds:g} s")
-        except (OSError, PyiError) as error:
-            log.error("automatic snapshot: %s", error)
-        except Exception:
-            log.exception("BUG: automatic snapshot")
 
 
 async def _guarded(task: Callable[[], Awaitable[None]]) -> None:

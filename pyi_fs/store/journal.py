@@ -53,6 +53,8 @@ class JournalWriter:
         self._file = file
         self._synced_file = synced_file
         self.synced_bytes = 0
+        # Where records begin that may be taken back: no sync counts them.
+        self._held: int | None = None
         # What `sync` noted, and how much of that is durable itself; a sync and a reclaim may run in
         # two threads.
         self._note_lock = Lock()
@@ -96,6 +98,26 @@ class JournalWriter:
         """Returns the offset one past the last frame."""
         return self._file.size_bytes
 
+    @property
+    def settled_end(self) -> int:
+        """Returns the end of what will not be taken back."""
+        held = self._held
+        return held if held is not None else self._file.size_bytes
+
+    def hold(self) -> None:
+        """What is appended from now on may be taken back, until `settle`."""
+        self._held = self._file.size_bytes
+
+    def settle(self) -> None:
+        """What was appended since `hold` stays."""
+        self._held = None
+
+    def take_back(self) -> None:
+        """Cuts off what was appended since `hold`: nobody has been told of it."""
+        assert self._held is not None, "BUG: takes back what was settled"
+        self._file.truncate(self._held)
+        self._held = None
+
     def append(self, payload: bytes) -> int:
         """Appends a frame; returns the journal's new end. Survives the death of this process."""
         self._file.append(encode_frame(payload, self._file.size_bytes, self._seed))
@@ -104,12 +126,12 @@ class JournalWriter:
     def sync(self, end: int | None = None) -> int:
         """Makes everything appended before the call durable; returns the offset up to which.
 
-        May run in a thread.
+        But for what is held. May run in a thread.
 
         `end` notes no more than that as synced: what lies beyond may name data that is not durable
         yet.
         """
-        end = self._file.size_bytes if end is None else end
+        end = self.settled_end if end is None else end
         if end > self.synced_bytes:
             self._file.sync()
             self.note(end)
@@ -121,7 +143,7 @@ class JournalWriter:
 
         `CorruptRecordError` if it is not there any more.
         """
-        start, size = self.synced_bytes, self._file.size_bytes
+        start, size = self.synced_bytes, self.settled_end
         data = self._file.read_at(start, size - start)
         ends = [end for end, _ in frames(data, self._seed, base=start)]
         end = ends[-1] if ends else start

@@ -47,6 +47,23 @@ class LayerWriter:
         return self._journal.append(encode_mutation(mutation))
 
     @property
+    def settled_end(self) -> int:
+        """Returns the journal's end without what may be taken back."""
+        return self._journal.settled_end
+
+    def hold(self) -> None:
+        """What is appended from now on may be taken back, until `settle`; no sync counts it."""
+        self._journal.hold()
+
+    def settle(self) -> None:
+        """What was appended since `hold` stays."""
+        self._journal.settle()
+
+    def take_back(self) -> None:
+        """Cuts off what was appended since `hold`: nobody has been told of it."""
+        self._journal.take_back()
+
+    @property
     def is_synced(self) -> bool:
         """Returns whether everything appended is durable."""
         return self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
@@ -68,7 +85,7 @@ class LayerWriter:
 
     def _sync(self) -> None:
         waited = self.scratch.take_waiting()
-        end = self._journal.end
+        end = self.settled_end
         try:
             if self._is_doubtful:
                 self.scratch.write_again()

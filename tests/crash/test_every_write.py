@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.engine import branch
+from pyi_fs.engine import left_layers
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model import extent
 from pyi_fs.model.mutation import (
@@ -36,7 +36,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEGMENT_BYTES_MAX", 24 * 1024)
     monkeypatch.setattr(limits, "PUNCH_BYTES_MIN", 4096)
     monkeypatch.setattr(limits, "INODE_RANGE_MIN", 4)
-    monkeypatch.setattr(branch, "_RETIRED_MAX", 2)
+    monkeypatch.setattr(left_layers, "OPEN_MAX", 2)
 
 
 def text(number: int, length: int) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.engine import branch
+from pyi_fs.engine import left_layers
 from pyi_fs.engine.references import all_layers
 from pyi_fs.store import layout
 from tests.support.crashes import Step
@@ -27,7 +27,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEGMENT_BYTES_MAX", 24 * 1024)
     monkeypatch.setattr(limits, "PUNCH_BYTES_MIN", 4096)
     monkeypatch.setattr(limits, "INODE_RANGE_MIN", 2)
-    monkeypatch.setattr(branch, "_RETIRED_MAX", 2)
+    monkeypatch.setattr(left_layers, "OPEN_MAX", 2)
 
 
 class FailingLater(FailingStorage):
@@ -88,7 +88,7 @@ STEPS: list[Step] = [
     ("sync", sync),
 ]
 """Each can be done again after it failed."""
-MAY_HALF_HAPPEN = {"restore", "restore path", "undo", "open branch", "seal", "checkpoint"}
+MAY_HALF_HAPPEN = {"restore", "undo", "open branch", "seal", "checkpoint"}
 """Steps of several operations: the automatic snapshot before a restore may have been taken."""
 
 

@@ -16,6 +16,7 @@ from pyi_fs.ids import ROOT_INODE, WorkspaceName
 from pyi_fs.model.check import check
 from pyi_fs.model.mutation import Create, SetAttributes
 from pyi_fs.store import layout
+from pyi_fs.store.journal import read_synced
 
 
 @pytest.fixture
@@ -293,3 +294,21 @@ async def test_a_round_that_fails_is_tried_again_and_ends_nothing(
     assert branch.is_synced
     assert "No space left" in caplog.text
     assert "a bug" in caplog.text
+
+
+async def test_a_dropped_branch_is_durable_after_the_interval(workspace, nursery, autojump_clock):
+    main = workspace.open_branch("main")
+    workspace.make_branch("side", main)
+    main.sync()
+    side = workspace.open_branch("side")
+    work = background(workspace, sync_interval=30.0, clock=trio.current_time)
+    nursery.start_soon(work.run)
+    await trio.testing.wait_all_tasks_blocked()
+    make(side, b"a")
+    position = side.position
+    workspace.drop_branch("side")
+    await trio.sleep(29)
+    assert read_synced(workspace.store.storage, position.layer) < position.offset
+    await trio.sleep(2)
+    assert read_synced(workspace.store.storage, position.layer) == position.offset
+    assert not workspace.leftovers.has_closed

@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.engine import branch as branch_module
+from pyi_fs.engine import left_layers
 from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import FileTooLargeError, IsADirectoryInTreeError, NotFoundError, ReadOnlyError
 from pyi_fs.ids import InodeNumber
@@ -108,7 +108,7 @@ def test_a_full_disk_leaves_the_branch_as_it_was(shelf: IndexShelf, boot: Boot, 
 def test_a_full_disk_in_the_midst_of_a_restore_loses_nothing(
     shelf: IndexShelf, boot: Boot, call: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(branch_module, "_RETIRED_MAX", 1)
+    monkeypatch.setattr(left_layers, "OPEN_MAX", 1)
 
     def scene(storage: FailingStorage) -> Rig:
         rig = new_workspace(storage)
@@ -203,7 +203,7 @@ def test_generations_count_publishes(workspace: Rig) -> None:
 def test_layers_left_behind_stay_readable_and_are_synced(
     workspace: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(branch_module, "_RETIRED_MAX", 2)
+    monkeypatch.setattr(left_layers, "OPEN_MAX", 2)
     workspace.make("f", b"0")
     workspace.snapshot("s0")
     for number in range(1, 6):

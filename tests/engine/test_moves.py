@@ -1,5 +1,6 @@
 """Restoring moves a branch and loses nothing: changes are snapshotted first, and only changes."""
 
+import errno
 from collections.abc import Callable
 from itertools import count
 
@@ -19,6 +20,7 @@ from pyi_fs.model.operation import (
 )
 from pyi_fs.model.refs import Refs
 from tests.support.engine_rig import opened, put, written
+from tests.support.storage import MemoryStorage
 from tests.support.workspaces import Rig, assert_touched_covers
 
 MAIN = BranchName("main")
@@ -277,3 +279,55 @@ def test_undo_gives_up_where_others_never_leave_off(workspace: Rig) -> None:
             lambda _: None,
         )
     assert operations(workspace, UndropBranch) == []
+
+
+def test_a_path_that_the_log_cannot_note_is_not_restored(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal has it already, and a kill would bring it back."""
+    storage = workspace.storage
+    assert isinstance(storage, MemoryStorage)
+    workspace.make("a", b"old")
+    first = workspace.snapshot()
+    workspace.write("a", b"new")
+    workspace.snapshot()
+    picture, position = workspace.picture(), workspace.main.position
+
+    def full(_: object) -> Operation:
+        workspace.main.sync()
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(workspace.workspace.log, "append", full)
+    with pytest.raises(OSError, match="full"):
+        workspace.workspace.restore(workspace.main, first, b"a")
+    monkeypatch.undo()
+    assert (workspace.picture(), workspace.main.position) == (picture, position)
+    again = Rig(storage.after_kill())
+    assert again.picture() == picture
+    again.close()
+    workspace.workspace.restore(workspace.main, first, b"a")
+    assert workspace.read("a") == b"old"
+
+
+def test_a_record_that_cannot_be_cut_off_is_left_behind(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.make("a", b"old")
+    first = workspace.snapshot()
+    workspace.write("a", b"new")
+    workspace.snapshot()
+    picture, position = workspace.picture(), workspace.main.position
+    writer = workspace.main.writer
+    assert writer is not None
+
+    def broken(*_: object) -> Operation:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(workspace.workspace.log, "append", broken)
+    monkeypatch.setattr(writer, "take_back", broken)
+    with pytest.raises(OSError, match="broken"):
+        workspace.workspace.restore(workspace.main, first, b"a")
+    monkeypatch.undo()
+    assert (workspace.picture(), workspace.main.position) == (picture, position)
+    workspace.make("b")
+    assert workspace.main.position.layer != position.layer

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyi_fs import limits
-from pyi_fs.engine import branch
+from pyi_fs.engine import left_layers
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.model.mutation import Adopt, Share, Write
 from pyi_fs.store import storage
@@ -44,7 +44,7 @@ def small_limits() -> Iterator[None]:
         patch.setattr(storage, "PUNCH_BLOCK_BYTES", 1)
         patch.setattr(limits, "INODE_RANGE_MIN", 3)
         patch.setattr(limits, "FOLDED_TREES_MAX", 3)
-        patch.setattr(branch, "_RETIRED_MAX", 2)
+        patch.setattr(left_layers, "OPEN_MAX", 2)
         yield
 
 

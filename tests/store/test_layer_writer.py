@@ -162,3 +162,32 @@ def test_a_closed_layer_can_be_resumed() -> None:
     assert second.segment == first.segment + 1
     records = [mutation for _, mutation in replay(storage, LayerId(writer.layer), 0)]
     assert records == [first, Reap(()), second]
+
+
+def test_what_is_held_is_not_synced_and_can_be_taken_back() -> None:
+    storage = MemoryStorage()
+    writer = begun(storage)
+    write(writer, 1)
+    kept = writer.end
+    writer.hold()
+    write(writer, 2)
+    assert (writer.settled_end, writer.end > kept) == (kept, True)
+    writer.sync()
+    assert read_synced(storage, writer.layer) == kept
+    assert not writer.is_synced
+    writer.take_back()
+    assert (writer.end, writer.settled_end) == (kept, kept)
+    third = write(writer, 3)
+    writer.sync()
+    assert read_synced(storage, writer.layer) == writer.end
+    assert [found for _, found in replay(storage, writer.layer, kept)] == [third]
+
+
+def test_what_was_held_and_stays_is_synced() -> None:
+    storage = MemoryStorage()
+    writer = begun(storage)
+    writer.hold()
+    write(writer, 1)
+    writer.settle()
+    writer.sync()
+    assert read_synced(storage, writer.layer) == writer.end

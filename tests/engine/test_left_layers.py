@@ -2,12 +2,12 @@
 
 import threading
 
-from pyi_fs.engine import branch as branch_module
+from pyi_fs.engine import left_layers
 from tests.support.engine_rig import opened, put, written
 
 
 def test_a_restore_leaves_layers_open_that_a_sync_has_in_hand(tmp_path, monkeypatch):
-    monkeypatch.setattr(branch_module, "_RETIRED_MAX", 0)
+    monkeypatch.setattr(left_layers, "OPEN_MAX", 0)
     with opened(tmp_path / "store") as store, written(store, "w") as (workspace, branch):
         put(branch, b"a", b"1")
         first = workspace.snapshot(branch).snapshot
