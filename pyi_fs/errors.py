@@ -21,6 +21,7 @@ PyiError
 │   ├── UnsupportedError        EOPNOTSUPP
 │   ├── StaleNodeError          ESTALE        a node whose view is gone
 │   └── AttributeNotFoundError  ENODATA
+├── MalformedRequestError   the kernel sent what we cannot read; logged once; EIO
 └── StoreError              the store failed us; logged once, at the edge; EIO
     ├── CorruptError            carries file, offset, expected, found
     │   ├── CorruptRecordError      a journal frame before the last sync
@@ -160,6 +161,12 @@ class AttributeNotFoundError(RequestError):
     """No extended attribute of that name."""
 
     errno = errno.ENODATA
+
+
+class MalformedRequestError(PyiError):
+    """A request of the kernel is shorter than it says, or not of its form. Nothing has changed."""
+
+    errno = errno.EIO
 
 
 class StoreError(PyiError):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import transports
+
 LAYERS = (
     "model",
     "format",
@@ -56,6 +58,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def is_long(pytestconfig: pytest.Config) -> bool:
     """Returns whether a test may take minutes."""
     return bool(pytestconfig.getoption("--long"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs tests that mount on every transport."""
+    folder = Path(str(metafunc.definition.path)).parent.name
+    if folder in transports.FOLDERS and metafunc.definition.get_closest_marker("mount"):
+        metafunc.parametrize("transport", transports.NAMES, indirect=True, scope="module")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def transport(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Gives the transport of the mounts of a test; of pyfuse3 where it does not matter."""
+    before = transports.current()
+    transports.use(getattr(request, "param", before))
+    yield transports.current()
+    transports.use(before)
 
 
 def layer_index(path: Path) -> int:

@@ -48,6 +48,11 @@ NAME = "pyi-mount"
 )
 @click.option("--writeback", is_flag=True, help="Use the kernel's writeback cache.")
 @click.option(
+    "--transport",
+    type=click.Choice(["auto", "pyfuse3", "direct"]),
+    help="What speaks to the kernel (default: auto). See docs/transport.md.",
+)
+@click.option(
     "--spin-us",
     type=click.FloatRange(0, 1000),
     metavar="US",

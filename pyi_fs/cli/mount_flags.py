@@ -53,6 +53,7 @@ _PROGRAM_VALUES = {
     "sync_interval": "--sync-interval",
     "snapshot_every": "--snapshot-every",
     "control_uid": "--control-uid",
+    "transport": "--transport",
     "spin_us": "--spin-us",
 }
 _SET_AT_MOUNT = 2 | 4

@@ -23,6 +23,7 @@ class MountRequest:
     snapshot_every: float | None = None
     sync_interval: float | None = None
     writeback: bool = False
+    transport: str | None = None
     spin_us: float | None = None
     flags: tuple[str, ...] = ()
 

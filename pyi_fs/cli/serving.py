@@ -22,6 +22,7 @@ from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import BusyError, NotFoundError
 from pyi_fs.fuse import mount
+from pyi_fs.fuse.transports import AUTO
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.limits import SYNC_INTERVAL_SECONDS
 from pyi_fs.model.refs import Snapshot
@@ -121,6 +122,7 @@ def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOpt
         fsname=request.label(snapshot),
         allow_other=request.allow_other,
         writeback=request.writeback,
+        transport=request.transport or AUTO,
         spin_us=_SPIN_US if request.spin_us is None else request.spin_us,
         sync_interval=request.sync_interval or SYNC_INTERVAL_SECONDS,
         snapshot_every=request.snapshot_every,

@@ -9,9 +9,9 @@ This object stands there and hands everything on to trio but
   270 us -> 131 us, design.md 3).
 
 Fairness: every 64th request goes through trio's own wait, so that timers, signals and other tasks
-run; while a worker thread is out (`run_in_thread`) every request does, since its answer arrives
-through trio. Idle costs nothing: when the last few polls found nothing there is no more polling,
-until requests come close together again.
+run; while a worker thread is out (`run_in_thread`), or a task has something to do, every request
+does, since its answer arrives through trio. Idle costs nothing: when the last few polls found
+nothing there is no more polling, until requests come close together again.
 """
 
 import select
@@ -91,28 +91,41 @@ class Facade:
         self._poll: select.poll | None = None
         self._turn = 0
         self._misses = 0
-        self._threads_out = 0
+        self._others = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(trio, name)
 
-    async def run_in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def run_in_thread(
+        self, function: Callable[..., Any], *arguments: Any, abandonable: bool = False
+    ) -> Any:
         """Returns what a blocking function returns.
 
-        Meanwhile requests go on and nothing is polled.
+        Meanwhile requests go on and nothing is polled. `abandonable`: who is cancelled does not
+        wait for it.
         """
-        self._threads_out += 1
+        self.begin_task()
         try:
-            return await trio.to_thread.run_sync(function, *arguments)
+            return await trio.to_thread.run_sync(
+                function, *arguments, abandon_on_cancel=abandonable
+            )
         finally:
-            self._threads_out -= 1
+            self.end_task()
+
+    def begin_task(self) -> None:
+        """A task has something to do beside the loop: until `end_task`, the loop yields to it."""
+        self._others += 1
+
+    def end_task(self) -> None:
+        """The task is done."""
+        self._others -= 1
 
     async def wait_readable(self, device: int) -> None:
         """Returns when the device has a request."""
         if self._before_wait is not None and self._before_wait():
             self._before_wait = None
         self._turn += 1
-        if self._turn % _YIELD_EVERY and not self._threads_out and self._is_ready_soon(device):
+        if self._turn % _YIELD_EVERY and not self._others and self._is_ready_soon(device):
             return
         started = time.perf_counter()
         await trio.lowlevel.wait_readable(device)

@@ -68,6 +68,13 @@ class FileHandlers:
         )
         return self._handles.add(handle), entry
 
+    def read_now(self, handle_id: HandleId, offset: int, length: int) -> Buffer | None:
+        """Returns what `read` would, if nothing has to be waited for; else None."""
+        handle = self._handles.file(handle_id)
+        if isinstance(handle, ControlFile):
+            return None
+        return self._reader.read_nowait(handle.view.tree.existing(handle.number), offset, length)
+
     async def read(self, handle_id: HandleId, offset: int, length: int) -> Buffer:
         """Returns bytes of a file.
 
@@ -79,11 +86,12 @@ class FileHandlers:
             answer = handle.control.read(offset, length)
             await self._state.invalidation.settled()
             return answer
-        inode = handle.view.tree.existing(handle.number)
-        data = self._reader.read_nowait(inode, offset, length)
+        data = self.read_now(handle_id, offset, length)
         if data is not None:
             return data
-        read: Buffer = await self._state.run_in_thread(self._read_blocking, handle, offset, length)
+        read: Buffer = await self._state.run_in_thread(
+            self._read_blocking, handle, offset, length, abandonable=True
+        )
         return read
 
     def _read_blocking(self, handle: FileHandle, offset: int, length: int) -> bytes:
@@ -104,6 +112,23 @@ class FileHandlers:
                 return handle.control.write(offset, bytes(data))
             finally:
                 await self._state.invalidation.settled()
+        # The request does not say who writes (pyfuse3 3.5): the opener counts, as with file
+        # descriptors passed on.
+        return self._write(handle, offset, data, kill_setid=not handle.privileged)
+
+    def write_now(
+        self, handle_id: HandleId, offset: int, data: Buffer, *, kill_setid: bool
+    ) -> int | None:
+        """Writes as `write` does, or returns None for a control file, which has to wait.
+
+        `kill_setid`: this writer may not keep set-id bits.
+        """
+        handle = self._handles.file(handle_id)
+        if isinstance(handle, ControlFile):
+            return None
+        return self._write(handle, offset, data, kill_setid=kill_setid)
+
+    def _write(self, handle: FileHandle, offset: int, data: Buffer, *, kill_setid: bool) -> int:
         if not handle.writable:
             raise InvalidArgumentError("not open for writing")
         branch, number = self._state.branch_of(handle.view), handle.number
@@ -111,9 +136,7 @@ class FileHandlers:
         now = self._state.clock()
         if inode.xattrs:
             drop_capability(branch, number, inode, now)
-        # The request does not say who writes (pyfuse3 3.5): the opener counts, as with file
-        # descriptors passed on.
-        clear = bool(inode.mode & SETID_BITS) and not handle.privileged
+        clear = kill_setid and bool(inode.mode & SETID_BITS)
         return branch.write(number, offset, data, now, clear_setid=clear)
 
     async def fsync(self, handle_id: HandleId) -> None:

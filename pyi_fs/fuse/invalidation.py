@@ -3,8 +3,9 @@
 - Names: one notification makes every dentry of the mount be looked up again
   (`FUSE_NOTIFY_INC_EPOCH`, Linux 6.16). It takes no lock, so the request loop may send it, and when
   it is sent no path walk uses an old name or negative entry.
-- Attributes of a directory: `FUSE_NOTIFY_INVAL_INODE` without a data range, which takes no lock
-  either.
+- Attributes: `FUSE_NOTIFY_INVAL_INODE` without a data range, which takes no lock either. A
+  directory whose listing the kernel keeps (direct transport) gets a range too. A file never does:
+  it would wait for pages whose reads wait for us.
 - Older kernels: `FUSE_NOTIFY_INVAL_ENTRY` for each changed name. It takes the lock of the parent
   directory, which a client that waits for us may hold: so a worker thread sends it while the loop
   goes on answering, and the control write that published is answered when it is done. The risk that
@@ -33,6 +34,12 @@ class Notifier(Protocol):
     def attributes(self, node: NodeId) -> None:
         """Drops the attributes of a node. Takes no lock."""
 
+    def listing(self, node: NodeId) -> None:
+        """Drops the attributes of a directory, and the listing if the kernel keeps it.
+
+        Waits for no request: only a copy within the kernel locks a listing's pages.
+        """
+
     def entry(self, parent: NodeId, name: bytes) -> None:
         """Drops one dentry.
 
@@ -59,6 +66,10 @@ class Invalidation:
     def attributes(self, node: NodeId) -> None:
         """Has the attributes of a node asked for again."""
         self._notifier.attributes(node)
+
+    def listing(self, node: NodeId) -> None:
+        """Has a directory asked for its attributes and listed again."""
+        self._notifier.listing(node)
 
     def all_names(self) -> None:
         """Has every name looked up again; nothing if the kernel cannot, then use `name`."""

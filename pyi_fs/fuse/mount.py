@@ -12,14 +12,12 @@ import trio
 from pyi_fs import limits
 from pyi_fs.control.session import Session
 from pyi_fs.engine.branch import Branch
-from pyi_fs.errors import PyiError
-from pyi_fs.fuse import device, pyfuse3_transport
-from pyi_fs.fuse.device import DeviceOptions, Handshake, Mounted
-from pyi_fs.fuse.facade import Facade
-from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.errors import PyiError, UnsupportedError
+from pyi_fs.fuse import device, transports
+from pyi_fs.fuse.device import DeviceOptions, Mounted
 from pyi_fs.fuse.letting_go import let_go_of_unused
-from pyi_fs.fuse.pyfuse3_transport import KernelNotifier, Transport
 from pyi_fs.fuse.state import MountState
+from pyi_fs.fuse.transports import Transport
 from pyi_fs.fuse.writeback import KernelFlush
 from pyi_fs.model.mutation import Reap
 
@@ -36,6 +34,8 @@ class MountOptions:
 
     `sync_interval`: how often what was written is made durable, by one of the tasks of `serve`.
 
+    `transport`: a name of `transports.NAMES`.
+
     `snapshot_every`: seconds, None for never.
 
     `writeback`: the kernel's writeback cache; `options`: more words for mount(2), as in fstab.
@@ -44,6 +44,7 @@ class MountOptions:
     fsname: str
     allow_other: bool = False
     writeback: bool = False
+    transport: str = transports.AUTO
     spin_us: float = 50.0
     sync_interval: float = limits.SYNC_INTERVAL_SECONDS
     snapshot_every: float | None = None
@@ -70,48 +71,53 @@ async def serve(
         DeviceOptions(options.fsname, options.allow_other, session.read_only, options.options),
     )
     device.raise_limits(mounted.number, options.read_ahead_kb)
-    handshake = Handshake(mounted.device)
-    notifier = KernelNotifier(handshake.session_fd)
-
-    def finish_handshake() -> bool:
-        if not handshake.finish():
-            return False
-        notifier.probe()
-        ready()
-        return True
-
-    facade = Facade(options.spin_us, before_wait=finish_handshake)
-    state = MountState(session, notifier, facade.run_in_thread)
+    transport = transports.made(
+        options.transport,
+        session,
+        mounted.device,
+        spin_us=options.spin_us,
+        writeback=options.writeback,
+        ready=ready,
+    )
+    state = transport.state
     if options.writeback:
         state.flush_kernel = KernelFlush(state, mounted.mountpoint)
-    transport = Transport(Handlers(state), writeback=options.writeback)
 
     def status() -> dict[str, object]:
         return {
+            "transport": transport.name,
             "orphans": state.publication.orphan_count(),
             "open_files": sum(len(handles) for _, handles in state.handles.open_files()),
             "requests": transport.requests,
         }
 
     session.mount_status = status
+    refused: UnsupportedError | None = None
     try:
         async with trio.open_nursery() as nursery:
             # Started before the first request: a signal must not find the default action.
-            await nursery.start(_unmount_on_signal, mounted)
+            await nursery.start(_unmount_on_signal, mounted, transport)
             nursery.start_soon(let_go_of_unused, state, options.sync_interval)
             if options.snapshot_every is not None:
                 nursery.start_soon(_snapshot_every, session, options.snapshot_every)
             for task in tasks:
                 nursery.start_soon(_guarded, task)
-            await pyfuse3_transport.run(transport, facade, handshake.session_fd)
+            try:
+                await transport.run()
+            except UnsupportedError as error:
+                refused = error
             nursery.cancel_scope.cancel()
     finally:
         with trio.CancelScope(shield=True):
             await _leave(state, mounted)
+    if refused is not None:
+        raise refused
 
 
 async def _unmount_on_signal(
-    mounted: Mounted, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    mounted: Mounted,
+    transport: Transport,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
@@ -120,7 +126,7 @@ async def _unmount_on_signal(
             await _unmount(mounted)
             # Nobody uses it: the loop ends by itself. Somebody does: it ends without them.
             await trio.sleep(_LINGER_SECONDS)
-            pyfuse3_transport.stop()
+            transport.stop()
             return
 
 

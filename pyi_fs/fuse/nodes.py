@@ -1,8 +1,8 @@
 """What the kernel knows: nodes, and the file of a view that each one stands for.
 
 A node id is `view number << 40 | inode number`, so nothing need be remembered about a file that is
-only looked at. With pyfuse3 the node id is also `st_ino`. A publish makes exceptions
-(`fuse/publishing.py`):
+only looked at. With pyfuse3 the node id is also `st_ino`; the direct transport says `ino_of`. A
+publish makes exceptions (`fuse/publishing.py`):
 
 - a node may stand for another inode number (`Place`): an orphan that was adopted, or the new node
   of a restored file;
@@ -93,6 +93,14 @@ class NodeTable:
                 return exception.inode
         view, number = self.place(node)
         return view.tree.existing(number)
+
+    def ino_of(self, node: NodeId) -> int:
+        """Returns the `st_ino` of a node: the number of the file that it stands for now.
+
+        So a restored file has its own number again, and its orphan the one it lives on under.
+        """
+        exception = self._exceptions.get(node) if self._exceptions else None
+        return node if exception is None else exception.view.number << VIEW_BITS | exception.number
 
     def node_of(self, view: View, number: InodeNumber) -> NodeId:
         """Returns the node of a file, known to the kernel or not."""

@@ -181,7 +181,7 @@ class Publication:
                 return
             if now.is_directory or with_fields(now, nlink=0) == gone.inode:
                 self._nodes.revive(view, number, node)
-                self._invalidation.attributes(node)
+                self._forget(node, now)
             else:
                 self._nodes.renumber(view, number, self._fresh(view))
         elif was != now:
@@ -196,7 +196,7 @@ class Publication:
         """
         before = was if was is not None else now
         assert before is not None, "BUG: a file that is in neither tree differs"
-        self._invalidation.attributes(node)
+        self._forget(node, before)
         is_there = now is not None and now.nlink > 0
         if not is_there:
             # It may come back as it was, by an undo, and then has its node again.
@@ -207,6 +207,12 @@ class Publication:
         elif was is None or was.nlink == 0:
             self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
             self._nodes.renumber(view, number, self._fresh(view))
+
+    def _forget(self, node: NodeId, inode: Inode) -> None:
+        if inode.is_directory:
+            self._invalidation.listing(node)
+        else:
+            self._invalidation.attributes(node)
 
     def _forget_names(
         self,

@@ -344,6 +344,10 @@ class KernelNotifier:
         except FileNotFoundError:
             log.debug("node %d is not in the kernel's cache", node)
 
+    def listing(self, node: NodeId) -> None:
+        """Has a directory's attributes asked for again: with pyfuse3 no listing is kept."""
+        self.attributes(node)
+
     def entry(self, parent: NodeId, name: bytes) -> None:
         """Has one name looked up again."""
         try:

@@ -1,7 +1,7 @@
 """Our errors become an errno here and nowhere else; whatever goes wrong, the mount lives on.
 
 - `RequestError`: its errno; nothing has changed and nothing is logged.
-- `StoreError`: logged once for each message, `EIO`.
+- `StoreError`, `MalformedRequestError`: logged once for each message, `EIO`.
 - `OSError`: its errno if the caller can act on it (disk full, quota, read-only), else as
   `StoreError`.
 - Anything else is our mistake: logged with its traceback, `EIO`. Computing a tree is pure, so the
@@ -11,7 +11,7 @@
 import errno
 import logging
 
-from pyi_fs.errors import RequestError, StoreError
+from pyi_fs.errors import MalformedRequestError, RequestError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Translator:
                 return number
             self._log_once(f"{request}: {error}")
             return errno.EIO
-        if isinstance(error, StoreError):
+        if isinstance(error, (StoreError, MalformedRequestError)):
             self._log_once(f"{request}: {error}")
             return error.errno
         log.error("BUG: %s failed", request, exc_info=error)

@@ -19,8 +19,8 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def mount(place: Path) -> Iterator[Mount]:
-    """Gives one mount for all tests of a module; needs root, who alone may let others in."""
+def mount(place: Path, transport: str) -> Iterator[Mount]:
+    """Gives one mount for a module and transport; needs root, who alone may let others in."""
     if os.geteuid() != 0:
         pytest.skip("needs root: users, owners and devices are compared")
     with Mount(place / "store", place / "mount", {"allow_other": True}) as mounted:

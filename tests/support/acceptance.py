@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support import transports
+
 ROOT = Path(__file__).resolve().parents[2]
 # On a shared machine a process may start late; a hang must end the test, not the run.
 PATIENCE_SECONDS = 60
@@ -42,7 +44,11 @@ class Served:
         self._log_path = mountpoint.with_name(mountpoint.name + ".log")
         with contextlib.suppress(FileExistsError):
             mountpoint.mkdir()
-        options = {"seconds": self.life_seconds, **options}
+        options = {
+            "seconds": self.life_seconds,
+            "transport": transports.current(),
+            **options,
+        }
         arguments = [str(store), workspace, str(mountpoint), json.dumps(options)]
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(

@@ -41,6 +41,7 @@ class NotingKernel:
         self.has_epoch = has_epoch
         self.epochs = 0
         self.changed: list[NodeId] = []
+        self.listings: list[NodeId] = []
         self.entries: list[tuple[NodeId, bytes]] = []
 
     def epoch(self) -> None:
@@ -51,14 +52,21 @@ class NotingKernel:
         """Notes it."""
         self.changed.append(node)
 
+    def listing(self, node: NodeId) -> None:
+        """Notes it, and that the attributes went with it."""
+        self.listings.append(node)
+        self.attributes(node)
+
     def entry(self, parent: NodeId, name: bytes) -> None:
         """Notes it."""
         self.entries.append((parent, name))
 
 
-async def run_in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+async def run_in_thread(
+    function: Callable[..., Any], *arguments: Any, abandonable: bool = False
+) -> Any:
     """Runs a function in a worker thread, as the facade does."""
-    return await trio.to_thread.run_sync(function, *arguments)
+    return await trio.to_thread.run_sync(function, *arguments, abandon_on_cancel=abandonable)
 
 
 class Rig:

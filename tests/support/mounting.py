@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 
+from tests.support import transports
+
 ROOT = Path(__file__).resolve().parents[2]
 # Longer than any machine needs to mount or unmount; a hang must end the test, not the run.
 PATIENCE_SECONDS = 60
@@ -35,9 +37,10 @@ class Mount:
         self._log_path = mountpoint.with_suffix(".log")
         mountpoint.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "tests.support.mount_runner"]
+        options = {"transport": transports.current(), **(options or {})}
         with self._log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, str(store), "w", str(mountpoint), json.dumps(options or {})],
+                [*command, str(store), "w", str(mountpoint), json.dumps(options)],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

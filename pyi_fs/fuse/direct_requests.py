@@ -1,0 +1,356 @@
+"""Each request of the kernel, translated to the handlers and back; the direct transport's half.
+
+A method takes node, caller and body and returns the answer's body; or `Later`, what to wait for in
+a task of its own; or None, where no answer is wanted. Nothing here reads or writes the device.
+"""
+
+# ruff: noqa: ARG002 - every request comes with the same three arguments
+
+import errno
+import stat
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from pyi_fs.errors import (
+    AlreadyExistsError,
+    AttributeNotFoundError,
+    InvalidArgumentError,
+    RequestError,
+)
+from pyi_fs.fuse import protocol_replies as replies
+from pyi_fs.fuse import protocol_requests as requests
+from pyi_fs.fuse.attributes import (
+    BLOCK_SIZE,
+    DIRECTORY_BYTES,
+    LASTING_SECONDS,
+    Entry,
+    blocks_of,
+    is_in_flux,
+)
+from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.listings import DOT_ENTRIES, Listed
+from pyi_fs.fuse.metadata import Wanted
+from pyi_fs.fuse.nodes import CONTROL_BIT
+from pyi_fs.fuse.protocol import WRITE_KILL_SUIDGID, Opcode, OpenFlag
+from pyi_fs.fuse.protocol_replies import AttributeWords, Timeouts
+from pyi_fs.ids import Buffer, NodeId
+from pyi_fs.model.inode import Inode
+
+_LASTING = int(LASTING_SECONDS)
+_KEPT = Timeouts(_LASTING, _LASTING)
+_NAME_KEPT = Timeouts(_LASTING, 0)
+_NOT_KEPT = Timeouts(0, 0)
+_NO_ENTRY = replies.no_entry(_LASTING)
+_NO_NODE = replies.no_entry(0)
+_XATTR_CREATE, _XATTR_REPLACE = 1, 2
+_CONTROL_FILE = OpenFlag.DIRECT_IO.value
+_FILE = OpenFlag.KEEP_CACHE.value
+_DIRECTORY = (OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR).value
+
+
+class Caller(NamedTuple):
+    """Who asks."""
+
+    uid: int
+    gid: int
+
+
+class Later(NamedTuple):
+    """An answer that has to be waited for.
+
+    `is_read`: nothing is lost if it is given up for a caller that dies.
+    """
+
+    body: Callable[[], Awaitable[Buffer]]
+    is_read: bool = False
+
+
+Answer = Buffer | Later | None
+Handler = Callable[[NodeId, Caller, Buffer], Answer]
+
+
+class RoomError(RequestError):
+    """An attribute does not fit into the caller's buffer."""
+
+    errno = errno.ERANGE
+
+
+class Requests:
+    """The requests that the handlers know, by opcode in `table`."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        """Answers from the handlers of one mount."""
+        self._state = handlers.state
+        self._nodes = handlers.state.nodes
+        self._names = handlers.names
+        self._metadata = handlers.metadata
+        self._files = handlers.files
+        self._listings = handlers.listings
+        self._reaper = handlers.reaper
+        self.table: dict[int, Handler] = {
+            Opcode.LOOKUP: self._lookup,
+            Opcode.FORGET: self._forget,
+            Opcode.BATCH_FORGET: self._batch_forget,
+            Opcode.GETATTR: self._getattr,
+            Opcode.STATX: self._statx,
+            Opcode.SETATTR: self._setattr,
+            Opcode.READLINK: self._readlink,
+            Opcode.SYMLINK: self._symlink,
+            Opcode.MKNOD: self._mknod,
+            Opcode.MKDIR: self._mkdir,
+            Opcode.UNLINK: self._unlink,
+            Opcode.RMDIR: self._rmdir,
+            Opcode.RENAME: self._rename,
+            Opcode.RENAME2: self._rename2,
+            Opcode.LINK: self._link,
+            Opcode.OPEN: self._open,
+            Opcode.CREATE: self._create,
+            Opcode.READ: self._read,
+            Opcode.WRITE: self._write,
+            Opcode.RELEASE: self._release,
+            Opcode.FSYNC: self._fsync,
+            Opcode.OPENDIR: self._opendir,
+            Opcode.READDIR: self._readdir,
+            Opcode.READDIRPLUS: self._readdirplus,
+            Opcode.RELEASEDIR: self._release,
+            Opcode.FSYNCDIR: self._fsync,
+            Opcode.STATFS: self._statfs,
+            Opcode.SETXATTR: self._setxattr,
+            Opcode.GETXATTR: self._getxattr,
+            Opcode.LISTXATTR: self._listxattr,
+            Opcode.REMOVEXATTR: self._removexattr,
+        }
+
+    def _lookup(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        entry = self._names.lookup(node, requests.name(body), caller)
+        return _NO_ENTRY if entry is None else self._entry(entry)
+
+    def _forget(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        self._reaper.forget([(NodeId(n), count) for n, count in requests.forget(node, body)])
+        return None
+
+    def _batch_forget(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        self._reaper.forget([(NodeId(n), count) for n, count in requests.batch_forget(body)])
+        return None
+
+    def _getattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        return self._attributes(self._metadata.getattr(node))
+
+    def _statx(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        entry = self._metadata.getattr(node)
+        words = self._words(entry.node, entry.inode)
+        return replies.statx(_timeouts(entry).attributes, words, entry.inode.btime_ns)
+
+    def _setattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        asked = requests.setattr_(body)
+        if asked.atime_ns == requests.NOW or asked.mtime_ns == requests.NOW:
+            now = self._state.clock()
+            asked = asked._replace(
+                atime_ns=now if asked.atime_ns == requests.NOW else asked.atime_ns,
+                mtime_ns=now if asked.mtime_ns == requests.NOW else asked.mtime_ns,
+            )
+        return self._attributes(self._metadata.setattr(node, Wanted(*asked), caller))
+
+    def _readlink(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        return self._names.readlink(node)
+
+    def _symlink(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, target = requests.symlink(body)
+        return self._entry(self._names.symlink(node, name, target, caller))
+
+    def _mknod(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, mode, rdev = requests.mknod(body)
+        return self._entry(self._names.make(node, name, mode, caller, rdev=rdev))
+
+    def _mkdir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, mode = requests.mkdir(body)
+        mode = stat.S_IFDIR | stat.S_IMODE(mode)
+        if node & CONTROL_BIT:
+
+            async def make() -> Buffer:
+                return self._entry(await self._names.make_directory(node, name, mode, caller))
+
+            return Later(make)
+        return self._entry(self._names.make(node, name, mode, caller))
+
+    def _unlink(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        self._names.remove(node, requests.name(body), caller, directory=False)
+        return b""
+
+    def _rmdir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name = requests.name(body)
+        if node & CONTROL_BIT:
+
+            async def remove() -> Buffer:
+                await self._names.remove_directory(node, name, caller)
+                return b""
+
+            return Later(remove)
+        self._names.remove(node, name, caller, directory=True)
+        return b""
+
+    def _rename(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        directory, old, new = requests.rename(body)
+        self._names.rename(node, old, NodeId(directory), new, 0, caller)
+        return b""
+
+    def _rename2(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        directory, old, new, flags = requests.rename2(body)
+        self._names.rename(node, old, NodeId(directory), new, flags, caller)
+        return b""
+
+    def _link(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        linked, name = requests.link(body)
+        return self._entry(self._names.link(NodeId(linked), node, name, caller))
+
+    def _open(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle = self._files.open(node, requests.open_flags(body), caller)
+        # Each read of a control file is a request of its own, whatever its size. Of other files
+        # only this mount changes the bytes, through the same pages; a publish gives changed files
+        # new nodes.
+        return replies.opened(handle, _CONTROL_FILE if node & CONTROL_BIT else _FILE)
+
+    def _create(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, mode, flags = requests.create(body)
+        mode = stat.S_IFREG | stat.S_IMODE(mode)
+        handle, entry = self._files.create(node, name, mode, flags, caller)
+        return self._entry(entry) + replies.opened(handle, _FILE)
+
+    def _read(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle, offset, length = requests.read(body)
+        data = self._files.read_now(HandleId(handle), offset, length)
+        if data is not None:
+            return data
+        is_file = not node & CONTROL_BIT
+        return Later(lambda: self._files.read(HandleId(handle), offset, length), is_read=is_file)
+
+    def _write(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle, offset, data, flags = requests.write(body)
+        kill = bool(flags & WRITE_KILL_SUIDGID)
+        count = self._files.write_now(HandleId(handle), offset, data, kill_setid=kill)
+        if count is not None:
+            return replies.written(count)
+        # The buffer is the next request's by then.
+        kept = bytes(data)
+
+        async def write() -> Buffer:
+            return replies.written(await self._files.write(HandleId(handle), offset, kept))
+
+        return Later(write)
+
+    def _release(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        self._reaper.release(HandleId(requests.handle(body)))
+        return b""
+
+    def _fsync(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle = HandleId(requests.handle(body))
+
+        async def sync() -> Buffer:
+            await self._files.fsync(handle)
+            return b""
+
+        return Later(sync)
+
+    def _opendir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle = self._listings.opendir(node, caller)
+        # Names below `.pyi` come and go without the kernel's doing.
+        return replies.opened(handle, 0 if node & CONTROL_BIT else _DIRECTORY)
+
+    def _readdir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        return self._list(body, plus=False)
+
+    def _readdirplus(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        return self._list(body, plus=True)
+
+    def _list(self, body: Buffer, *, plus: bool) -> bytes:
+        handle, offset, room = requests.read(body)
+        parts: list[bytes] = []
+        taken: list[NodeId] = []
+        for item in self._listings.readdir(HandleId(handle), offset):
+            part = self._listed(item, plus=plus)
+            room -= len(part)
+            if room < 0:
+                if not parts:
+                    raise InvalidArgumentError("no room for one name")
+                break
+            parts.append(part)
+            if plus and item.next_offset > DOT_ENTRIES:
+                taken.append(item.entry.node)
+        # Counted when nothing can fail any more: an error would take the whole answer back.
+        self._listings.listed(taken)
+        return b"".join(parts)
+
+    def _listed(self, item: Listed, *, plus: bool) -> bytes:
+        name, entry, next_offset = item
+        ino, kind = self._nodes.ino_of(entry.node), entry.inode.mode >> 12
+        part = replies.listed(ino, next_offset, kind, name)
+        if not plus:
+            return part
+        # The kernel makes nothing of `.` and `..`, and counts no lookup of node 0.
+        return (self._entry(entry) if next_offset > DOT_ENTRIES else _NO_NODE) + part
+
+    def _statfs(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        space = self._metadata.statfs()
+        return replies.statfs(
+            blocks=space.blocks,
+            free=space.free,
+            available=space.available,
+            files=space.files,
+            files_free=space.files_free,
+            block_bytes=space.block_bytes,
+            name_bytes_max=space.name_bytes_max,
+        )
+
+    def _setxattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, value, flags = requests.setxattr(body)
+        if flags & (_XATTR_CREATE | _XATTR_REPLACE):
+            is_there = self._metadata.getxattr(node, name) is not None
+            if flags & _XATTR_REPLACE and not is_there:
+                raise AttributeNotFoundError(f"no attribute {name!r}")
+            if flags & _XATTR_CREATE and is_there:
+                raise AlreadyExistsError(f"there is an attribute {name!r}")
+        self._metadata.setxattr(node, name, value)
+        return b""
+
+    def _getxattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, room = requests.getxattr(body)
+        value = self._metadata.getxattr(node, name)
+        if value is None:
+            raise AttributeNotFoundError("no such attribute")
+        return _in_room(value, room)
+
+    def _listxattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        names = self._metadata.listxattr(node, caller)
+        return _in_room(b"".join(name + b"\0" for name in names), requests.listxattr(body))
+
+    def _removexattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        self._metadata.removexattr(node, requests.attribute_name(body))
+        return b""
+
+    def _words(self, node: NodeId, inode: Inode) -> AttributeWords:
+        size = DIRECTORY_BYTES if inode.is_directory else inode.size
+        return replies.attribute_words(
+            self._nodes.ino_of(node), inode, size, blocks_of(inode), BLOCK_SIZE
+        )
+
+    def _entry(self, entry: Entry) -> bytes:
+        return replies.entry(entry.node, _timeouts(entry), self._words(entry.node, entry.inode))
+
+    def _attributes(self, entry: Entry) -> bytes:
+        words = self._words(entry.node, entry.inode)
+        return replies.attributes(_timeouts(entry).attributes, words)
+
+
+def _timeouts(entry: Entry) -> Timeouts:
+    if not entry.lasting:
+        return _NOT_KEPT
+    return _NAME_KEPT if is_in_flux(entry.inode) else _KEPT
+
+
+def _in_room(value: bytes, room: int) -> bytes:
+    if room == 0:
+        return replies.size_needed(len(value))
+    if len(value) > room:
+        raise RoomError(f"{len(value)} bytes do not fit into {room}")
+    return value

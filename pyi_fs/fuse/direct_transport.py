@@ -1,0 +1,326 @@
+"""The kernel's FUSE protocol on `/dev/fuse` itself: the loop in front of the handlers.
+
+`readv` into one buffer, `writev` of header and body. What can be answered from memory is answered
+before the next request is read, without a task; what waits gets a task, and the loop goes on
+(`fuse/direct_requests.py` says which is which). Polling, fairness and threads are the facade's.
+
+Whatever the kernel sends, the mount lives on: an opcode we do not know is `ENOSYS`, a body we
+cannot read `EIO` to its caller, a request without a header is dropped.
+
+Source: include/uapi/linux/fuse.h; fs/fuse/dev.c of Linux 6.18 for what the device returns when.
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+
+import trio
+
+from pyi_fs.errors import MalformedRequestError, UnsupportedError
+from pyi_fs.fuse import device as fuse_device
+from pyi_fs.fuse import protocol
+from pyi_fs.fuse.direct_requests import Caller, Later, Requests
+from pyi_fs.fuse.facade import Facade
+from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.protocol import Header, InitFlag, Opcode
+from pyi_fs.fuse.translate import Translator
+from pyi_fs.ids import Buffer, NodeId
+
+log = logging.getLogger(__name__)
+
+_WANTED = (
+    InitFlag.ASYNC_READ
+    | InitFlag.ATOMIC_O_TRUNC
+    | InitFlag.EXPORT_SUPPORT
+    | InitFlag.BIG_WRITES
+    | InitFlag.DO_READDIRPLUS
+    | InitFlag.READDIRPLUS_AUTO
+    | InitFlag.ASYNC_DIO
+    | InitFlag.PARALLEL_DIROPS
+    | InitFlag.ABORT_ERROR
+    | InitFlag.MAX_PAGES
+    | InitFlag.CACHE_SYMLINKS
+    | InitFlag.HANDLE_KILLPRIV_V2
+    | InitFlag.INIT_EXT
+)
+# Requests that nobody waits for (read-ahead, write-back) under way at once.
+_BACKGROUND_MAX, _CONGESTION = 64, 48
+# The connection is gone: unmounted, or aborted.
+_ENDED = frozenset((errno.ENODEV, errno.ECONNABORTED))
+# Nothing to read after all: another one took it, or its caller gave up.
+_NOTHING_THERE = frozenset((errno.EAGAIN, errno.EINTR, errno.ENOENT))
+# From here on a body is handed over by itself instead of being copied behind its header.
+_COPIED_BYTES_MAX = 4096
+# Asked for once in the life of a mount; from then on the kernel does without (docs/transport.md).
+_UNKNOWN = frozenset((Opcode.FLUSH, Opcode.ACCESS, Opcode.POLL, Opcode.IOCTL, Opcode.BMAP))
+_SIGKILL_BIT = 1 << 8
+
+
+class DirectTransport:
+    """Implements `transports.Transport` on the device."""
+
+    name = "direct"
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        facade: Facade,
+        device: int,
+        *,
+        writeback: bool,
+        ready: Callable[[], None],
+    ) -> None:
+        """Takes over the descriptor.
+
+        `writeback`: the kernel's writeback cache, whose promises are others. `ready` is called once
+        the kernel was told what we speak.
+        """
+        self.state = handlers.state
+        self._facade = facade
+        self._device = device
+        self._ready = ready
+        self._wanted = int(_WANTED | InitFlag.WRITEBACK_CACHE if writeback else _WANTED)
+        self.translator = Translator()
+        self._handlers = Requests(handlers).table
+        self._counts: dict[int, int] = {}
+        self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
+        self._buffers = (self.buffer,)
+        self._view = memoryview(self.buffer)
+        self._caller = Caller(0, 0)
+        self._reads: dict[int, tuple[int, trio.CancelScope]] = {}
+        self._nursery: trio.Nursery | None = None
+        self._is_greeted = False
+        self._too_old: str | None = None
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """Returns how often each request was made, by name."""
+        return {_name(opcode): count for opcode, count in self._counts.items()}
+
+    async def run(self) -> None:
+        """Answers requests until the mount is gone or `stop` is called; closes the device.
+
+        `UnsupportedError` if the kernel's protocol is too old.
+        """
+        os.set_blocking(self._device, False)
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._serve()
+                nursery.cancel_scope.cancel()
+        finally:
+            os.close(self._device)
+        if self._too_old is not None:
+            raise UnsupportedError(self._too_old)
+
+    def stop(self) -> None:
+        """Ends `run` although the mount is still in use."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+
+    async def _serve(self) -> None:
+        while not self._is_greeted:
+            if not await self._take_next() or self._too_old is not None:
+                return
+        self._ready()
+        while await self._take_next():
+            pass
+
+    async def _take_next(self) -> bool:
+        """Takes one request if there is one; returns whether there may be more."""
+        await self._facade.wait_readable(self._device)
+        try:
+            length = os.readv(self._device, self._buffers)
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return True
+            if error.errno in _ENDED:
+                return False
+            raise
+        if length == 0:
+            return False
+        self.take(length)
+        return True
+
+    def take(self, length: int) -> None:
+        """Answers the request of so many bytes in `buffer`, or sees to it that it will be."""
+        try:
+            request = protocol.header(self.buffer, length)
+        except MalformedRequestError as error:
+            self.translator.errno_of(error, "device")
+            if length >= protocol.IN_HEADER_BYTES:
+                self._refuse(int.from_bytes(self.buffer[8:16], "little"), errno.EIO)
+            return
+        opcode, unique, uid = request.opcode, request.unique, request.uid
+        self._counts[opcode] = self._counts.get(opcode, 0) + 1
+        caller = self._caller
+        if uid != caller.uid or request.gid != caller.gid:
+            caller = self._caller = Caller(uid, request.gid)
+        body = self._view[protocol.IN_HEADER_BYTES : length - request.extension_bytes]
+        handler = self._handlers.get(opcode)
+        try:
+            if handler is None:
+                self._unusual(request, body)
+                return
+            answer = handler(NodeId(request.node), caller, body)
+        except Exception as error:  # noqa: BLE001 - the one translator decides and logs
+            self._refuse(unique, self.translator.errno_of(error, _name(opcode)), opcode)
+            return
+        if answer is None:
+            return
+        if isinstance(answer, Later):
+            self._begin(request, answer)
+        else:
+            self._answer(unique, answer)
+
+    def _unusual(self, request: Header, body: Buffer) -> None:
+        if request.opcode == Opcode.INIT:
+            self._greet(request.unique, body)
+        elif request.opcode == Opcode.INTERRUPT:
+            self._interrupt(body)
+        elif request.opcode == Opcode.DESTROY:
+            self._answer(request.unique, b"")
+        elif request.opcode != Opcode.NOTIFY_REPLY:
+            if request.opcode not in _UNKNOWN:
+                log.info("the kernel asked for %s", _name(request.opcode))
+            self._refuse(request.unique, errno.ENOSYS)
+
+    def _greet(self, unique: int, body: Buffer) -> None:
+        offer = protocol.init_request(body)
+        if self._is_greeted:
+            raise MalformedRequestError("INIT twice")
+        if offer.major < protocol.MAJOR or (
+            offer.major == protocol.MAJOR and offer.minor < protocol.MINOR_MIN
+        ):
+            self._refuse(unique, errno.EPROTO)
+            self._too_old = f"this kernel speaks FUSE {offer.major}.{offer.minor}, 7.31 is needed"
+            return
+        # A kernel of a later major version asks again, in ours.
+        self._is_greeted = offer.major == protocol.MAJOR
+        body = protocol.init_reply(
+            min(offer.minor, protocol.MINOR_MAX),
+            self._wanted & offer.flags,
+            offer.readahead_bytes,
+            background_max=_BACKGROUND_MAX,
+            congestion=_CONGESTION,
+        )
+        self._answer(unique, body)
+
+    def _begin(self, request: Header, later: Later) -> None:
+        # No more of them than clients that wait, and the read-ahead that INIT allows.
+        assert self._nursery is not None, "BUG: a request outside the loop"
+        self._facade.begin_task()
+        scope = trio.CancelScope()
+        if later.is_read:
+            self._reads[request.unique] = (request.pid, scope)
+        self._nursery.start_soon(self._finish, request, later, scope)
+
+    async def _finish(self, request: Header, later: Later, scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                try:
+                    body = await later.body()
+                except Exception as error:  # noqa: BLE001 - the one translator decides and logs
+                    number = self.translator.errno_of(error, _name(request.opcode))
+                    self._refuse(request.unique, number)
+                else:
+                    self._answer(request.unique, body)
+            if scope.cancelled_caught:
+                self._refuse(request.unique, errno.EINTR)
+        finally:
+            self._reads.pop(request.unique, None)
+            self._facade.end_task()
+
+    def _interrupt(self, body: Buffer) -> None:
+        """Gives up a read from a disk if its caller is dying.
+
+        Everything else is waited for, as on a disk: a signal that is survived must not fail a read,
+        and what we cannot find has been answered meanwhile.
+        """
+        found = self._reads.get(protocol.interrupted(body))
+        if found is not None and _is_dying(found[0]):
+            found[1].cancel()
+
+    def _answer(self, unique: int, body: Buffer) -> None:
+        if len(body) <= _COPIED_BYTES_MAX:
+            self._send(unique, protocol.answer(unique, body))
+        else:
+            self._send(unique, protocol.answer_header(unique, len(body)), body)
+
+    def _refuse(self, unique: int, number: int, opcode: int = 0) -> None:
+        if opcode not in (Opcode.FORGET, Opcode.BATCH_FORGET):
+            self._send(unique, protocol.refusal(unique, number))
+
+    def _send(self, unique: int, *parts: Buffer) -> None:
+        try:
+            if len(parts) == 1:
+                os.write(self._device, parts[0])
+            else:
+                os.writev(self._device, parts)
+        except OSError as error:
+            if error.errno == errno.ENOENT or error.errno in _ENDED:
+                # Given up by its caller, or the mount is gone.
+                return
+            log.error("BUG: the kernel refuses an answer (%s)", error)
+            if len(parts[0]) > protocol.OUT_HEADER_BYTES or len(parts) > 1:
+                self._refuse(unique, errno.EIO)
+
+
+def _name(opcode: int) -> str:
+    try:
+        return Opcode(opcode).name.lower()
+    except ValueError:
+        return f"opcode {opcode}"
+
+
+def _is_dying(thread: int) -> bool:
+    """Returns whether a thread has SIGKILL pending: Linux marks every fatal signal so."""
+    try:
+        with open(f"/proc/{thread}/status", "rb") as status:
+            lines = status.read().splitlines()
+    except OSError:
+        # Not of our pid namespace, or gone.
+        return False
+    pending = [line.split()[1] for line in lines if line.startswith((b"SigPnd:", b"ShdPnd:"))]
+    return any(int(mask, 16) & _SIGKILL_BIT for mask in pending)
+
+
+class DirectNotifier:
+    """Implements `invalidation.Notifier` on the device."""
+
+    def __init__(self, device: int) -> None:
+        """Takes a descriptor that stays the transport's."""
+        self._device = device
+        self._has_epoch = fuse_device.has_epoch()
+
+    @property
+    def has_epoch(self) -> bool:
+        """Returns whether `epoch` works."""
+        return self._has_epoch
+
+    def probe(self) -> None:
+        """Finds out whether the kernel takes an epoch, whatever its version says."""
+        self._has_epoch = self._has_epoch and fuse_device.notify_epoch(self._device)
+
+    def epoch(self) -> None:
+        """Has every name looked up again."""
+        fuse_device.notify_epoch(self._device)
+
+    def attributes(self, node: NodeId) -> None:
+        """Has the attributes of a node asked for again."""
+        self._tell(protocol.forget_attributes(node))
+
+    def listing(self, node: NodeId) -> None:
+        """Has a directory asked for its attributes and listed again."""
+        self._tell(protocol.forget_pages(node))
+
+    def entry(self, parent: NodeId, name: bytes) -> None:
+        """Has one name looked up again."""
+        self._tell(protocol.forget_entry(parent, name))
+
+    def _tell(self, notification: bytes) -> None:
+        try:
+            os.write(self._device, notification)
+        except FileNotFoundError:
+            log.debug("what changed is not in the kernel's cache")

@@ -1,0 +1,160 @@
+"""Bodies of our answers, encoded. Pure, no decisions.
+
+Attributes are handed over as the sixteen numbers of `struct fuse_attr`, in its order, so that a
+hot answer is one call of `pack`. Timeouts are whole seconds. Times before the epoch are negative
+seconds with ns counted forward, as in a timespec.
+
+Source: include/uapi/linux/fuse.h.
+"""
+
+import struct
+from typing import NamedTuple
+
+from pyi_fs.model.inode import Inode
+
+_ATTRIBUTES = "QQQqqqIIIIIIIIII"
+# nodeid, generation, entry_valid, attr_valid, their ns, attributes
+_ENTRY = struct.Struct("<QQQQII" + _ATTRIBUTES)
+_ATTR_OUT = struct.Struct("<QI4x" + _ATTRIBUTES)
+_OPEN_OUT = struct.Struct("<QI4x")
+_WRITE_OUT = struct.Struct("<I4x")
+_SIZE_OUT = _WRITE_OUT
+_LONG_OUT = struct.Struct("<Q")
+_STATFS = struct.Struct("<QQQQQIII28x")
+_DIRENT = struct.Struct("<QQII")
+# attr_valid, ns, flags, spare; struct statx: mask, blksize, attributes, nlink, uid, gid, mode, ino,
+# size, blocks, attributes_mask; four times; rdev
+_STATX = struct.Struct("<QII16x" + "IIQIIIH2xQQQQ" + "qI4x" * 4 + "IIII112x")
+_STATX_BASIC_STATS, _STATX_BTIME = 0x7FF, 0x800
+
+_BILLION = 1_000_000_000
+_NO_ATTRIBUTES = (0,) * 16
+
+AttributeWords = tuple[int, ...]
+"""ino, size, blocks, atime, mtime, ctime in seconds, their ns, mode, nlink, uid, gid, rdev, blksize
+and flags."""
+
+
+class Timeouts(NamedTuple):
+    """How many seconds the kernel may keep a name, and attributes."""
+
+    entry: int
+    attributes: int
+
+
+def attribute_words(
+    ino: int, inode: Inode, size: int, blocks: int, block_size: int
+) -> AttributeWords:
+    """Returns a record as the kernel's attributes."""
+    atime, atime_ns = divmod(inode.atime_ns, _BILLION)
+    mtime, mtime_ns = divmod(inode.mtime_ns, _BILLION)
+    ctime, ctime_ns = divmod(inode.ctime_ns, _BILLION)
+    return (
+        ino,
+        size,
+        blocks,
+        atime,
+        mtime,
+        ctime,
+        atime_ns,
+        mtime_ns,
+        ctime_ns,
+        inode.mode,
+        inode.nlink,
+        inode.uid,
+        inode.gid,
+        inode.rdev,
+        block_size,
+        0,
+    )
+
+
+def entry(node: int, timeouts: Timeouts, words: AttributeWords) -> bytes:
+    """Returns what a name is."""
+    return _ENTRY.pack(node, 0, *timeouts, 0, 0, *words)
+
+
+def no_entry(seconds: int) -> bytes:
+    """Returns that a name is nothing, which may be kept so long."""
+    return _ENTRY.pack(0, 0, seconds, 0, 0, 0, *_NO_ATTRIBUTES)
+
+
+def attributes(seconds: int, words: AttributeWords) -> bytes:
+    """Returns the answer to GETATTR and SETATTR."""
+    return _ATTR_OUT.pack(seconds, 0, *words)
+
+
+def statx(seconds: int, words: AttributeWords, btime_ns: int) -> bytes:
+    """Returns the answer to STATX: the same attributes, and the birth time."""
+    ino, size, blocks, atime, mtime, ctime, atime_ns, mtime_ns, ctime_ns = words[:9]
+    mode, nlink, uid, gid, rdev, block_size, _ = words[9:]
+    btime, btime_rest = divmod(btime_ns, _BILLION)
+    return _STATX.pack(
+        seconds,
+        0,
+        0,
+        _STATX_BASIC_STATS | _STATX_BTIME,
+        block_size,
+        0,
+        nlink,
+        uid,
+        gid,
+        mode,
+        ino,
+        size,
+        blocks,
+        0,
+        *(atime, atime_ns, btime, btime_rest, ctime, ctime_ns, mtime, mtime_ns),
+        # The kernel's 32-bit form: 12 bits of major between 8 and 12 of minor.
+        rdev >> 8 & 0xFFF,
+        rdev & 0xFF | rdev >> 12 & 0xFFF00,
+        0,
+        0,
+    )
+
+
+def opened(handle: int, flags: int) -> bytes:
+    """Returns the answer to OPEN and OPENDIR, and the second half of that to CREATE."""
+    return _OPEN_OUT.pack(handle, flags)
+
+
+def written(length: int) -> bytes:
+    """Returns how many bytes a WRITE or COPY_FILE_RANGE took."""
+    return _WRITE_OUT.pack(length)
+
+
+def copied(length: int) -> bytes:
+    """Returns how many bytes a COPY_FILE_RANGE_64 took."""
+    return _LONG_OUT.pack(length)
+
+
+def size_needed(length: int) -> bytes:
+    """Returns how many bytes an attribute, or the list of them, has."""
+    return _SIZE_OUT.pack(length)
+
+
+def offset(found: int) -> bytes:
+    """Returns where LSEEK found what it looked for."""
+    return _LONG_OUT.pack(found)
+
+
+def statfs(
+    *,
+    blocks: int,
+    free: int,
+    available: int,
+    files: int,
+    files_free: int,
+    block_bytes: int,
+    name_bytes_max: int,
+) -> bytes:
+    """Returns the room there is."""
+    return _STATFS.pack(
+        blocks, free, available, files, files_free, block_bytes, name_bytes_max, block_bytes
+    )
+
+
+def listed(ino: int, next_offset: int, kind: int, name: bytes) -> bytes:
+    """Returns one name of a READDIR; `kind` is the type of file, as in `mode >> 12`."""
+    padding = -len(name) % 8
+    return _DIRENT.pack(ino, next_offset, len(name), kind) + name + bytes(padding)

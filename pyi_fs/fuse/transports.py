@@ -1,0 +1,123 @@
+"""Which transport a mount has, and what it is made of.
+
+Both stand in front of the same handlers. pyfuse3 is imported only where it is used.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from pyi_fs.control.session import Session
+from pyi_fs.errors import InvalidArgumentError
+from pyi_fs.fuse.device import Handshake
+from pyi_fs.fuse.direct_transport import DirectNotifier, DirectTransport
+from pyi_fs.fuse.facade import Facade
+from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.state import MountState
+
+AUTO, PYFUSE3, DIRECT = "auto", "pyfuse3", "direct"
+NAMES = (AUTO, PYFUSE3, DIRECT)
+
+
+class Transport(Protocol):
+    """Answers the kernel. One of them at a time is pyfuse3's in a process."""
+
+    @property
+    def name(self) -> str:
+        """Returns which one it is."""
+
+    @property
+    def state(self) -> MountState:
+        """Returns what its handlers share."""
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        """Returns how often each request was made, by name."""
+
+    async def run(self) -> None:
+        """Answers requests until the mount is gone or `stop` is called; closes the device."""
+
+    def stop(self) -> None:
+        """Ends `run` although the mount is still in use."""
+
+
+def made(
+    name: str,
+    session: Session,
+    device: int,
+    *,
+    spin_us: float,
+    writeback: bool,
+    ready: Callable[[], None],
+) -> Transport:
+    """Returns the transport of that name for a device that was just mounted, which it takes over.
+
+    `spin_us`: how long to poll for the next request; `writeback`: the kernel's writeback cache.
+    `ready` is called once, when requests are answered. `InvalidArgumentError` for another name.
+    """
+    if name == DIRECT:
+        return _direct(session, device, spin_us, writeback=writeback, ready=ready)
+    if name in (AUTO, PYFUSE3):
+        return _Pyfuse3(session, device, spin_us, writeback=writeback, ready=ready)
+    raise InvalidArgumentError(f"no transport '{name}': one of {', '.join(NAMES)}")
+
+
+def _direct(
+    session: Session,
+    device: int,
+    spin_us: float,
+    *,
+    writeback: bool,
+    ready: Callable[[], None],
+) -> Transport:
+    facade = Facade(spin_us)
+    notifier = DirectNotifier(device)
+    state = MountState(session, notifier, facade.run_in_thread)
+
+    def greeted() -> None:
+        notifier.probe()
+        ready()
+
+    return DirectTransport(Handlers(state), facade, device, writeback=writeback, ready=greeted)
+
+
+class _Pyfuse3:
+    """pyfuse3, with the handshake of INIT that is ours."""
+
+    name = PYFUSE3
+
+    def __init__(
+        self,
+        session: Session,
+        device: int,
+        spin_us: float,
+        *,
+        writeback: bool,
+        ready: Callable[[], None],
+    ) -> None:
+        from pyi_fs.fuse import pyfuse3_transport
+
+        handshake = Handshake(device)
+        notifier = pyfuse3_transport.KernelNotifier(handshake.session_fd)
+
+        def finish_handshake() -> bool:
+            if not handshake.finish():
+                return False
+            notifier.probe()
+            ready()
+            return True
+
+        self._pyfuse3 = pyfuse3_transport
+        self._session_fd = handshake.session_fd
+        self._facade = Facade(spin_us, before_wait=finish_handshake)
+        self.state = MountState(session, notifier, self._facade.run_in_thread)
+        self._transport = pyfuse3_transport.Transport(Handlers(self.state), writeback=writeback)
+
+    @property
+    def requests(self) -> Mapping[str, int]:
+        return self._transport.requests
+
+    async def run(self) -> None:
+        await self._pyfuse3.run(self._transport, self._facade, self._session_fd)
+
+    def stop(self) -> None:
+        self._pyfuse3.stop()

@@ -1,0 +1,47 @@
+"""The choice of a transport, and that what is chosen is what serves."""
+
+import json
+import os
+
+import pytest
+
+from pyi_fs.errors import InvalidArgumentError
+from pyi_fs.fuse import transports
+from pyi_fs.fuse.transports import AUTO, DIRECT, PYFUSE3
+from tests.support.mounting import mounted
+
+
+def _nothing() -> None:
+    """Is called when requests are answered; here none are."""
+
+
+def made(session, name):
+    """Returns a transport that never runs."""
+    return transports.made(
+        name, session, os.open("/dev/null", os.O_RDWR), spin_us=0, writeback=False, ready=_nothing
+    )
+
+
+def test_a_name_gives_that_transport(rig):
+    transport = made(rig.session, DIRECT)
+    assert transport.name == DIRECT
+    assert transport.requests == {}
+
+
+def test_another_name_is_refused_with_those_there_are(rig):
+    with pytest.raises(InvalidArgumentError, match="auto, pyfuse3, direct"):
+        made(rig.session, "fastest")
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_status_says_which_transport_serves(tmp_path, transport):
+    with mounted(tmp_path) as mount:
+        assert json.loads(mount.ask("status"))["transport"] == transport
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_auto_is_pyfuse3_as_yet(tmp_path):
+    with mounted(tmp_path, transport=AUTO) as mount:
+        assert json.loads(mount.ask("status"))["transport"] == PYFUSE3
