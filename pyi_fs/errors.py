@@ -29,6 +29,7 @@ PyiError
     │   ├── CorruptPackError
     │   ├── CorruptTableError
     │   └── CorruptTreeObjectError
+    ├── CorruptTreeError        a tree, or a change of one, that no writer makes
     ├── MissingChunkError       carries the chunk's id
     ├── FormatTooNewError       refuses to open; says which version wrote it
     └── FormatUnknownError
@@ -216,6 +217,13 @@ class CorruptTableError(CorruptError):
 
 class CorruptTreeObjectError(CorruptError):
     """A tree object does not decode or does not match its id."""
+
+
+class CorruptTreeError(StoreError):
+    """A tree that no writer makes: a directory below itself, a name of nothing, bytes of nothing.
+
+    Every byte has the right checksum; somebody wrote it so.
+    """
 
 
 class MissingChunkError(StoreError):

@@ -12,7 +12,8 @@ from pyi_fs.engine.findings import Report
 from pyi_fs.format.record import decode_operation, frames
 from pyi_fs.ids import LayerId, Position, TreeObjectId, WorkspaceName
 from pyi_fs.model.operation import Begin, MakeBranch, MoveBranch, Operation, RestorePath, Void
-from pyi_fs.model.refs import Refs, with_operation
+from pyi_fs.model.refs import Refs
+from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import LOG_SEED
 from pyi_fs.store.storage import Storage
@@ -61,7 +62,7 @@ def promised_by_logs(storage: Storage, report: Report) -> Promised:
             operations = _operations(storage, path, report)
             refs = Refs()
             for operation in operations:
-                refs = with_operation(refs, operation)
+                refs = fold_operation(refs, operation)
             found.roots.extend(_roots(WorkspaceName(name), refs, operations))
             for snapshot in refs.snapshots.values():
                 if snapshot.root is not None:

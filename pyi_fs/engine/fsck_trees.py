@@ -86,12 +86,16 @@ class TreeCheck:
     def _can_be_folded(self, position: Position, label: str) -> bool:
         """Returns whether the journals on the way reach as far as they must; says so if not."""
         step: Position | None = position
+        passed: set[LayerId] = set()
         while step is not None:
             journal = self._journals.get(step.layer)
-            if journal is None or step.offset > journal.end:
+            if journal is None or step.offset > journal.end or step.layer in passed:
                 text = f"does not reach position {step.offset}"
+                if step.layer in passed:
+                    text = "begins with itself: its parents go in a circle"
                 self._report.add("error", "fold", layout.journal(step.layer), text, refs=[label])
                 return False
+            passed.add(step.layer)
             has_base = self._storage.exists(layout.base(step.layer))
             step = journal.header.parent if not has_base else None
         return True

@@ -13,13 +13,14 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from pyi_fs import limits
-from pyi_fs.errors import CorruptRecordError, NotFoundError
+from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
 from pyi_fs.ids import LayerId, Position, layer_name
-from pyi_fs.model.edit import apply
+from pyi_fs.model.fold import fold
+from pyi_fs.model.mutation import Mutation
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree, over, root_only
 from pyi_fs.store import layout
-from pyi_fs.store.layers import Layers
+from pyi_fs.store.layers import Layers, pass_once
 from pyi_fs.store.survival import Survival
 
 
@@ -53,12 +54,13 @@ class History:
                 f"layer {layer_name(position.layer)} is gone at {position.offset}: "
                 "a power loss or a collection took it"
             )
-        way = [position]
+        way, passed = [position], {position.layer}
         start = self._start(position.layer)
         while start is None:
             parent = self._parent(way[-1].layer)
             known = self._trees.get(parent)
             way.append(parent)
+            pass_once(passed, parent.layer)
             start = known if known is not None else self._start(parent.layer)
             if known is not None:
                 way.pop()
@@ -79,7 +81,7 @@ class History:
         following = next(records, None)
         for offset in wanted:
             while following is not None and following[0] <= offset:
-                tree = apply(tree, following[1])
+                tree = folded(layer, tree, *following)
                 following = next(records, None)
             yield offset, tree
 
@@ -91,7 +93,7 @@ class History:
         tree = self.start_tree(layer)
         end = self.layers.start(layer)
         for offset, mutation in self.layers.records(layer):
-            tree, end = apply(tree, mutation), offset
+            tree, end = folded(layer, tree, offset, mutation), offset
         return tree, Position(layer, end)
 
     def start_tree(self, layer: LayerId) -> Tree:
@@ -101,7 +103,7 @@ class History:
 
     def lineage(self, position: Position) -> list[Position]:
         """Returns the position, its layer's parent position, and so on to the first there is."""
-        found = [position]
+        found, passed = [position], {position.layer}
         while True:
             try:
                 parent = self.layers.header(found[-1].layer).parent
@@ -110,6 +112,7 @@ class History:
             if parent is None:
                 return found
             found.append(parent)
+            pass_once(passed, parent.layer)
 
     def touched(self, a: Position, b: Position) -> Touched | None:
         """Returns what may differ between two positions, through their nearest common ancestor.
@@ -157,9 +160,21 @@ class History:
         """Returns the fold of a layer up to a position: the end of a record or of the header."""
         end = self.layers.start(position.layer)
         for offset, mutation in self.layers.records(position.layer, 0, position.offset):
-            tree, end = apply(tree, mutation), offset
+            tree, end = folded(position.layer, tree, offset, mutation), offset
         if end < position.offset:
             raise CorruptRecordError(
                 layout.journal(position.layer), end, f"records up to {position.offset}", "no more"
             )
         return tree
+
+
+def folded(layer: LayerId, tree: Tree, offset: int, mutation: Mutation) -> Tree:
+    """Returns the tree after the mutation whose frame in a layer's journal ends at `offset`.
+
+    `CorruptRecordError` if no writer can have put it there.
+    """
+    try:
+        return fold(tree, mutation)
+    except CorruptTreeError as error:
+        path = layout.journal(layer)
+        raise CorruptRecordError(path, offset, "a change that can be made there", error) from error

@@ -1,10 +1,11 @@
 """Extents to bytes: from scratch, from chunks, holes as zeros."""
 
+from pyi_fs.errors import CorruptTreeError
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model.extent import CHUNK, Extent, ExtentList, overlapping
 from pyi_fs.model.inode import Inode
 from pyi_fs.model.tree import Tree
-from pyi_fs.store.chunks import ChunkStore
+from pyi_fs.store.chunks import ChunkStore, part_of
 from pyi_fs.store.layers import Layers
 
 
@@ -44,6 +45,8 @@ class Reader:
         for extent in found:
             if extent.file_offset > position:
                 parts.append(bytes(extent.file_offset - position))
+            elif extent.file_offset < position:
+                raise CorruptTreeError(f"two extents at offset {extent.file_offset} of a file")
             data = self._extent(extent.kind, extent, nowait=nowait)
             if data is None:
                 return None
@@ -60,9 +63,7 @@ class Reader:
             )
             if chunk is None:
                 return None
-            if extent.source_offset == 0 and extent.length == len(chunk):
-                return chunk
-            return chunk[extent.source_offset : extent.source_offset + extent.length]
+            return part_of(chunk, extent)
         return self._layers.read_scratch(
             extent.segment, extent.source_offset, extent.length, nowait=nowait
         )

@@ -12,10 +12,9 @@ import time
 from functools import partial
 from typing import NamedTuple
 
-from pyi_fs.engine.history import History
+from pyi_fs.engine.history import History, folded
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import BranchName, LayerId, Position, layer_name
-from pyi_fs.model.edit import apply
 from pyi_fs.model.mutation import Graft, Mutation, Share
 from pyi_fs.model.operation import (
     Begin,
@@ -151,7 +150,7 @@ def _folded(layers: Layers, history: History, layer: LayerId) -> Recovered:
     synced = read_synced(layers.storage, layer)
     unsynced: list[Mutation] = []
     for offset, mutation in layers.records(layer):
-        tree, end = apply(tree, mutation), offset
+        tree, end = folded(layer, tree, offset, mutation), offset
         records += 1
         if end > synced and isinstance(mutation, Graft | Share):
             unsynced.append(mutation)

@@ -8,6 +8,7 @@ MessagePack array `[tag, field, ...]`. Source: leveldb's log format (one reader 
 tail from damage); `docs/on-disk-format.md` sections *Frames* and *Journal records*.
 """
 
+import stat
 import struct
 from collections.abc import Iterator
 
@@ -15,9 +16,11 @@ import msgspec
 from xxhash import xxh3_64_intdigest
 
 from pyi_fs.errors import FormatTooNewError, FormatUnknownError
-from pyi_fs.ids import Buffer, LayerId, Position
+from pyi_fs.ids import Buffer, Position
 from pyi_fs.limits import FILE_BYTES_MAX, RUN_BYTES_MAX
+from pyi_fs.model import bounds
 from pyi_fs.model.extent import (
+    BLOCK_ENTRIES_MAX,
     CHUNK,
     ENTRY_BYTES,
     EXTENT_BYTES_MAX,
@@ -48,14 +51,17 @@ class LayerHeader(msgspec.Struct, frozen=True, array_like=True, tag=100):
     """
 
     version: int
-    layer: LayerId
+    layer: bounds.Layer
     parent: Position | None
-    root: tuple[int, int, int, int] | None
-    created_ns: int
+    root: tuple[bounds.Mode, bounds.HalfWord, bounds.HalfWord, bounds.TimeNs] | None
+    created_ns: bounds.TimeNs
     boot: str
     workspace: str
     branch: str
 
+
+# What bytes that are no record raise: the last is a tower of arrays in a field nobody asked for.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_mutation = msgspec.msgpack.Decoder(Mutation).decode
@@ -103,7 +109,7 @@ def decode_mutation(payload: bytes) -> Mutation:
     """
     try:
         mutation: Mutation = _decode_mutation(payload)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise FormatUnknownError(f"a journal record of an unknown kind: {error}") from error
     if not _is_possible(mutation):
         raise FormatUnknownError(
@@ -151,8 +157,7 @@ def _is_range(offset: int, length: int) -> bool:
 
 def _are_entries(extents: ExtentList, size: int) -> bool:
     """Returns whether an extent list is whole entries, sorted, disjoint and inside `[0, size)`."""
-    blocks = (extents,) if isinstance(extents, bytes) else extents
-    if any(len(block) % ENTRY_BYTES for block in blocks):
+    if not are_blocks(extents):
         return False
     end = 0
     for item in iterate(extents):
@@ -162,6 +167,15 @@ def _are_entries(extents: ExtentList, size: int) -> bool:
             return False
         end = item.end
     return True
+
+
+def are_blocks(extents: ExtentList) -> bool:
+    """Returns whether an extent list is one block, or two or more that are not empty."""
+    if isinstance(extents, bytes):
+        return not len(extents) % ENTRY_BYTES
+    most = BLOCK_ENTRIES_MAX * ENTRY_BYTES
+    sizes = [len(block) for block in extents]
+    return len(sizes) > 1 and all(0 < size <= most and not size % ENTRY_BYTES for size in sizes)
 
 
 def encode_operation(operation: Operation) -> bytes:
@@ -176,7 +190,7 @@ def decode_operation(payload: bytes) -> Operation:
     """
     try:
         operation: Operation = _decode_operation(payload)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise FormatUnknownError(f"an operations log record of an unknown kind: {error}") from error
     return operation
 
@@ -193,21 +207,33 @@ def decode_header(payload: bytes) -> LayerHeader:
     """
     try:
         header = _decode_header(payload)
-    except msgspec.MsgspecError as error:
-        fields = _decode_any(payload)
-        if (
-            isinstance(fields, list)
-            and len(fields) > 1
-            and fields[0] == 100
-            and isinstance(fields[1], int)
-            and fields[1] > FORMAT_VERSION
-        ):
+    except UNDECODABLE as error:
+        version = _version_of(payload)
+        if version > FORMAT_VERSION:
             raise FormatTooNewError(
-                f"written by format version {fields[1]}; this program knows {FORMAT_VERSION}"
+                f"written by format version {version}; this program knows {FORMAT_VERSION}"
             ) from error
         raise FormatUnknownError(f"not a layer's header: {error}") from error
     if header.version > FORMAT_VERSION:
         raise FormatTooNewError(
             f"written by format version {header.version}; this program knows {FORMAT_VERSION}"
         )
+    if header.parent is not None and not _is_position(header.parent):
+        raise FormatUnknownError(f"not a layer's header: it begins at {header.parent}")
+    if header.root is not None and not stat.S_ISDIR(header.root[0]):
+        raise FormatUnknownError(f"not a layer's header: its root has mode {header.root[0]:o}")
     return header
+
+
+def _is_position(position: Position) -> bool:
+    return 0 <= position.layer < 1 << 40 and 0 <= position.offset < 1 << 62
+
+
+def _version_of(payload: bytes) -> int:
+    """Returns the version that a header of another shape gives, 0 if it is none."""
+    try:
+        fields = _decode_any(payload)
+    except UNDECODABLE:
+        return 0
+    is_header = isinstance(fields, list) and len(fields) > 1 and fields[0] == 100
+    return fields[1] if is_header and isinstance(fields[1], int) else 0

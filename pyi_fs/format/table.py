@@ -26,6 +26,7 @@ import msgspec
 from xxhash import xxh3_64_intdigest
 
 from pyi_fs.errors import CorruptTableError, FormatTooNewError, FormatUnknownError
+from pyi_fs.format.record import UNDECODABLE, are_blocks
 from pyi_fs.ids import Buffer, InodeNumber
 from pyi_fs.model.inode import Inode
 
@@ -56,6 +57,7 @@ MULTIPLIER = 0x9E3779B1
 
 _MASK_32 = (1 << 32) - 1
 _MASK_24 = (1 << 24) - 1
+_DOTS = (b".", b"..")
 _CHECKED = 1
 _CHECKED_WITH_NEXT = 2
 
@@ -153,6 +155,8 @@ class Table:
             inode: Inode = _DECODER.decode(self._data[place + HEAD.size : end])
         except _MALFORMED as error:
             raise self._corrupt(0, "a record", error) from error
+        if inode.extents and not are_blocks(inode.extents):
+            raise self._corrupt(place, "whole extents", f"{len(inode.extents)} of something")
         return inode
 
     def lookup(self, directory: InodeNumber, name: bytes) -> InodeNumber | None:
@@ -198,7 +202,10 @@ class Table:
                 if parent != directory:
                     raise self._corrupt(place, directory, parent)
                 place += ENTRY.size
-                yield bytes(data[place : place + length]), InodeNumber(number)
+                name = bytes(data[place : place + length])
+                if not length or b"/" in name or b"\0" in name or name in _DOTS:
+                    raise self._corrupt(place, "a name", name)
+                yield name, InodeNumber(number)
                 place += length
         except _MALFORMED as error:
             raise self._corrupt(place, "an entry", error) from error
@@ -319,4 +326,4 @@ class Table:
 
 _DECODER = msgspec.msgpack.Decoder(Inode)
 # What reading past the end or bytes of another shape raises; only a forged file gets this far.
-_MALFORMED = (IndexError, struct.error, msgspec.MsgspecError)
+_MALFORMED = (IndexError, struct.error, *UNDECODABLE)

@@ -21,7 +21,9 @@ from typing import Any
 import msgspec
 
 from pyi_fs.errors import CorruptTreeObjectError
+from pyi_fs.format.record import UNDECODABLE
 from pyi_fs.ids import ChunkId, TreeObjectId
+from pyi_fs.model import bounds
 
 _MAGIC = "pyi-tree"
 _VERSION = 1
@@ -30,8 +32,8 @@ _VERSION = 1
 class FileContent(msgspec.Struct, frozen=True, array_like=True):
     """A regular file: `pieces` cover `[0, size)`; None is a hole."""
 
-    size: int
-    pieces: tuple[tuple[ChunkId | None, int], ...]
+    size: bounds.FileBytes
+    pieces: tuple[tuple[ChunkId | None, bounds.FileBytes], ...]
 
 
 class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -41,8 +43,8 @@ class TreeEntry(msgspec.Struct, frozen=True, array_like=True):
     `mode`.
     """
 
-    name: bytes
-    mode: int
+    name: bounds.Name
+    mode: bounds.Mode
     xattrs: tuple[tuple[bytes, bytes], ...]
     content: Any
 
@@ -66,7 +68,7 @@ def decode_tree_object(data: bytes, object_id: TreeObjectId) -> list[TreeEntry]:
     try:
         magic, version, entries = _decode(data)
         checked = [_checked(entry) for entry in entries]
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (*UNDECODABLE, ValueError) as error:
         raise CorruptTreeObjectError(object_id.hex(), 0, "a tree object", str(error)) from error
     names = [entry.name for entry in checked]
     if magic != _MAGIC or version != _VERSION or names != sorted(set(names)):
@@ -81,7 +83,7 @@ def _checked(entry: TreeEntry) -> TreeEntry:
 
     `ValueError`, `ValidationError`.
     """
-    if not entry.name or entry.name in (b".", b"..") or b"/" in entry.name or b"\0" in entry.name:
+    if entry.name in (b".", b"..") or b"/" in entry.name or b"\0" in entry.name:
         raise ValueError(f"not a name: {entry.name!r}")
     kind = stat.S_IFMT(entry.mode)
     wanted: Any
@@ -96,6 +98,8 @@ def _checked(entry: TreeEntry) -> TreeEntry:
     content = msgspec.convert(entry.content, wanted)
     if kind == stat.S_IFREG and sum(length for _, length in content.pieces) != content.size:
         raise ValueError("pieces that are not the file's size")
+    if kind == stat.S_IFREG and any(chunk and len(chunk) != 32 for chunk, _ in content.pieces):
+        raise ValueError("a chunk's id has 32 bytes")
     if kind == stat.S_IFDIR and len(content) != 32:
         raise ValueError("an object id has 32 bytes")
     return msgspec.structs.replace(entry, content=content)

@@ -1,9 +1,9 @@
 """Which snapshots a branch consists of, and their trees one after the other."""
 
+from pyi_fs.engine.history import folded
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import Position, SnapshotId
-from pyi_fs.model.edit import apply
 from pyi_fs.model.operation import TakeSnapshot
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.model.tree import Tree
@@ -94,6 +94,7 @@ class Trees:
             return None
         for step in reversed(steps):
             first = start.offset if step.layer == start.layer else 0
-            for _, mutation in self._workspace.store.layers.records(step.layer, first, step.offset):
-                tree = apply(tree, mutation)
+            records = self._workspace.store.layers.records(step.layer, first, step.offset)
+            for offset, mutation in records:
+                tree = folded(step.layer, tree, offset, mutation)
         return tree

@@ -16,6 +16,7 @@ from immutables import Map
 from pyi_fs import limits
 from pyi_fs.errors import (
     AlreadyExistsError,
+    CorruptTreeError,
     DirectoryNotEmptyError,
     InvalidArgumentError,
     IsADirectoryInTreeError,
@@ -79,7 +80,7 @@ def _named(tree: Tree, directory: InodeNumber, name: bytes) -> tuple[InodeNumber
         # Only now, off the usual way: what could never be there is refused as such, not as absent.
         _check_name(name)
         raise NotFoundError(f"no such name: {name!r}")
-    return number, tree.existing(number)
+    return number, tree.named(name, number)
 
 
 def _with_names(
@@ -163,7 +164,8 @@ def _linked(tree: Tree, change: Link) -> Tree:
             links=(),
             ctime_ns=change.time_ns,
         )
-        unlinked = tree.unlinked.delete(change.number)
+        unlinked = tree.unlinked
+        unlinked = unlinked.delete(change.number) if change.number in unlinked else unlinked
     else:
         links = (*inode.links, (change.parent, change.name))
         linked = with_fields(inode, nlink=inode.nlink + 1, links=links, ctime_ns=change.time_ns)
@@ -179,20 +181,21 @@ def _without_dentry(inode: Inode, parent: InodeNumber, name: bytes, time_ns: int
     """Returns the record with one dentry less; the first of the links may become the first."""
     if inode.is_directory or inode.nlink == 1:
         return with_fields(inode, nlink=0, links=(), ctime_ns=time_ns)
-    if (inode.parent, inode.name) == (parent, name):
-        (first_parent, first_name), *rest = inode.links
-        return with_fields(
-            inode,
-            nlink=inode.nlink - 1,
-            parent=first_parent,
-            name=first_name,
-            links=tuple(rest),
-            ctime_ns=time_ns,
-        )
-    # A search and a copy in C: 65,000 links are removed one by one, too.
-    index = inode.links.index((parent, name))
-    links = inode.links[:index] + inode.links[index + 1 :]
-    return with_fields(inode, nlink=inode.nlink - 1, links=links, ctime_ns=time_ns)
+    first, links = (inode.parent, inode.name), inode.links
+    try:
+        if first == (parent, name):
+            first, *rest = links
+            links = tuple(rest)
+        else:
+            # A search and a copy in C: 65,000 links are removed one by one, too.
+            index = links.index((parent, name))
+            links = links[:index] + links[index + 1 :]
+    except ValueError:
+        raise CorruptTreeError(f"a record that does not know its name {name!r}") from None
+    nlink, (first_parent, first_name) = inode.nlink - 1, first
+    return with_fields(
+        inode, nlink=nlink, parent=first_parent, name=first_name, links=links, ctime_ns=time_ns
+    )
 
 
 def _removed(tree: Tree, change: Remove) -> Tree:
@@ -215,12 +218,9 @@ def _removed(tree: Tree, change: Remove) -> Tree:
 
 
 def _is_below(tree: Tree, number: InodeNumber, ancestor: InodeNumber) -> bool:
-    while True:
-        if number == ancestor:
-            return True
-        if number == ROOT_INODE:
-            return False
-        number = tree.existing(number).parent
+    if ancestor in (number, ROOT_INODE):
+        return True
+    return any(inode is not None and inode.parent == ancestor for inode in tree.upward(number))
 
 
 def _moved(

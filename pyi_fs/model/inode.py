@@ -11,6 +11,7 @@ import stat
 import msgspec
 
 from pyi_fs.ids import InodeNumber
+from pyi_fs.model import bounds
 from pyi_fs.model.extent import EMPTY, ExtentList
 
 
@@ -23,20 +24,20 @@ class Inode(msgspec.Struct, frozen=True, array_like=True, gc=False, omit_default
     Times are ns since the epoch.
     """
 
-    mode: int
-    nlink: int
-    uid: int
-    gid: int
-    size: int
-    atime_ns: int
-    mtime_ns: int
-    ctime_ns: int
-    btime_ns: int
-    parent: InodeNumber
-    name: bytes
+    mode: bounds.Mode
+    nlink: bounds.HalfWord
+    uid: bounds.HalfWord
+    gid: bounds.HalfWord
+    size: bounds.FileBytes
+    atime_ns: bounds.TimeNs
+    mtime_ns: bounds.TimeNs
+    ctime_ns: bounds.TimeNs
+    btime_ns: bounds.TimeNs
+    parent: bounds.NumberOrNone
+    name: bounds.NameOrNone
     extents: ExtentList = EMPTY
-    target: bytes = b""
-    rdev: int = 0
+    target: bounds.Target = b""
+    rdev: bounds.Count = 0
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
     links: tuple[tuple[InodeNumber, bytes], ...] = ()
 

@@ -10,6 +10,7 @@ change or reuse one; new fields are appended with a default.
 import msgspec
 
 from pyi_fs.ids import InodeNumber, SegmentId
+from pyi_fs.model import bounds
 from pyi_fs.model.extent import ExtentList
 from pyi_fs.model.inode import Inode
 
@@ -27,15 +28,15 @@ class Create(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False, omit
     `target` for symlinks, `rdev` for devices.
     """
 
-    parent: InodeNumber
-    name: bytes
-    number: InodeNumber
-    mode: int
-    uid: int
-    gid: int
-    time_ns: int
-    target: bytes = b""
-    rdev: int = 0
+    parent: bounds.Number
+    name: bounds.Name
+    number: bounds.Number
+    mode: bounds.Mode
+    uid: bounds.HalfWord
+    gid: bounds.HalfWord
+    time_ns: bounds.TimeNs
+    target: bounds.Target = b""
+    rdev: bounds.Count = 0
 
 
 class Link(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
@@ -44,10 +45,10 @@ class Link(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     An unlinked regular file comes back (O_TMPFILE).
     """
 
-    number: InodeNumber
-    parent: InodeNumber
-    name: bytes
-    time_ns: int
+    number: bounds.Number
+    parent: bounds.Number
+    name: bounds.Name
+    time_ns: bounds.TimeNs
 
 
 class Remove(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
@@ -56,21 +57,21 @@ class Remove(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     An inode without names stays, unlinked, until `Reap`.
     """
 
-    parent: InodeNumber
-    name: bytes
+    parent: bounds.Number
+    name: bounds.Name
     directory: bool
-    time_ns: int
+    time_ns: bounds.TimeNs
 
 
 class Rename(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     """rename(2) with `RENAME_NOREPLACE` and `RENAME_EXCHANGE`."""
 
-    parent: InodeNumber
-    name: bytes
-    new_parent: InodeNumber
-    new_name: bytes
-    flags: int
-    time_ns: int
+    parent: bounds.Number
+    name: bounds.Name
+    new_parent: bounds.Number
+    new_name: bounds.Name
+    flags: bounds.HalfWord
+    time_ns: bounds.TimeNs
 
 
 class Write(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False, omit_defaults=True):
@@ -80,13 +81,13 @@ class Write(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False, omit_
     the range begins a run.
     """
 
-    number: InodeNumber
-    offset: int
-    length: int
+    number: bounds.Number
+    offset: bounds.FileBytes
+    length: bounds.FileBytes
     segment: SegmentId
-    source_offset: int
+    source_offset: bounds.Count
     checksums: bytes
-    time_ns: int
+    time_ns: bounds.TimeNs
     clear_setid: bool = False
 
 
@@ -96,42 +97,42 @@ class SetAttributes(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=Fals
     `time_ns` becomes the ctime.
     """
 
-    number: InodeNumber
-    mode: int | None
-    uid: int | None
-    gid: int | None
-    size: int | None
-    atime_ns: int | None
-    mtime_ns: int | None
-    time_ns: int
+    number: bounds.Number
+    mode: bounds.Mode | None
+    uid: bounds.HalfWord | None
+    gid: bounds.HalfWord | None
+    size: bounds.FileBytes | None
+    atime_ns: bounds.TimeNs | None
+    mtime_ns: bounds.TimeNs | None
+    time_ns: bounds.TimeNs
     clear_setid: bool = False
 
 
 class Allocate(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
     """fallocate(2) with `FALLOCATE_*` flags: holes and size only, nothing is reserved."""
 
-    number: InodeNumber
-    offset: int
-    length: int
-    flags: int
-    time_ns: int
+    number: bounds.Number
+    offset: bounds.FileBytes
+    length: bounds.FileBytes
+    flags: bounds.HalfWord
+    time_ns: bounds.TimeNs
 
 
 class SetXattr(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """An extended attribute gets a value."""
 
-    number: InodeNumber
-    name: bytes
+    number: bounds.Number
+    name: bounds.AttributeName
     value: bytes
-    time_ns: int
+    time_ns: bounds.TimeNs
 
 
 class RemoveXattr(msgspec.Struct, frozen=True, array_like=True, tag=9, gc=False):
     """An extended attribute goes."""
 
-    number: InodeNumber
-    name: bytes
-    time_ns: int
+    number: bounds.Number
+    name: bounds.AttributeName
+    time_ns: bounds.TimeNs
 
 
 class Share(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
@@ -140,11 +141,11 @@ class Share(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     File offsets count from `offset`, gaps are holes.
     """
 
-    number: InodeNumber
-    offset: int
-    length: int
+    number: bounds.Number
+    offset: bounds.FileBytes
+    length: bounds.FileBytes
     extents: ExtentList
-    time_ns: int
+    time_ns: bounds.TimeNs
 
 
 class Reap(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
@@ -156,7 +157,7 @@ class Reap(msgspec.Struct, frozen=True, array_like=True, tag=11, gc=False):
 class Adopt(msgspec.Struct, frozen=True, array_like=True, tag=12, gc=False):
     """An orphan of a publish lives on as an unlinked inode under a fresh number."""
 
-    number: InodeNumber
+    number: bounds.Number
     inode: Inode
 
 
@@ -166,8 +167,8 @@ class Graft(msgspec.Struct, frozen=True, array_like=True, tag=13, gc=False):
     Records replaced (None: removed) and dentries set (0: removed), all at once.
     """
 
-    inodes: tuple[tuple[InodeNumber, Inode | None], ...]
-    dentries: tuple[tuple[InodeNumber, bytes, InodeNumber], ...]
+    inodes: tuple[tuple[bounds.Number, Inode | None], ...]
+    dentries: tuple[tuple[bounds.Number, bounds.Name, bounds.NumberOrNone], ...]
 
 
 Mutation = (

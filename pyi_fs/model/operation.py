@@ -7,16 +7,8 @@ written as (layer, offset).
 
 import msgspec
 
-from pyi_fs.ids import (
-    NO_OPERATION,
-    BranchName,
-    InodeNumber,
-    LayerId,
-    OperationId,
-    Position,
-    SnapshotId,
-    TreeObjectId,
-)
+from pyi_fs.ids import NO_OPERATION, TreeObjectId
+from pyi_fs.model import bounds
 
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -25,37 +17,37 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, tag=1):
     `position` is where its first branch starts, `source` says where that came from (for people).
     """
 
-    time_ns: int
-    branch: BranchName
-    position: Position
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    position: bounds.Place
     source: str
-    inode_floor: InodeNumber
+    inode_floor: bounds.NumberEnd
 
 
 class Reserve(msgspec.Struct, frozen=True, array_like=True, tag=2):
     """Inode numbers below `end` are taken; never goes back. Not shown in `log`."""
 
-    end: InodeNumber
+    end: bounds.NumberEnd
 
 
 class Continue(msgspec.Struct, frozen=True, array_like=True, tag=3):
     """A branch writes to a new layer, whose parent is the branch's position. Not shown in `log`."""
 
-    branch: BranchName
-    layer: LayerId
+    branch: bounds.Branch
+    layer: bounds.Layer
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=4, omit_defaults=True):
     """A snapshot of a branch at a position. `automatic` is the reason of one nobody asked for."""
 
-    time_ns: int
-    branch: BranchName
-    id: SnapshotId
-    position: Position
-    added: int
-    modified: int
-    deleted: int
-    parent: SnapshotId | None = None
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    id: bounds.Snapshot
+    position: bounds.Place
+    added: bounds.Count
+    modified: bounds.Count
+    deleted: bounds.Count
+    parent: bounds.Snapshot | None = None
     name: str = ""
     message: str = ""
     automatic: str = ""
@@ -64,9 +56,9 @@ class TakeSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=4, omit_def
 class NameSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=5):
     """An existing snapshot gets a name (and a message)."""
 
-    time_ns: int
-    branch: BranchName
-    id: SnapshotId
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    id: bounds.Snapshot
     name: str
     message: str
 
@@ -74,18 +66,18 @@ class NameSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=5):
 class DeleteSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=6):
     """A snapshot goes."""
 
-    time_ns: int
-    id: SnapshotId
+    time_ns: bounds.TimeNs
+    id: bounds.Snapshot
     reason: str
 
 
 class MakeBranch(msgspec.Struct, frozen=True, array_like=True, tag=7):
     """A branch starts at a position; `parent` is its last snapshot there."""
 
-    time_ns: int
-    branch: BranchName
-    position: Position
-    parent: SnapshotId | None
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    position: bounds.Place
+    parent: bounds.Snapshot | None
     ephemeral: bool
 
 
@@ -95,18 +87,18 @@ class DropBranch(msgspec.Struct, frozen=True, array_like=True, tag=8, omit_defau
     `undoes`: the making that was taken back.
     """
 
-    time_ns: int
-    branch: BranchName
-    undoes: OperationId = NO_OPERATION
-    redoes: OperationId = NO_OPERATION
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    undoes: bounds.Operation = NO_OPERATION
+    redoes: bounds.Operation = NO_OPERATION
 
 
 class SwitchHead(msgspec.Struct, frozen=True, array_like=True, tag=9):
     """A mount shows another branch at its root."""
 
-    time_ns: int
-    old: BranchName
-    new: BranchName
+    time_ns: bounds.TimeNs
+    old: bounds.Branch
+    new: bounds.Branch
 
 
 class MoveBranch(msgspec.Struct, frozen=True, array_like=True, tag=10, omit_defaults=True):
@@ -115,15 +107,15 @@ class MoveBranch(msgspec.Struct, frozen=True, array_like=True, tag=10, omit_defa
     `undoes`: the operation taken back; `redoes`: done again.
     """
 
-    time_ns: int
-    branch: BranchName
-    before: Position
-    after: Position
-    parent: SnapshotId | None
-    parent_before: SnapshotId | None
-    snapshot: SnapshotId | None = None
-    undoes: OperationId = NO_OPERATION
-    redoes: OperationId = NO_OPERATION
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    before: bounds.Place
+    after: bounds.Place
+    parent: bounds.Snapshot | None
+    parent_before: bounds.Snapshot | None
+    snapshot: bounds.Snapshot | None = None
+    undoes: bounds.Operation = NO_OPERATION
+    redoes: bounds.Operation = NO_OPERATION
 
 
 class RestorePath(msgspec.Struct, frozen=True, array_like=True, tag=11):
@@ -132,12 +124,12 @@ class RestorePath(msgspec.Struct, frozen=True, array_like=True, tag=11):
     An ordinary mutation of the branch, noted here so that it can be undone.
     """
 
-    time_ns: int
-    branch: BranchName
-    before: Position
-    snapshot: SnapshotId
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    before: bounds.Place
+    snapshot: bounds.Snapshot
     path: bytes
-    parent_before: SnapshotId | None
+    parent_before: bounds.Snapshot | None
 
 
 class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
@@ -146,10 +138,10 @@ class UndropBranch(msgspec.Struct, frozen=True, array_like=True, tag=12):
     The branch is back where it was.
     """
 
-    time_ns: int
-    branch: BranchName
-    undoes: OperationId = NO_OPERATION
-    redoes: OperationId = NO_OPERATION
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+    undoes: bounds.Operation = NO_OPERATION
+    redoes: bounds.Operation = NO_OPERATION
 
 
 class Void(msgspec.Struct, frozen=True, array_like=True, tag=13):
@@ -158,30 +150,30 @@ class Void(msgspec.Struct, frozen=True, array_like=True, tag=13):
     Snapshots beyond it do not exist.
     """
 
-    time_ns: int
-    layer: LayerId
-    offset: int
+    time_ns: bounds.TimeNs
+    layer: bounds.Layer
+    offset: bounds.Count
 
 
 class SealSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=14):
     """A snapshot's content root is known and durable. Not shown in `log`."""
 
-    id: SnapshotId
+    id: bounds.Snapshot
     root: TreeObjectId
 
 
 class PinSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=15):
     """A snapshot is kept whatever retention says."""
 
-    time_ns: int
-    id: SnapshotId
+    time_ns: bounds.TimeNs
+    id: bounds.Snapshot
 
 
 class UnpinSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=16):
     """Retention may take a snapshot again."""
 
-    time_ns: int
-    id: SnapshotId
+    time_ns: bounds.TimeNs
+    id: bounds.Snapshot
 
 
 Operation = (

@@ -9,7 +9,12 @@ hard-linked, unlinked but open) the path gets a copy under a fresh number.
 
 from collections.abc import Callable
 
-from pyi_fs.errors import InvalidArgumentError, NotADirectoryInTreeError, NotFoundError
+from pyi_fs.errors import (
+    CorruptTreeError,
+    InvalidArgumentError,
+    NotADirectoryInTreeError,
+    NotFoundError,
+)
 from pyi_fs.ids import ROOT_INODE, InodeNumber
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import Graft
@@ -50,15 +55,16 @@ def _above(present: Tree, past: Tree, touched: Touched) -> set[InodeNumber]:
             if inode is not None:
                 starts.add(number)
                 starts.update(parent for parent, _ in inode.dentries())
+        # Ways up meet: each directory is passed once, however many begin below it.
+        passed: set[InodeNumber] = set()
         for number in starts:
-            visited: set[InodeNumber] = set()
-            while number not in visited:
-                visited.add(number)
+            while number not in passed:
+                passed.add(number)
                 inode = tree.inode(number)
                 if inode is None:
                     break
                 number = inode.parent
-            found |= visited
+        found |= passed
     return found
 
 
@@ -78,6 +84,10 @@ class _Regraft:
         self._fresh = fresh
         self._records: dict[InodeNumber, Inode] = {}
         self._dentries: dict[tuple[InodeNumber, bytes], InodeNumber] = {}
+        # Lists of what is still to do instead of calls within calls: a tree may be deeper than
+        # Python's stack.
+        self._equal: list[InodeNumber] = []
+        self._made_equal: set[InodeNumber] = set()
 
     def run(self, parts: list[bytes]) -> Graft:
         *directories, name = parts
@@ -93,6 +103,8 @@ class _Regraft:
                 f"no such path then or now: {b'/'.join(parts).decode(errors='backslashreplace')}"
             )
         self._replace(parent, name, old, new)
+        while self._equal:
+            self._make_equal(self._equal.pop())
         if (parent, name) in self._dentries:
             record = self._record(parent)
             self._records[parent] = with_fields(
@@ -118,7 +130,7 @@ class _Regraft:
         self, parent: InodeNumber, name: bytes, old: InodeNumber | None, new: InodeNumber | None
     ) -> None:
         if old is not None and old == new:
-            self._make_equal(old)
+            self._equal.append(old)
             return
         if old is not None:
             self._remove(parent, name, old)
@@ -130,6 +142,7 @@ class _Regraft:
         if present.is_directory:
             if number not in self._above:
                 return
+            _note_once(self._made_equal, number)
             for name in {
                 name for tree in (self._present, self._past) for name, _ in tree.entries(number)
             }:
@@ -155,12 +168,20 @@ class _Regraft:
             self._records[number] = changed
 
     def _remove(self, parent: InodeNumber, name: bytes, number: InodeNumber) -> None:
+        found, removed = [(parent, name, number)], set[InodeNumber]()
+        for _, name_, above in found:
+            if self._present.named(name_, above).is_directory:
+                _note_once(removed, above)
+                found += [(above, below, child) for below, child in self._present.entries(above)]
+        # What is below first: it counts down its directory's subdirectories.
+        for dentry in reversed(found):
+            self._remove_one(*dentry)
+
+    def _remove_one(self, parent: InodeNumber, name: bytes, number: InodeNumber) -> None:
         inode = self._record(number)
         if inode.is_directory:
-            for child_name, child in list(self._present.entries(number)):
-                self._remove(number, child_name, child)
             self._count_subdirectory(parent, -1)
-            inode = with_fields(self._record(number), nlink=0)
+            inode = with_fields(inode, nlink=0)
         else:
             left = tuple(link for link in inode.dentries() if link != (parent, name))
             if left:
@@ -174,18 +195,33 @@ class _Regraft:
         self._dentries[parent, name] = _WHITEOUT
 
     def _add(self, parent: InodeNumber, name: bytes, past_number: InodeNumber) -> None:
-        past = self._past.existing(past_number)
+        waiting, added = [(parent, name, past_number)], set[InodeNumber]()
+        while waiting:
+            above, name_, number = waiting.pop()
+            made = self._add_one(above, name_, number)
+            if self._past.existing(number).is_directory:
+                _note_once(added, number)
+                waiting += [(made, below, child) for below, child in self._past.entries(number)]
+
+    def _add_one(self, parent: InodeNumber, name: bytes, past_number: InodeNumber) -> InodeNumber:
+        past = self._past.named(name, past_number)
         taken = past_number in self._records or self._present.inode(past_number) is not None
         number = self._fresh() if taken else past_number
         self._dentries[parent, name] = number
-        if not past.is_directory:
+        if past.is_directory:
+            self._records[number] = with_fields(past, parent=parent, name=name, nlink=2)
+            self._count_subdirectory(parent, 1)
+        else:
             self._records[number] = with_fields(past, parent=parent, name=name, links=(), nlink=1)
-            return
-        self._records[number] = with_fields(past, parent=parent, name=name, nlink=2)
-        self._count_subdirectory(parent, 1)
-        for child_name, child in self._past.entries(past_number):
-            self._add(number, child_name, child)
+        return number
 
     def _count_subdirectory(self, parent: InodeNumber, difference: int) -> None:
         record = self._record(parent)
         self._records[parent] = with_fields(record, nlink=record.nlink + difference)
+
+
+def _note_once(seen: set[InodeNumber], directory: InodeNumber) -> None:
+    """Notes a directory that was reached; a second time it is in two, or below itself."""
+    if directory in seen:
+        raise CorruptTreeError(f"inode {directory} is in two directories, or below itself")
+    seen.add(directory)

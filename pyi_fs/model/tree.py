@@ -15,7 +15,7 @@ from typing import Protocol
 
 from immutables import Map
 
-from pyi_fs.errors import NotADirectoryInTreeError, NotFoundError
+from pyi_fs.errors import CorruptTreeError, NotADirectoryInTreeError, NotFoundError
 from pyi_fs.ids import ROOT_INODE, InodeNumber
 from pyi_fs.model.inode import Inode
 
@@ -160,6 +160,13 @@ class Tree:
             raise NotFoundError(f"no inode {number}")
         return inode
 
+    def named(self, name: bytes, number: InodeNumber) -> Inode:
+        """Returns the record that a dentry points at; `CorruptTreeError` if there is none."""
+        inode = self.inode(number)
+        if inode is None:
+            raise CorruptTreeError(f"{name!r} points at inode {number}, which is not there")
+        return inode
+
     def resolve(self, path: bytes) -> InodeNumber:
         """Returns the inode at a path from the root; follows no symlinks.
 
@@ -184,13 +191,32 @@ class Tree:
         None if its directory is not connected to the root.
         """
         parts = [name] if name else []
-        while directory != ROOT_INODE:
-            inode = self.inode(directory)
+        for inode in self.upward(directory):
             if inode is None or inode.nlink == 0:
                 return None
             parts.append(inode.name)
-            directory = inode.parent
         return b"/".join(reversed(parts))
+
+    def upward(self, directory: InodeNumber) -> Iterator[Inode | None]:
+        """Yields the records from a directory up to the root, that of the root left out.
+
+        The last is None where the way ends elsewhere. `CorruptTreeError` if it has no end: a base
+        table is looked at in places, so it may go in a circle and nobody has noticed.
+        """
+        mark, steps = ROOT_INODE, 0
+        while directory != ROOT_INODE:
+            inode = self.inode(directory)
+            yield inode
+            if inode is None:
+                return
+            directory = inode.parent
+            if directory == mark != ROOT_INODE:
+                raise CorruptTreeError(f"inode {directory} is below itself")
+            # Brent's way to find a circle: nothing kept but one number, left behind at each power
+            # of two.
+            steps += 1
+            if not steps & (steps - 1):
+                mark = directory
 
     def paths(self, number: InodeNumber) -> list[bytes]:
         """Returns all paths of an inode: one for each hard link; none if it is unlinked."""
@@ -207,12 +233,16 @@ class Tree:
     ) -> Iterator[tuple[bytes, InodeNumber, Inode]]:
         """Yields (path, number, record) of all below a directory, parents first, names sorted."""
         stack = [(prefix, directory)]
+        walked: set[InodeNumber] = set()
         while stack:
             path, number = stack.pop()
+            if number in walked:
+                raise CorruptTreeError(f"inode {number} is in two directories, or below itself")
+            walked.add(number)
             children = sorted(self.entries(number))
             below = []
             for name, child in children:
-                inode = self.existing(child)
+                inode = self.named(name, child)
                 child_path = path + b"/" + name if path else name
                 yield child_path, child, inode
                 if inode.is_directory:

@@ -20,8 +20,9 @@ from itertools import islice
 
 from blake3 import blake3
 
-from pyi_fs.errors import MissingChunkError
+from pyi_fs.errors import CorruptTreeError, MissingChunkError
 from pyi_fs.ids import Buffer, ChunkId
+from pyi_fs.model.extent import Extent
 from pyi_fs.store import layout
 from pyi_fs.store.index import LOCK_PATH, ChunkIndex, PacksFound
 from pyi_fs.store.packs import OPEN_PACKS_MAX, PackReader, PackWriter
@@ -211,6 +212,21 @@ class ChunkStore:
                 # A collector may have moved the chunk between the two steps: ask once more.
                 continue
         raise MissingChunkError(chunk)
+
+
+def part_of(chunk: bytes, extent: Extent) -> bytes:
+    """Returns the bytes of a chunk that an extent names; `CorruptTreeError` if they end before."""
+    start, length = extent.source_offset, extent.length
+    if start == 0 and length == len(chunk):
+        return chunk
+    part = chunk[start : start + length]
+    if len(part) != length:
+        # Fewer bytes would move all that stands behind them.
+        raise CorruptTreeError(
+            f"an extent of {length} bytes at {start} of chunk {extent.chunk.hex()}, "
+            f"which has {len(chunk)}"
+        )
+    return part
 
 
 class _ChunkCache:

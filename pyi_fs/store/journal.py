@@ -28,6 +28,7 @@ from pyi_fs.format.record import (
 from pyi_fs.ids import LayerId
 from pyi_fs.model.mutation import Mutation
 from pyi_fs.store import layout
+from pyi_fs.store.framed import boundary_of, frames_of
 from pyi_fs.store.storage import AppendFile, Storage
 
 _SYNCED = struct.Struct("<QQ")
@@ -223,14 +224,6 @@ def _read_note(storage: Storage, layer: LayerId, path: str) -> int:
     return 0
 
 
-def _read_from(storage: Storage, layer: LayerId, start: int) -> bytes:
-    file = storage.open_read(layout.journal(layer))
-    try:
-        return file.read_at(start, max(file.size_bytes() - start, 0))
-    finally:
-        file.close()
-
-
 def read_header(storage: Storage, layer: LayerId) -> tuple[LayerHeader, int]:
     """Returns a layer's header and the offset of the first mutation.
 
@@ -242,7 +235,10 @@ def read_header(storage: Storage, layer: LayerId) -> tuple[LayerHeader, int]:
     finally:
         file.close()
     for end, payload in frames(data, journal_seed(layer)):
-        return decode_header(payload), end
+        header = decode_header(payload)
+        if header.layer != layer:
+            raise FormatUnknownError(f"{layout.journal(layer)}: the header of another layer")
+        return header, end
     raise FormatUnknownError(f"{layout.journal(layer)}: no valid header")
 
 
@@ -256,14 +252,17 @@ def replay(
     """
     # Before the data: a writer elsewhere may append and sync between the two reads.
     required = read_synced(storage, layer)
-    data = _read_from(storage, layer, start)
     end = start
-    for end, payload in frames(data, journal_seed(layer), base=start):
-        if stop is not None and end > stop:
-            return
-        if start == 0 and payload and decode_is_header(payload):
-            continue
-        yield end, decode_mutation(payload)
+    file = storage.open_read(layout.journal(layer))
+    try:
+        for end, payload in frames_of(file, journal_seed(layer), start, file.size_bytes()):
+            if stop is not None and end > stop:
+                return
+            if start == 0 and payload and decode_is_header(payload):
+                continue
+            yield end, decode_mutation(payload)
+    finally:
+        file.close()
     if end < (required if stop is None else min(stop, required)):
         # Not a torn tail: these bytes were durable once.
         raise CorruptRecordError(
@@ -282,11 +281,8 @@ def last_boundary(storage: Storage, layer: LayerId) -> int:
     Follows lengths only: no checksum, about 0.2 us a frame. For cuts (a fork) made by another
     process.
     """
-    data = _read_from(storage, layer, 0)
-    end, size = 0, len(data)
-    while end + 8 <= size:
-        stop = end + 8 + int.from_bytes(data[end : end + 4], "little")
-        if stop > size or stop == end + 8:
-            break
-        end = stop
-    return end
+    file = storage.open_read(layout.journal(layer))
+    try:
+        return boundary_of(file, file.size_bytes())
+    finally:
+        file.close()

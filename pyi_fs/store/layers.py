@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from pyi_fs import limits
-from pyi_fs.errors import CorruptSegmentError, NotFoundError
+from pyi_fs.errors import CorruptRecordError, CorruptSegmentError, NotFoundError
 from pyi_fs.format.record import LayerHeader
 from pyi_fs.format.table import Table
 from pyi_fs.ids import LayerId, Position, SegmentId, layer_name, segment_layer
 from pyi_fs.model.extent import ExtentList, overlapping
 from pyi_fs.model.mutation import Mutation, Write
 from pyi_fs.store import layout, runs, sealmap
-from pyi_fs.store.chunks import ChunkStore
+from pyi_fs.store.chunks import ChunkStore, part_of
 from pyi_fs.store.journal import (
     JournalWriter,
     last_boundary,
@@ -124,7 +124,7 @@ class Layers:
         What was synced once has parents that are durable, and what another boot wrote and is still
         there is on the disk.
         """
-        steps = [position]
+        steps, passed = [position], {position.layer}
         while True:
             header, start = self._header(steps[-1].layer)
             if header.boot != self.boot:
@@ -133,6 +133,7 @@ class Layers:
             if header.parent is None or read_synced(self._storage, steps[-1].layer) >= start:
                 break
             steps.append(Position(*header.parent))
+            pass_once(passed, steps[-1].layer)
         for step in reversed(steps):
             self.sync(step)
 
@@ -317,7 +318,7 @@ class Layers:
             )
             if chunk is None:
                 return None
-            parts.append(chunk[piece.source_offset : piece.source_offset + piece.length])
+            parts.append(part_of(chunk, piece))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _runs_of(
@@ -364,3 +365,13 @@ class Layers:
         for run_start, length, checksum in table:
             run = view[run_start - start : run_start - start + length]
             runs.check_run(layout.scratch(segment), run_start, length, checksum, run)
+
+
+def pass_once(passed: set[LayerId], layer: LayerId) -> None:
+    """Notes a layer that a way from parent to parent comes through.
+
+    `CorruptRecordError` if it was there before: layers that begin with each other have no tree.
+    """
+    if layer in passed:
+        raise CorruptRecordError(layout.journal(layer), 0, "a parent made before it", "a circle")
+    passed.add(layer)

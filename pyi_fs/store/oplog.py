@@ -17,12 +17,14 @@ from contextlib import suppress
 
 from xxhash import xxh3_64_intdigest
 
-from pyi_fs.errors import CorruptRecordError, NotFoundError
+from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
 from pyi_fs.model.operation import Operation
-from pyi_fs.model.refs import Refs, with_operation
+from pyi_fs.model.refs import Refs
+from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
+from pyi_fs.store.framed import frames_of
 from pyi_fs.store.storage import AppendFile, ReadFile, Storage
 
 LOG_SEED = 0x6C6F67
@@ -99,9 +101,8 @@ class OperationsLog:
     def _fold_new(self) -> bool:
         """Folds the records after the last one; returns whether they reach the end of the file."""
         size = self._file.size_bytes()
-        data = self._file.read_at(self._end, size - self._end)
-        for end, payload in frames(data, LOG_SEED, base=self._end):
-            self._fold(decode_operation(payload))
+        for end, payload in frames_of(self._file, LOG_SEED, self._end, size):
+            self.refs = self._folded(decode_operation(payload))
             self._end = end
         return self._end >= size
 
@@ -125,6 +126,8 @@ class OperationsLog:
         try:
             refs = self.refresh()
             operation = decide(refs)
+            # Before it is written: what no reader would fold must never get into the log.
+            after = self._folded(operation)
             file = self._storage.open_append(self._path)
             try:
                 if file.size_bytes > self._end:
@@ -133,7 +136,7 @@ class OperationsLog:
                 self._end = file.size_bytes
             finally:
                 file.close()
-            self._fold(operation)
+            self.refs = after
         finally:
             lock.release()
         self.on_append()
@@ -177,16 +180,19 @@ class OperationsLog:
 
     def operations(self) -> Iterator[tuple[OperationId, Operation]]:
         """Yields (id, operation) from the first to the last."""
-        data = self._file.read_at(0, self._end)
-        for index, (_, payload) in enumerate(frames(data, LOG_SEED)):
+        for index, (_, payload) in enumerate(frames_of(self._file, LOG_SEED, 0, self._end)):
             yield OperationId(index + 1), decode_operation(payload)
 
     def close(self) -> None:
         """Closes the file; syncs nothing."""
         self._file.close()
 
-    def _fold(self, operation: Operation) -> None:
-        self.refs = with_operation(self.refs, operation)
+    def _folded(self, operation: Operation) -> Refs:
+        try:
+            return fold_operation(self.refs, operation)
+        except CorruptTreeError as error:
+            expected = "a record that can stand there"
+            raise CorruptRecordError(self._path, self._end, expected, error) from error
 
 
 def _note(end: int) -> bytes:

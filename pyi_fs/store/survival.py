@@ -26,7 +26,7 @@ from pyi_fs.model.extent import SCRATCH, ExtentList, iterate
 from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
 from pyi_fs.store import layout
 from pyi_fs.store.journal import note_elsewhere, read_synced
-from pyi_fs.store.layers import Layers
+from pyi_fs.store.layers import Layers, pass_once
 
 
 class Survival:
@@ -90,7 +90,7 @@ class Survival:
         None for a layer of this boot.
         """
         found: list[tuple[LayerId, LayerHeader | None]] = []
-        step = layer
+        step, passed = layer, {layer}
         while step not in self._ends:
             header = self._header(step)
             if header is not None and header.boot == self._layers.boot:
@@ -99,6 +99,7 @@ class Survival:
             if header is None or header.parent is None or self._stands_alone(step):
                 break
             step = header.parent[0]
+            pass_once(passed, step)
         return found or None
 
     def _stands_alone(self, layer: LayerId) -> bool:

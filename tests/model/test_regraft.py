@@ -6,9 +6,10 @@ from itertools import count
 import pytest
 
 from pyi_fs.errors import InvalidArgumentError, NotADirectoryInTreeError, NotFoundError
+from pyi_fs.format.record import decode_mutation, encode_mutation
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model.check import check
-from pyi_fs.model.edit import apply
+from pyi_fs.model.fold import fold
 from pyi_fs.model.mutation import Create, Graft, Link, Mutation, Remove, Rename, SetAttributes
 from pyi_fs.model.regraft import graft_of
 from pyi_fs.model.touched import Touched
@@ -26,7 +27,7 @@ class Bench:
         self.touched = Touched()
 
     def do(self, mutation: Mutation) -> None:
-        self.tree = apply(self.tree, mutation)
+        self.tree = fold(self.tree, decode_mutation(encode_mutation(mutation)))
         self.touched.add(mutation)
 
     def at(self, path: str) -> tuple[InodeNumber, bytes]:
@@ -250,3 +251,25 @@ def test_a_directory_that_took_anothers_place(bench: Bench) -> None:
         "old/e/x": 5,
         "old/y": 0,
     }
+
+
+def test_a_path_deeper_than_the_stack_comes_back(bench: Bench) -> None:
+    """1,500 directories in one another: removed and restored, changed and restored."""
+    path = "f"
+    bench.remove("f")
+    numbers = [InodeNumber(1)]
+    for _ in range(1500):
+        number = InodeNumber(next(bench.numbers))
+        bench.do(Create(numbers[-1], b"f", number, stat.S_IFDIR | 0o755, 0, 0, 10))
+        numbers.append(number)
+    past = bench.tree
+    bench.touched = Touched()
+    bench.do(SetAttributes(numbers[-1], 0o700, None, None, None, None, None, 20))
+    bench.restore(path, past)
+    assert bench.tree.existing(numbers[-1]).mode & 0o777 == 0o755
+    while len(numbers) > 1:
+        numbers.pop()
+        bench.do(Remove(numbers[-1], b"f", True, 20))
+    bench.restore(path, past)
+    bench.restore(path, root_only(0o40755, 0, 0, 1))
+    assert bench.sizes() == {"d": -1, "d/e": -1, "d/e/x": 5, "d/y": 0}
