@@ -155,13 +155,17 @@ def plan(
     groups = tuple(
         tuple(steps[layer] for layer in group) for group in _children_first(graph, candidates)
     )
-    leftovers = tuple(
+    return Plan(groups, leftovers(store), tuple(sorted(waiting.items())), known)
+
+
+def leftovers(store: Store) -> tuple[str, ...]:
+    """Returns the directories that interrupted collections left, for `Plan.leftovers`."""
+    return tuple(
         f"{layout.LAYERS}/{prefix}/{name}"
         for prefix in store.storage.list(layout.LAYERS)
         for name in store.storage.list(f"{layout.LAYERS}/{prefix}")
         if name.endswith(_REMOVED)
     )
-    return Plan(groups, leftovers, tuple(sorted(waiting.items())), known)
 
 
 def execute(

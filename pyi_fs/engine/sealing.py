@@ -15,7 +15,7 @@ Invariants:
   roots reach when the plan is made is enough.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from pyi_fs.engine.history import History
@@ -32,7 +32,9 @@ from pyi_fs.store import layout, sealmap
 from pyi_fs.store.chunker import Chunker
 from pyi_fs.store.journal import note_elsewhere
 from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.store.storage import Storage
 
+NOTHING_GIVEN: Mapping[SegmentId, extent.ExtentList] = {}
 _READ_BYTES = 1 << 20
 
 
@@ -65,13 +67,25 @@ def seal(
     if not wanted:
         return []
     with store.chunks.in_use():
-        return _seal(store, wanted, progress)
+        return seal_held(store, wanted, progress)
 
 
-def _seal(store: Store, wanted: set[SegmentId], progress: Callable[[int], None]) -> list[SegmentId]:
+def seal_held(
+    store: Store,
+    wanted: set[SegmentId],
+    progress: Callable[[int], None] = lambda _: None,
+    given: Mapping[SegmentId, extent.ExtentList] = NOTHING_GIVEN,
+    remove: Callable[[Storage, str], None] = lambda storage, path: storage.remove(path),
+) -> list[SegmentId]:
+    """As `seal`, for a caller who keeps the collector away, of segments that are there.
+
+    `given`: parts of maps that are known without reading. `remove`: how files go.
+    """
     history = History(store.layers)
     positions = kept_positions(store)
     kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
+    for segment, pieces_given in given.items():
+        kept[segment].pieces = pieces_given
     for tree, candidates in trees_reaching(store, history, wanted, positions):
         for number in candidates:
             inode = tree.inode(number)
@@ -88,8 +102,8 @@ def _seal(store: Store, wanted: set[SegmentId], progress: Callable[[int], None])
         pieces = list(extent.iterate(kept[segment].pieces))
         store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(pieces)])
         store.layers.forget_segment(segment)
-        store.storage.remove(layout.scratch(segment))
-        store.storage.remove(layout.runs(segment))
+        remove(store.storage, layout.scratch(segment))
+        remove(store.storage, layout.runs(segment))
     for layer in {segment_layer(segment) for segment in wanted}:
         store.storage.sync_directory(layout.layer_directory(layer))
     return sorted(wanted)

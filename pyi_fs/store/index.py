@@ -33,7 +33,7 @@ from pyi_fs.errors import (
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.store import layout
-from pyi_fs.store.index_schema import APPLICATION_ID, SCHEMA_VERSION, TABLES_1
+from pyi_fs.store.index_schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 from pyi_fs.store.storage import Storage
 
 LOCK_PATH = f"{layout.INDEX}.lock"
@@ -230,6 +230,17 @@ class ChunkIndex:
         with self._guard, _Transaction(self._connection, durable=durable):
             yield self._connection
 
+    def compact(self) -> None:
+        """Writes the database anew without what was deleted, and empties its write-ahead log.
+
+        `BusyError` if another process is in the middle of something for long.
+        """
+        with self._guard:
+            self._connection.execute("VACUUM")
+            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise BusyError(f"{layout.INDEX}: read by another process, its log could not be cut")
+
     def close(self) -> None:
         """Closes the connection."""
         with self._guard:
@@ -267,7 +278,7 @@ class ChunkIndex:
             assert lock is not None, "BUG: waited and did not get the lock"
             try:
                 if self._version() < SCHEMA_VERSION:
-                    _migrate(self._connection)
+                    migrate(self._connection)
             finally:
                 lock.release()
             version = self._version()
@@ -351,24 +362,6 @@ class _Transaction:
                     self._connection.execute("ROLLBACK")
             if self._durable:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    # Each migration is a transaction and recorded with it, so a crash between two is no harm.
-    # Imported here: 64 ms, for what happens once in the life of a store.
-    from sqlite_utils import Database, Migrations
-
-    migrations = Migrations("pyi-fs")
-
-    @migrations()
-    def tables_1(database: Database) -> None:
-        for statement in TABLES_1:
-            database.execute(statement)
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute("PRAGMA user_version = 1")
-
-    connection.execute("PRAGMA journal_mode = WAL")
-    migrations.apply(Database(connection))
 
 
 def _location(row: tuple[bytes, bytes, int, int, int, int]) -> ChunkLocation:

@@ -265,6 +265,16 @@ class Layers:
         if file is not None:
             file.close()
 
+    def forget_layer(self, layer: LayerId) -> None:
+        """Forgets what was read of a layer whose files were replaced; nobody here writes it."""
+        assert layer not in self._writers, "BUG: a layer replaced while it is written"
+        for segment in {*self._maps, *self._runs, *self._files}:
+            if segment_layer(segment) == layer:
+                self._maps.pop(segment, None)
+                self.forget_segment(segment)
+        self._tables.pop(layer, None)
+        self._headers.pop(layer, None)
+
     def writer_of(self, layer: LayerId) -> LayerWriter | None:
         """Returns the writer of a layer if this process writes it."""
         return self._writers.get(layer)

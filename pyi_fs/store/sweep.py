@@ -123,6 +123,31 @@ def plan(storage: Storage, index: ChunkIndex, live: set[ChunkId] | None = None) 
     return SweepPlan(tuple(remove), tuple(rewrite), new_bytes)
 
 
+def plan_all(storage: Storage, index: ChunkIndex) -> SweepPlan:
+    """Returns what it takes that no pack holds a chunk which is condemned, or in another pack too.
+
+    As `plan`, but however little is won by it.
+    """
+    wanted: dict[PackId, int] = dict.fromkeys(index.packs(), 0)
+    counts = dict.fromkeys(wanted, 0)
+    for page in _pages(index):
+        for _, pack, length, condemned in page:
+            if not condemned and pack in wanted:
+                wanted[pack] += length
+                counts[pack] += 1
+    with index.transaction() as connection:
+        entries = dict(connection.execute("SELECT id, entry_count FROM pack").fetchall())
+    remove, rewrite = [], []
+    for pack, wanted_bytes in sorted(wanted.items()):
+        step = PackStep(pack, wanted_bytes, storage.allocated_bytes(pack_path(pack)))
+        if not wanted_bytes:
+            remove.append(step)
+        elif counts[pack] < entries.get(pack, 0):
+            rewrite.append(step)
+    new_bytes = _predicted(storage, index, [step.pack for step in rewrite], None)
+    return SweepPlan(tuple(remove), tuple(rewrite), new_bytes)
+
+
 def execute(
     storage: Storage,
     index: ChunkIndex,

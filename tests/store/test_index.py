@@ -366,3 +366,35 @@ def test_rebuilt_index_holds_what_the_packs_hold(
     assert index.packs() == {pack_id(1), pack_id(2)}
     assert index.known(map(chunk_id, range(10))) == {chunk_id(1), chunk_id(2), chunk_id(3)}
     assert condemned(database) == set()
+
+
+def test_a_compacted_index_has_no_trace_of_what_was_deleted(
+    index: ChunkIndex, tmp_path: Path
+) -> None:
+    def traces() -> list[str]:
+        files = (layout.INDEX, f"{layout.INDEX}-wal")
+        return [name for name in files if bytes(chunk_id(7)) in (tmp_path / name).read_bytes()]
+
+    index.add_pack(pack_id(1), [entry(number) for number in range(2000)])
+    with index.transaction() as connection:
+        connection.execute("DELETE FROM chunk WHERE id = ?", (chunk_id(7),))
+    assert traces()
+    index.compact()
+    assert traces() == []
+    assert index.known([chunk_id(7), chunk_id(8)]) == {chunk_id(8)}
+
+
+def test_compacting_beside_a_long_read_says_that_it_is_not_done(
+    index: ChunkIndex, database: sqlite3.Connection
+) -> None:
+    with index.transaction() as connection:
+        connection.execute("INSERT INTO pack VALUES (?, 1, 1)", (pack_id(1),))
+    database.execute("BEGIN")
+    database.execute("SELECT count(*) FROM pack").fetchone()
+    with index.transaction() as connection:
+        connection.execute("DELETE FROM pack")
+    index._connection.execute("PRAGMA busy_timeout = 0")  # noqa: SLF001 - nobody to wait for
+    with pytest.raises(BusyError):
+        index.compact()
+    database.execute("COMMIT")
+    index.compact()

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pyi_fs.ids import ChunkId
+from pyi_fs.format.pack import PackEntry
+from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.store import sweep
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex
-from pyi_fs.store.packs import list_packs, pack_path
+from pyi_fs.store.packs import PackWriter, list_packs, pack_path, read_pack_index
 from tests.support.engine_rig import noise
 
 
@@ -165,3 +166,31 @@ def test_a_plan_prints_its_steps(rig: Rig) -> None:
     planned = sweep.plan(rig.storage, rig.index, {ids[0]})
     assert str(planned.remove[0]).startswith("remove pack ")
     assert str(planned.rewrite[0]).endswith("10044 wanted")
+
+
+def test_all_that_is_unwanted_goes_however_little_is_won(rig: Rig) -> None:
+    """Of a pack mostly wanted; whole packs; and a second copy of what another pack has."""
+    mostly = rig.pack("a", "b", "c")
+    whole = rig.pack("d")
+    rig.pack("e")
+    writer = PackWriter(rig.storage)
+    for chunk, name in ((mostly[0], "a"), (whole[0], "d")):
+        writer.add(chunk, noise(10_000, name))
+    pack = writer.finish()
+    rig.index.add_pack(pack, list(writer.entries.values()))
+    live = {*mostly[:2], *whole}
+    sweep.condemn(rig.index, live)
+    assert not sweep.plan(rig.storage, rig.index).rewrite
+    planned = sweep.plan_all(rig.storage, rig.index)
+    assert [len(steps) for steps in (planned.remove, planned.rewrite)] == [2, 1]
+    before = rig.pack_bytes()
+    done = sweep.execute(rig.storage, rig.index, planned)
+    assert done.freed_bytes == planned.frees_bytes == before - rig.pack_bytes() > 0
+    entries = [one.chunk for pack in list_packs(rig.storage) for one in _index(rig, pack)]
+    assert sorted(entries) == sorted(live)
+    assert sweep.plan_all(rig.storage, rig.index) == ((), (), 0)
+    assert rig.chunks.get(mostly[1]) == noise(10_000, "b")
+
+
+def _index(rig: Rig, pack: PackId) -> list[PackEntry]:
+    return read_pack_index(rig.storage, pack)
