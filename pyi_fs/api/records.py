@@ -113,6 +113,7 @@ _KINDS: dict[type, str] = {
     operation.Void: "void",
     operation.PinSnapshot: "pin",
     operation.UnpinSnapshot: "unpin",
+    operation.Purge: "purge",
 }
 _UNSAID = {
     "time_ns",
@@ -181,5 +182,7 @@ def operation_of(number: OperationId, record: operation.Operation) -> Operation 
         kind = "redo"
     if isinstance(path := fields.get("path"), bytes):
         fields["path"] = os.fsdecode(path)
+    if isinstance(paths := fields.get("paths"), tuple):
+        fields["paths"] = [os.fsdecode(path) for path in paths]
     details = {name: value for name, value in fields.items() if value and name not in _UNSAID}
     return Operation(number, kind, fields.get("time_ns", 0), details)

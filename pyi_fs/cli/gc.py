@@ -2,14 +2,11 @@
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import click
 
 from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
-from pyi_fs.cli.progress import size_text
+from pyi_fs.cli.progress import size_text, step_progress
 from pyi_fs.engine import garbage
 from pyi_fs.engine.store import Store
 
@@ -72,13 +69,13 @@ def command(
 def _collect(
     store: Store, words: tuple[str, ...], dry_run: bool, keep_bytes: int | None, as_json: bool
 ) -> int:
-    with _progress() as progress:
+    with step_progress("collecting") as progress:
         planned = garbage.plan(store, workspaces=words, keep_bytes=keep_bytes, progress=progress)
     if not as_json:
         _show(planned)
     done = None
     if not dry_run:
-        with _progress() as progress:
+        with step_progress("collecting") as progress:
             done = garbage.carry_out(store, planned, progress=progress)
     if as_json:
         click.echo(json.dumps(_document(planned, done), indent=2))
@@ -123,19 +120,6 @@ def _document(planned: garbage.Plan, done: garbage.Freed | None) -> dict[str, ob
         "missing_bytes": planned.missing_bytes,
         "done": None if done is None else done._asdict(),
     }
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Shows what is going on, on a terminal's last line."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True).status("collecting") as status:
-        yield lambda text: status.update(Text(text))
 
 
 def main() -> None:

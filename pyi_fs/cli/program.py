@@ -78,6 +78,16 @@ def complain(name: str, text: str) -> None:
     click.echo(f"{name}: {' '.join(text.split())}", err=True)
 
 
+def is_confirmed(question: str) -> bool:
+    """Returns whether somebody at the terminal says yes; no where nobody is."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        # Nobody is there to answer, or whoever was pressed Ctrl-C.
+        click.echo(err=True)
+        return False
+
+
 def sentence(error: BaseException) -> str:
     """Returns an error for people, in one line and without an errno's number."""
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""How far an import is, on a terminal; nothing where nobody looks."""
+"""How far an import or another long work is, on a terminal; nothing where nobody looks."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -38,6 +38,23 @@ def import_progress(source: str) -> Iterator[Callable[[ImportReport], None] | No
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("import", total=None, files=0)
         yield lambda report: progress.update(task, completed=report.read_bytes, files=report.files)
+
+
+@contextmanager
+def step_progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Shows on standard error what is going on while the body runs; gives it the way to tell."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        yield lambda _: None
+        return
+    with console.status(what) as status:
+        yield lambda text: status.update(Text(f"{what}: {text}"))
 
 
 def size_text(size_bytes: float) -> str:

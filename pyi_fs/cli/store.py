@@ -17,8 +17,16 @@ from pyi_fs.cli.inventory import (
     workspace_facts,
 )
 from pyi_fs.cli.log_file import log_directory
-from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
+from pyi_fs.cli.program import (
+    complain,
+    is_confirmed,
+    run,
+    store_option,
+    store_path,
+    version_option,
+)
 from pyi_fs.cli.progress import size_text
+from pyi_fs.cli.purging import purge_command
 from pyi_fs.cli.tables import show, time_text
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.store import Store
@@ -36,6 +44,9 @@ _quick_option = click.option("--no-sizes", is_flag=True, help="Leave out what ta
 def command(context: click.Context, store: str | None) -> None:
     """List and remove the workspaces of a store."""
     context.obj = store_path(store)
+
+
+command.add_command(purge_command)
 
 
 def _opened(context: click.Context) -> Store:
@@ -163,22 +174,13 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
     if facts.mounts:
         where = facts.mounts[0].mountpoint
         raise BusyError(f"'{workspace}' is mounted at {where}: `pyi-mount --unmount {where}` first")
-    if not yes and not _is_confirmed(_question(store, facts)):
+    if not yes and not is_confirmed(_question(store, facts)):
         complain(NAME, f"'{workspace}' was not removed (--yes removes it without asking)")
         return 1
     freed = remove_and_collect(store, workspace).freed_bytes
     complain(NAME, f"removed '{workspace}', {size_text(freed)} given back")
     shutil.rmtree(log_directory(context.obj, workspace), ignore_errors=True)
     return 0
-
-
-def _is_confirmed(question: str) -> bool:
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort:
-        # Nobody is there to answer, or whoever was pressed Ctrl-C.
-        click.echo(err=True)
-        return False
 
 
 def _question(store: Store, facts: WorkspaceFacts) -> str:

@@ -22,6 +22,7 @@ from pyi_fs.model.operation import (
     NameSnapshot,
     Operation,
     PinSnapshot,
+    Purge,
     Reserve,
     RestorePath,
     SealSnapshot,
@@ -46,6 +47,7 @@ OPERATION_NAMES: dict[type[Operation], str] = {
     Void: "void",
     PinSnapshot: "pin",
     UnpinSnapshot: "unpin",
+    Purge: "purge",
 }
 """What each record is called; the others are bookkeeping and not shown."""
 
@@ -70,9 +72,15 @@ def log_line(number: OperationId, operation: Operation) -> bytes:
     for field, value in asdict(operation).items():
         if field in _UNSAID or (not value and not (counts and isinstance(value, int))):
             continue
-        said = quoted(value).decode() if isinstance(value, bytes) else value
+        said = _said(value)
         fields[_RENAMED.get(field, field)] = said
     return json_line(fields)
+
+
+def _said(value: object) -> object:
+    if isinstance(value, bytes):
+        return quoted(value).decode()
+    return [_said(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _name(operation: Operation) -> str:

@@ -176,6 +176,18 @@ class UnpinSnapshot(msgspec.Struct, frozen=True, array_like=True, tag=16):
     id: bounds.Snapshot
 
 
+class Purge(msgspec.Struct, frozen=True, array_like=True, tag=17):
+    """What files held was replaced by zeros everywhere: those that were ever at `paths`.
+
+    `source`: the workspace they are paths of. `everywhere`: other files lost those bytes too.
+    """
+
+    time_ns: int
+    source: str
+    paths: tuple[bytes, ...]
+    everywhere: bool
+
+
 Operation = (
     Begin
     | Reserve
@@ -193,4 +205,5 @@ Operation = (
     | SealSnapshot
     | PinSnapshot
     | UnpinSnapshot
+    | Purge
 )

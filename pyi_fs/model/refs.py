@@ -28,6 +28,7 @@ from pyi_fs.model.operation import (
     NameSnapshot,
     Operation,
     PinSnapshot,
+    Purge,
     Reserve,
     RestorePath,
     SealSnapshot,
@@ -245,6 +246,11 @@ def _with_pin(refs: Refs, snapshot_id: SnapshotId, *, pinned: bool) -> Refs:
     return refs._replace(snapshots=refs.snapshots.set(snapshot_id, changed))
 
 
+def _purged(refs: Refs, _op: Purge, _: OperationId) -> Refs:
+    """Moves no ref: the same positions show the same names."""
+    return refs
+
+
 def _head_switched(refs: Refs, _op: SwitchHead, _: OperationId) -> Refs:
     """Moves a mount, not a ref: it is its own inverse and `undo` leaves it alone."""
     return refs
@@ -353,4 +359,5 @@ _RULES: dict[type, Callable[[Refs, Any, OperationId], Refs]] = {
     SealSnapshot: _sealed,
     PinSnapshot: _pinned,
     UnpinSnapshot: _unpinned,
+    Purge: _purged,
 }

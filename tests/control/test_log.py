@@ -21,6 +21,7 @@ from pyi_fs.model.operation import (
     DropBranch,
     MoveBranch,
     Operation,
+    Purge,
     Reserve,
     RestorePath,
     SealSnapshot,
@@ -82,6 +83,12 @@ def test_an_operation_is_called_by_what_was_asked_for(operation: Operation, name
 )
 def test_bookkeeping_is_not_shown(operation: Operation):
     assert log_line(OperationId(2), operation) == b""
+
+
+def test_a_purge_says_the_paths_and_where_they_were():
+    line = json.loads(log_line(OperationId(4), Purge(TIME_NS, "job", (b"a", b"b\n"), False)))
+    assert (line["operation"], line["source"]) == ("purge", "job")
+    assert line["paths"] == ["a", '"b\\n"']
 
 
 def test_every_other_operation_has_a_name():
