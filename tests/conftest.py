@@ -61,10 +61,11 @@ def is_long(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs tests that mount on every transport."""
+    """Runs tests that mount on every transport, or on those of their module's `TRANSPORTS`."""
     folder = Path(str(metafunc.definition.path)).parent.name
     if folder in transports.FOLDERS and metafunc.definition.get_closest_marker("mount"):
-        metafunc.parametrize("transport", transports.NAMES, indirect=True, scope="module")
+        names = getattr(metafunc.module, "TRANSPORTS", transports.NAMES)
+        metafunc.parametrize("transport", names, indirect=True, scope="module")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -35,6 +35,7 @@ from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.protocol import WRITE_KILL_SUIDGID, Opcode, OpenFlag
 from pyi_fs.fuse.protocol_replies import AttributeWords, Timeouts
 from pyi_fs.ids import Buffer, NodeId
+from pyi_fs.limits import FILE_BYTES_MAX
 from pyi_fs.model.inode import Inode
 
 _LASTING = int(LASTING_SECONDS)
@@ -44,6 +45,8 @@ _NOT_KEPT = Timeouts(0, 0)
 _NO_ENTRY = replies.no_entry(_LASTING)
 _NO_NODE = replies.no_entry(0)
 _XATTR_CREATE, _XATTR_REPLACE = 1, 2
+# What fits the 32 bits of the older answer, in whole pages.
+_COUNT_MAX = (1 << 32) - 4096
 _CONTROL_FILE = OpenFlag.DIRECT_IO.value
 _FILE = OpenFlag.KEEP_CACHE.value
 _DIRECTORY = (OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR).value
@@ -79,13 +82,14 @@ class RoomError(RequestError):
 class Requests:
     """The requests that the handlers know, by opcode in `table`."""
 
-    def __init__(self, handlers: Handlers) -> None:
-        """Answers from the handlers of one mount."""
+    def __init__(self, handlers: Handlers, *, writeback: bool) -> None:
+        """Answers from the handlers of one mount; `writeback`: with the kernel's cache."""
         self._state = handlers.state
         self._nodes = handlers.state.nodes
         self._names = handlers.names
         self._metadata = handlers.metadata
         self._files = handlers.files
+        self._ranges = handlers.ranges
         self._listings = handlers.listings
         self._reaper = handlers.reaper
         self.table: dict[int, Handler] = {
@@ -106,6 +110,11 @@ class Requests:
             Opcode.LINK: self._link,
             Opcode.OPEN: self._open,
             Opcode.CREATE: self._create,
+            Opcode.TMPFILE: self._tmpfile,
+            Opcode.FALLOCATE: self._fallocate,
+            Opcode.LSEEK: self._lseek,
+            Opcode.COPY_FILE_RANGE: self._copy_file_range,
+            Opcode.COPY_FILE_RANGE_64: self._copy_file_range_64,
             Opcode.READ: self._read,
             Opcode.WRITE: self._write,
             Opcode.RELEASE: self._release,
@@ -121,6 +130,10 @@ class Requests:
             Opcode.LISTXATTR: self._listxattr,
             Opcode.REMOVEXATTR: self._removexattr,
         }
+        if writeback:
+            # The kernel does not write its pages out before it asks: what it holds of a file would
+            # be taken for a hole. Without an answer it takes a file for one piece of data.
+            del self.table[Opcode.LSEEK]
 
     def _lookup(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         entry = self._names.lookup(node, requests.name(body), caller)
@@ -216,6 +229,36 @@ class Requests:
         mode = stat.S_IFREG | stat.S_IMODE(mode)
         handle, entry = self._files.create(node, name, mode, flags, caller)
         return self._entry(entry) + replies.opened(handle, _FILE)
+
+    def _tmpfile(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        mode, flags = requests.tmpfile(body)
+        handle, entry = self._files.create_unnamed(node, mode, flags, caller)
+        return self._entry(entry) + replies.opened(handle, _FILE)
+
+    def _fallocate(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle, offset, length, mode = requests.fallocate(body)
+        self._ranges.allocate(HandleId(handle), offset, length, mode)
+        return b""
+
+    def _lseek(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        handle, offset, whence = requests.lseek(body)
+        return replies.offset(self._ranges.seek(HandleId(handle), offset, whence))
+
+    def _copy_file_range(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        return replies.written(self._copy(body, _COUNT_MAX))
+
+    def _copy_file_range_64(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        return replies.copied(self._copy(body, FILE_BYTES_MAX))
+
+    def _copy(self, body: Buffer, count_max: int) -> int:
+        asked = requests.copy_file_range(body)
+        return self._ranges.copy(
+            HandleId(asked.source),
+            asked.source_offset,
+            HandleId(asked.target),
+            asked.target_offset,
+            min(asked.length, count_max),
+        )
 
     def _read(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         handle, offset, length = requests.read(body)

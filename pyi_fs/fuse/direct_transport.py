@@ -82,7 +82,7 @@ class DirectTransport:
         self._ready = ready
         self._wanted = int(_WANTED | InitFlag.WRITEBACK_CACHE if writeback else _WANTED)
         self.translator = Translator()
-        self._handlers = Requests(handlers).table
+        self._handlers = Requests(handlers, writeback=writeback).table
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
         self._buffers = (self.buffer,)

@@ -57,7 +57,15 @@ class FileHandlers:
         self, parent: NodeId, name: bytes, mode: int, flags: int, caller: Caller
     ) -> tuple[HandleId, Entry]:
         """Makes a regular file and opens it."""
-        entry = self._names.make(parent, name, mode, caller)
+        return self._opened(self._names.make(parent, name, mode, caller), flags, caller)
+
+    def create_unnamed(
+        self, parent: NodeId, mode: int, flags: int, caller: Caller
+    ) -> tuple[HandleId, Entry]:
+        """Makes a regular file without a name and opens it."""
+        return self._opened(self._names.make_unnamed(parent, mode, caller), flags, caller)
+
+    def _opened(self, entry: Entry, flags: int, caller: Caller) -> tuple[HandleId, Entry]:
         view, number = self._nodes.place(entry.node)
         handle = FileHandle(
             view,

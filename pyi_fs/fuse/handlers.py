@@ -2,7 +2,8 @@
 
     names      lookup, mknod, mkdir, symlink, link, unlink, rmdir, rename, readlink
     metadata   getattr, setattr, xattrs, statfs
-    files      open, create, read, write, fsync
+    files      open, create, tmpfile, read, write, fsync
+    ranges     fallocate, lseek, copy_file_range
     listings   opendir, readdir
     reaper     forget, release
 
@@ -16,6 +17,7 @@ from pyi_fs.fuse.files import FileHandlers
 from pyi_fs.fuse.listings import ListingHandlers
 from pyi_fs.fuse.metadata import MetadataHandlers
 from pyi_fs.fuse.names import NameHandlers
+from pyi_fs.fuse.ranges import RangeHandlers
 from pyi_fs.fuse.reaping import Reaper
 from pyi_fs.fuse.state import MountState
 
@@ -30,5 +32,6 @@ class Handlers:
         self.names = NameHandlers(state, controls)
         self.metadata = MetadataHandlers(state, controls)
         self.files = FileHandlers(state, controls, self.names)
+        self.ranges = RangeHandlers(state)
         self.listings = ListingHandlers(state, controls, self.names)
         self.reaper = Reaper(state)

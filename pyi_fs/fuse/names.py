@@ -4,13 +4,20 @@ import stat
 
 from pyi_fs import limits
 from pyi_fs.control.view import View
-from pyi_fs.errors import BusyError, CrossViewError, NameTooLongError, NotPermittedError
+from pyi_fs.errors import (
+    BusyError,
+    CrossViewError,
+    NameTooLongError,
+    NotPermittedError,
+    UnsupportedError,
+)
 from pyi_fs.fuse.attributes import Entry
 from pyi_fs.fuse.controls import CONTROL_NAME, ControlHandlers
 from pyi_fs.fuse.nodes import CONTROL_BIT, VIEW_BITS
 from pyi_fs.fuse.state import Caller, MountState
 from pyi_fs.ids import ROOT_INODE, InodeNumber, NodeId
 from pyi_fs.model.mutation import Create, Link, Remove, Rename
+from pyi_fs.model.temporary import temporary
 
 _LINK_MODE = stat.S_IFLNK | 0o777
 
@@ -64,6 +71,17 @@ class NameHandlers:
         branch.commit(
             Create(directory, name, number, mode, caller.uid, caller.gid, now, target, rdev)
         )
+        return self._looked_up(view, number)
+
+    def make_unnamed(self, parent: NodeId, mode: int, caller: Caller) -> Entry:
+        """Makes a regular file that has no name yet, as in a directory: `O_TMPFILE`."""
+        if parent & CONTROL_BIT:
+            raise UnsupportedError("nothing can be made here")
+        view, directory = self._nodes.place(parent)
+        branch = self._state.branch_of(view)
+        number = branch.next_inode()
+        owner = (caller.uid, caller.gid)
+        branch.commit(temporary(branch.tree, directory, number, mode, owner, self._state.clock()))
         return self._looked_up(view, number)
 
     async def make_directory(self, parent: NodeId, name: bytes, mode: int, caller: Caller) -> Entry:

@@ -60,6 +60,8 @@ class NodeTable:
         self.counts = LookupCounts()
         self._exceptions: dict[NodeId, Place | Gone] = {}
         self._renumbered: dict[tuple[int, InodeNumber], NodeId] = {}
+        # Nodes of restored files that nobody had open -> the numbers that are their own.
+        self._shown: dict[NodeId, int] = {}
         self._control: dict[NodeId, ControlNode] = {}
         self._control_ids: dict[ControlNode, NodeId] = {}
         self._control_last = CONTROL_BIT
@@ -95,12 +97,8 @@ class NodeTable:
         return view.tree.existing(number)
 
     def ino_of(self, node: NodeId) -> int:
-        """Returns the `st_ino` of a node: the number of the file that it stands for now.
-
-        So a restored file has its own number again, and its orphan the one it lives on under.
-        """
-        exception = self._exceptions.get(node) if self._exceptions else None
-        return node if exception is None else exception.view.number << VIEW_BITS | exception.number
+        """Returns the `st_ino` of a node: itself, or the number of the restored file behind it."""
+        return self._shown.get(node, node) if self._shown else node
 
     def node_of(self, view: View, number: InodeNumber) -> NodeId:
         """Returns the node of a file, known to the kernel or not."""
@@ -147,12 +145,18 @@ class NodeTable:
         self._renumbered[view.number, number] = node
         self._exceptions[node] = Place(view, number)
 
-    def renumber(self, view: View, number: InodeNumber, fresh: InodeNumber) -> NodeId:
+    def renumber(
+        self, view: View, number: InodeNumber, fresh: InodeNumber, *, is_shown: bool = False
+    ) -> NodeId:
         """Returns the new node of a file whose old one stands for something else now.
 
-        `fresh` is no inode's number.
+        `fresh` is no inode's number. `is_shown`: the file's own number is its `st_ino` again;
+        nobody may have a file open that showed it. (SQLite knows the files of a process by their
+        numbers: with a restored database under that of the orphan it held, it failed.)
         """
         node = NodeId(view.number << VIEW_BITS | fresh)
+        if is_shown:
+            self._shown[node] = view.number << VIEW_BITS | number
         self._renumbered[view.number, number] = node
         self._exceptions[node] = Place(view, number)
         return node
@@ -183,6 +187,7 @@ class NodeTable:
         # mount lives; and of one that is gone, which a later restore may bring back.
         if self._renumbered.get((exception.view.number, exception.number)) != node:
             del self._exceptions[node]
+            self._shown.pop(node, None)
         elif isinstance(exception, Gone):
             self._exceptions[node] = Place(exception.view, exception.number)
         return exception if isinstance(exception, Place) else None
@@ -190,7 +195,9 @@ class NodeTable:
     def forget_view(self, view: View) -> None:
         """Drops the exceptions of a view that is gone."""
         for key in [key for key in self._renumbered if key[0] == view.number]:
-            self._exceptions.pop(self._renumbered.pop(key), None)
+            node = self._renumbered.pop(key)
+            self._exceptions.pop(node, None)
+            self._shown.pop(node, None)
 
     def control_node(self, control: ControlNode) -> NodeId:
         """Returns the node of a file of `.pyi`.

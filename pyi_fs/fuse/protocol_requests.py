@@ -125,9 +125,15 @@ def link(body: Buffer) -> tuple[int, bytes]:
 
 
 def create(body: Buffer) -> tuple[bytes, int, int]:
-    """Returns name, mode and open flags of CREATE and TMPFILE."""
+    """Returns name, mode and open flags of CREATE."""
     flags, mode, _, _ = _fields(_CREATE, body)
     return name(body[_CREATE.size :]), mode, flags
+
+
+def tmpfile(body: Buffer) -> tuple[int, int]:
+    """Returns mode and open flags of TMPFILE; what stands in the place of a name means nothing."""
+    flags, mode, _, _ = _fields(_CREATE, body)
+    return mode, flags
 
 
 def open_flags(body: Buffer) -> int:

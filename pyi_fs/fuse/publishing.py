@@ -8,7 +8,7 @@
   node is turned; or, when a branch leaves the root, in the view its branch has now; or in a frozen
   copy of a view that is gone.
 - Every other known file: its node keeps the last attributes until it is forgotten, and the file
-  gets a new node.
+  gets a new node; under its own number as `st_ino` where the transport can say so.
 
 The cost follows what was touched; only a publish that cannot say (`touched` None) looks at every
 known node of the view.
@@ -21,7 +21,7 @@ from pyi_fs.control.view import View, ViewChange
 from pyi_fs.engine.branch import Branch
 from pyi_fs.fuse.handles import FileHandle, Handles
 from pyi_fs.fuse.invalidation import Invalidation
-from pyi_fs.fuse.nodes import Gone, NodeTable, Place
+from pyi_fs.fuse.nodes import VIEW_BITS, Gone, NodeTable, Place
 from pyi_fs.ids import InodeNumber, NodeId
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.touched import Touched
@@ -46,6 +46,8 @@ class Publication:
         self._last_unused = _UNUSED_NUMBERS
         # Nodes that came with a branch to the view that shows it now, before that view said so.
         self._arrived: set[NodeId] = set()
+        # The numbers that open files show, found once in a publish that asks.
+        self._held: set[int] | None = None
 
     def orphans(
         self,
@@ -87,6 +89,7 @@ class Publication:
         view = self._view_of(branch)
         if view is None:
             return
+        self._held = None
         for node, handles in self._open_in(branch).items():
             fresh = adopted.get(handles[0].number)
             if fresh is not None:
@@ -110,6 +113,7 @@ class Publication:
     def view_changed(self, change: ViewChange) -> None:
         """A view is gone, or shows another branch or snapshot."""
         view = change.view
+        self._held = None
         if view.is_gone:
             self._view_gone(change)
         else:
@@ -183,7 +187,7 @@ class Publication:
                 self._nodes.revive(view, number, node)
                 self._forget(node, now)
             else:
-                self._nodes.renumber(view, number, self._fresh(view))
+                self._renumber(view, number)
         elif was != now:
             self._part(view, number, node, was, now)
 
@@ -203,10 +207,20 @@ class Publication:
             self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
         elif not before.is_directory:
             self._nodes.redirect(node, Gone(view, number, before))
-            self._nodes.renumber(view, number, self._fresh(view))
+            self._renumber(view, number)
         elif was is None or was.nlink == 0:
             self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
-            self._nodes.renumber(view, number, self._fresh(view))
+            self._renumber(view, number)
+
+    def _renumber(self, view: View, number: InodeNumber) -> None:
+        """Gives a file that nobody has open a new node under its own number.
+
+        Unless an orphan that showed this number is open still.
+        """
+        if self._held is None:
+            self._held = {self._nodes.ino_of(node) for node, _ in self._handles.open_files()}
+        is_shown = view.number << VIEW_BITS | number not in self._held
+        self._nodes.renumber(view, number, self._fresh(view), is_shown=is_shown)
 
     def _forget(self, node: NodeId, inode: Inode) -> None:
         if inode.is_directory:

@@ -236,6 +236,35 @@ def test_statx_has_the_time_of_birth(rig):
     assert (found.ino, found.size) == (node, 5)
 
 
+def test_ranges_and_files_without_names_reach_their_handlers(rig):
+    node, handle = created(rig, b"f", b"x" * 100)
+    punch = bytes(structs.FallocateIn(handle, 10, 20, 3, 0))
+    assert rig.ask(Opcode.FALLOCATE, punch, node=node) == (0, b"")
+    seek = bytes(structs.LseekIn(handle, 0, os.SEEK_HOLE, 0))
+    assert rig.ask(Opcode.LSEEK, seek, node=node) == (0, (10).to_bytes(8, "little"))
+    body = bytes(structs.CreateIn(os.O_RDWR, stat.S_IFREG | 0o600, 0, 0)) + b"/\0"
+    error, answer = rig.ask(Opcode.TMPFILE, body)
+    unnamed = EntryOut.from_buffer_copy(answer)
+    assert (error, unnamed.attr.nlink) == (0, 0)
+    target = OpenOut.from_buffer_copy(answer, ENTRY_BYTES).fh
+    for opcode, width in ((Opcode.COPY_FILE_RANGE, 4), (Opcode.COPY_FILE_RANGE_64, 8)):
+        copy = bytes(structs.CopyFileRangeIn(handle, 5, unnamed.nodeid, target, 0, 1 << 33, 0))
+        assert rig.ask(opcode, copy, node=node) == (
+            0,
+            (95).to_bytes(width, "little").ljust(8, b"\0"),
+        )
+    assert rig.ask(Opcode.LINK, unnamed.nodeid.to_bytes(8, "little") + b"named\0")[0] == 0
+    assert rig.lookup("named").attr.nlink == 1
+    data = read(rig, unnamed.nodeid, target)[1]
+    assert data == b"x" * 5 + bytes(20) + b"x" * 70
+
+
+def test_holes_are_not_looked_for_behind_the_writeback_cache(tmp_path):
+    rig = DirectRig(tmp_path / "store", writeback=True)
+    assert rig.ask(Opcode.LSEEK, bytes(24)) == (errno.ENOSYS, b"")
+    rig.close()
+
+
 def test_statfs_has_the_room_of_the_disk(rig):
     error, body = rig.ask(Opcode.STATFS)
     found = structs.KstatFs.from_buffer_copy(body)
@@ -243,18 +272,37 @@ def test_statfs_has_the_room_of_the_disk(rig):
     assert found.blocks > found.bfree > 0
 
 
-async def test_a_restored_file_has_its_own_number_and_its_orphan_another(rig):
+async def test_a_restored_file_that_nobody_had_open_has_its_own_number(rig):
     node, handle = created(rig, b"f", b"before")
+    rig.ask(Opcode.RELEASE, handle.to_bytes(24, "little"), node=node)
     snapshot = await rig.snapshot()
+    handle = rig.opened(node, os.O_WRONLY).fh
     write(rig, node, handle, b"after!")
+    rig.ask(Opcode.RELEASE, handle.to_bytes(24, "little"), node=node)
     await rig.command("restore", snapshot)
     restored = rig.lookup("f")
     assert restored.attr.ino == node
     assert restored.nodeid != node
-    orphan, _ = status(rig, node)
-    assert (orphan.ino != node, orphan.nlink) == (True, 0)
-    assert read(rig, node, handle) == (0, b"after!")
     assert (b"f", 0, 8, node) in names(rig, 1)
+
+
+async def test_no_number_is_shown_by_an_orphan_and_the_file_in_its_place(rig):
+    """Also not after a second restore, when only the first orphan is open."""
+    node, handle = created(rig, b"f", b"before")
+    snapshot = await rig.snapshot()
+    write(rig, node, handle, b"after!")
+    await rig.command("restore", snapshot)
+    assert read(rig, node, handle) == (0, b"after!")
+    orphan, _ = status(rig, node)
+    assert (orphan.ino, orphan.nlink) == (node, 0)
+    second = rig.lookup("f")
+    assert second.attr.ino == second.nodeid != node
+    again = rig.opened(second.nodeid, os.O_WRONLY).fh
+    write(rig, second.nodeid, again, b"third!")
+    rig.ask(Opcode.RELEASE, again.to_bytes(24, "little"), node=second.nodeid)
+    await rig.command("restore", snapshot)
+    assert rig.lookup("f").attr.ino not in (node, second.nodeid)
+    rig.ask(Opcode.RELEASE, handle.to_bytes(24, "little"), node=node)
 
 
 async def test_a_publish_drops_the_listing_of_each_directory_it_changed(rig):

@@ -69,6 +69,21 @@ def test_a_new_node_stays_its_files_node_while_the_file_is_gone(rig, nodes):
     assert nodes.place(new) == Place(root, node)
 
 
+def test_a_new_node_may_show_its_files_own_number_until_it_is_another_files(rig, nodes):
+    root = rig.session.root
+    number = rig.make(ROOT, "f")
+    assert nodes.ino_of(number) == number
+    hidden = nodes.renumber(root, number, rig.branch.next_inode())
+    assert nodes.ino_of(hidden) == hidden
+    shown = nodes.renumber(root, number, rig.branch.next_inode(), is_shown=True)
+    assert nodes.ino_of(shown) == number
+    nodes.counts.add(shown)
+    nodes.renumber(root, number, rig.branch.next_inode())
+    assert nodes.ino_of(shown) == number
+    nodes.forget(shown, 1)
+    assert nodes.ino_of(shown) == shown
+
+
 def test_an_orphans_node_is_forgotten_with_its_exception(rig, nodes):
     node = rig.make(ROOT, "f")
     other = rig.make(ROOT, "g")

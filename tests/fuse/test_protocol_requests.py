@@ -20,6 +20,7 @@ DECODERS = [
     requests.rename2,
     requests.link,
     requests.create,
+    requests.tmpfile,
     requests.open_flags,
     requests.handle,
     requests.read,
@@ -49,6 +50,7 @@ def test_requests_with_names():
     assert requests.link((7).to_bytes(8, "little") + b"l\0") == (7, b"l")
     body = bytes(structs.CreateIn(0x8241, 0o100644, 0o22, 0)) + b"f\0"
     assert requests.create(body) == (b"f", 0o100644, 0x8241)
+    assert requests.tmpfile(body[:-2] + b"/\0") == (0o100644, 0x8241)
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0", b"a", b"a/b\0", b"a\0b", b"a\0b\0", b"a\0\0"])

@@ -1,13 +1,18 @@
 """Fixtures of the tests through a real mount."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.support.acceptance import disk_directory
 from tests.support.mounting import Mount
+from tests.support.posix_both import Both
+
+_NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +50,17 @@ def host(place: Path) -> Path:
         pytest.skip("this kernel's times are too coarse to see which of them a call changes")
     directory.chmod(0o755)
     return directory
+
+
+@pytest.fixture
+def both(mount: Mount, host: Path) -> Iterator[Both]:
+    """Gives a fresh directory on each side, with a file `f` of 10,000 bytes."""
+    name = f"differ-{next(_NUMBERS)}"
+    places = [host / name, mount.path / name]
+    for place in places:
+        place.mkdir()
+        place.chmod(0o777)
+        (place / "f").write_bytes(b"x" * 10_000)
+    yield Both(*places)
+    for place in places:
+        shutil.rmtree(place)

@@ -4,7 +4,6 @@ Each says what the host does, too: a row that is no difference any more is to go
 """
 
 import ctypes
-import errno
 import fcntl
 import mmap
 import os
@@ -14,8 +13,6 @@ import shutil
 import stat
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -24,86 +21,12 @@ from pyi_fs import limits
 from pyi_fs.fuse.transports import DIRECT
 from tests.support.mounting import ROOT, Mount
 from tests.support.posix_actor import Actor, User
+from tests.support.posix_both import Both, with_open
 from tests.support.posix_calls import Failed, checked
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_NUMBERS = count()
-
-
-class Both:
-    """A fresh directory on the host and one on the mount."""
-
-    def __init__(self, host: Path, mount: Path) -> None:
-        self.host = host
-        self.mount = mount
-
-    def say(self, ask: Callable[[Path], object]) -> tuple[object, object]:
-        """Returns what the host answers, and what the mount; an error is its errno's name."""
-        answers = []
-        for place in (self.host, self.mount):
-            try:
-                answers.append(ask(place))
-            except OSError as error:
-                answers.append(errno.errorcode[error.errno or 0])
-        return answers[0], answers[1]
-
-
-@pytest.fixture
-def both(mount: Mount, host: Path) -> Iterator[Both]:
-    """Gives a fresh directory on each side, with a file `f` of 10,000 bytes."""
-    name = f"differ-{next(_NUMBERS)}"
-    places = [host / name, mount.path / name]
-    for place in places:
-        place.mkdir()
-        place.chmod(0o777)
-        (place / "f").write_bytes(b"x" * 10_000)
-    yield Both(*places)
-    for place in places:
-        shutil.rmtree(place)
-
-
-def _with(path: Path, flags: int, use: Callable[[int], object]) -> object:
-    descriptor = os.open(path, flags, 0o644)
-    try:
-        return use(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@pytest.mark.parametrize("mode", [0, 1, 3, 16, 17, 8, 32])
-def test_fallocate(both: Both, mode: int) -> None:
-    def ask(place: Path) -> object:
-        start, length = ctypes.c_int64(0), ctypes.c_int64(4096)
-        return _with(
-            place / "f",
-            os.O_RDWR,
-            lambda fd: checked(_LIBC.fallocate(fd, mode, start, length)),
-        )
-
-    assert both.say(ask) == (0, "ENOTSUP")
-    # What tools fall back to.
-    _with(both.mount / "f", os.O_RDWR, lambda fd: os.posix_fallocate(fd, 0, 20_000))
-    assert (both.mount / "f").read_bytes() == b"x" * 10_000 + bytes(10_000)
-
-
-def test_seeking_holes(both: Both) -> None:
-    for place in (both.host, both.mount):
-        with (place / "sparse").open("wb") as file:
-            file.truncate(1 << 20)
-            os.fsync(file.fileno())
-
-    def ask(place: Path) -> object:
-        return _with(place / "sparse", os.O_RDONLY, lambda fd: os.lseek(fd, 0, os.SEEK_HOLE))
-
-    assert both.say(ask) == (0, 1 << 20)
-    assert (both.mount / "sparse").stat().st_blocks == 0
-
-
-def test_tmpfile(both: Both) -> None:
-    flags = os.O_TMPFILE | os.O_RDWR
-    assert both.say(lambda place: _with(place, flags, lambda fd: 0)) == (0, "ENOTSUP")
 
 
 @pytest.mark.parametrize("request_code", [0x80086601, 0x801C581F, 0x80087601])
@@ -112,14 +35,14 @@ def test_ioctl(both: Both, request_code: int) -> None:
 
     def ask(place: Path) -> object:
         use = lambda fd: len(fcntl.ioctl(fd, request_code, bytes(28)))  # noqa: E731
-        return _with(place / "f", os.O_RDONLY, use)
+        return with_open(place / "f", os.O_RDONLY, use)
 
     assert both.say(ask) == (28, "ENOTTY")
 
 
 def test_extent_maps_and_clones(both: Both) -> None:
     fiemap = struct.pack("QQIIII", 0, (1 << 64) - 1, 0, 0, 0, 0)
-    ask = lambda place: _with(  # noqa: E731
+    ask = lambda place: with_open(  # noqa: E731
         place / "f", os.O_RDONLY, lambda fd: len(fcntl.ioctl(fd, 0xC020660B, fiemap))
     )
     assert both.say(ask) == (32, "ENOTSUP")
@@ -186,11 +109,11 @@ def test_the_largest_file(both: Both) -> None:
     os.truncate(both.mount / "f", size)
     assert (both.mount / "f").stat().st_size == size
     assert both.say(lambda place: os.truncate(place / "f", size + 1)) == (None, "EFBIG")
-    ask = lambda place: _with(  # noqa: E731
+    ask = lambda place: with_open(  # noqa: E731
         place / "f", os.O_RDWR, lambda fd: os.pwrite(fd, b"x", size)
     )
     assert both.say(ask) == (1, "EFBIG")
-    seek = lambda place: _with(  # noqa: E731
+    seek = lambda place: with_open(  # noqa: E731
         place / "f", os.O_RDWR, lambda fd: os.lseek(fd, 1 << 50, os.SEEK_SET)
     )
     assert both.say(seek) == ("EINVAL", 1 << 50)
@@ -215,7 +138,7 @@ def test_devices_and_set_id_programs(both: Both) -> None:
     def ask(place: Path) -> object:
         os.mknod(place / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
         assert (place / "null").stat().st_rdev == os.makedev(1, 3)
-        return _with(place / "null", os.O_RDWR, lambda fd: os.write(fd, b"x"))
+        return with_open(place / "null", os.O_RDWR, lambda fd: os.write(fd, b"x"))
 
     assert both.say(ask) == (1, "EACCES")
 
@@ -253,14 +176,14 @@ def test_waiting_for_regular_files(both: Both) -> None:
 
 def test_flags_of_single_reads_and_writes(both: Both) -> None:
     (both.host / "f").read_bytes()
-    nowait = lambda place: _with(  # noqa: E731
+    nowait = lambda place: with_open(  # noqa: E731
         place / "f", os.O_RDONLY, lambda fd: os.preadv(fd, [bytearray(1)], 0, os.RWF_NOWAIT)
     )
     assert both.say(nowait) == (1, "ENOTSUP")
 
 
 def test_unaligned_direct_io(both: Both) -> None:
-    ask = lambda place: _with(  # noqa: E731
+    ask = lambda place: with_open(  # noqa: E731
         place / "f", os.O_RDWR | os.O_DIRECT, lambda fd: os.pwrite(fd, b"abc", 1)
     )
     assert both.say(ask) == ("EINVAL", 3)
@@ -334,20 +257,23 @@ def test_a_strangers_chown_to_nobody(both: Both) -> None:
 def test_inode_number_of_what_was_open_in_a_restore(
     mount: Mount, both: Both, transport: str
 ) -> None:
-    closed = both.mount / "closed"
+    closed, changed = both.mount / "closed", both.mount / "changed"
     closed.write_bytes(b"closed")
-    numbers = (both.mount / "f").stat().st_ino, closed.stat().st_ino
+    changed.write_bytes(b"before")
+    paths = (both.mount / "f", closed, changed)
+    numbers = [path.stat().st_ino for path in paths]
     snapshot = mount.snapshot()
+    changed.write_bytes(b"after")
     descriptor = os.open(both.mount / "f", os.O_RDWR)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     mount.control("restore", snapshot)
     with (both.mount / "f").open("rb") as restored:
         fcntl.flock(restored, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    orphan, restored_number = os.fstat(descriptor).st_ino, (both.mount / "f").stat().st_ino
-    # One of the two keeps the number: the orphan, or what has the name.
-    assert (restored_number if transport == DIRECT else orphan) == numbers[0]
-    assert orphan != restored_number
+    assert os.fstat(descriptor).st_ino == numbers[0]
+    assert (both.mount / "f").stat().st_ino != numbers[0]
     assert closed.stat().st_ino == numbers[1]
+    assert (changed.stat().st_ino == numbers[2]) is (transport == DIRECT)
+    assert changed.read_bytes() == b"before"
     os.write(descriptor, b"to the orphan")
     os.close(descriptor)
     assert (both.mount / "f").read_bytes() == b"x" * 10_000
@@ -377,10 +303,10 @@ def test_syncfs_is_not_delivered(mount: Mount, both: Both) -> None:
     """It returns at once and makes nothing durable: `synced` stays what it was."""
     (both.mount / "g").write_bytes(b"unsynced")
     assert '"synced": false' in mount.ask("status").replace('":f', '": f')
-    ask = lambda place: _with(place, os.O_RDONLY, lambda fd: checked(_LIBC.syncfs(fd)))  # noqa: E731
+    ask = lambda place: with_open(place, os.O_RDONLY, lambda fd: checked(_LIBC.syncfs(fd)))  # noqa: E731
     assert both.say(ask) == (0, 0)
     assert '"synced": false' in mount.ask("status").replace('":f', '": f')
-    _with(both.mount / "g", os.O_RDONLY, os.fsync)
+    with_open(both.mount / "g", os.O_RDONLY, os.fsync)
 
 
 def test_every_test_is_in_the_document_and_every_row_has_one() -> None:

@@ -97,6 +97,7 @@ class Rig:
         self.names = handlers.names
         self.metadata = handlers.metadata
         self.files = handlers.files
+        self.ranges = handlers.ranges
         self.listings = handlers.listings
         self.reaper = handlers.reaper
 
