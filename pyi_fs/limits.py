@@ -64,6 +64,8 @@ UNDO_WINDOW_SECONDS = 24 * 3600
 # What left the log of a workspace that is in use is kept so much longer: a process that looked at
 # it just before may be about to write a record that names it.
 GARBAGE_GRACE_SECONDS = 600
+# However short space is, what was done a moment ago can be undone.
+UNDO_WINDOW_SECONDS_MIN = 600
 # No configuration removes a snapshot that is younger: whoever took it may not have read its id.
 RETENTION_AGE_SECONDS_MIN = 600
 # A pack of which less than this is wanted is written anew; above, copying costs more than it frees.

@@ -114,6 +114,7 @@ _KINDS: dict[type, str] = {
     operation.PinSnapshot: "pin",
     operation.UnpinSnapshot: "unpin",
     operation.Purge: "purge",
+    operation.CloseUndo: "close-undo",
 }
 _UNSAID = {
     "time_ns",

@@ -113,7 +113,9 @@ def _document(planned: garbage.Plan, done: garbage.Freed | None) -> dict[str, ob
             }
             for deletion in planned.deletions
         ],
-        "steps": planned.lines()[len(planned.deletions) :],
+        "closings": [closing._asdict() for closing in planned.given.closings],
+        "steps": planned.lines()[len(planned.deletions) + len(planned.given.closings) :],
+        "notes": planned.notes,
         "held_bytes": planned.held_bytes,
         "frees_bytes": planned.frees_bytes,
         "later_bytes": planned.later_bytes,

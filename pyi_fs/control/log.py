@@ -14,6 +14,7 @@ from pyi_fs.control.answers import json_line, quoted
 from pyi_fs.ids import OperationId
 from pyi_fs.model.operation import (
     Begin,
+    CloseUndo,
     Continue,
     DeleteSnapshot,
     DropBranch,
@@ -48,6 +49,7 @@ OPERATION_NAMES: dict[type[Operation], str] = {
     PinSnapshot: "pin",
     UnpinSnapshot: "unpin",
     Purge: "purge",
+    CloseUndo: "close-undo",
 }
 """What each record is called; the others are bookkeeping and not shown."""
 

@@ -340,9 +340,9 @@ class Branch:
         BLOCKS: call it in a thread. Syncs queue up.
         """
         with self._sync_lock:
+            self._left.give_up_gone()
             start, writers = self._start, self.writers()
-            # Parents and lenders first: what is synced must never stand on something that a power
-            # loss can take away.
+            # Parents and lenders first: see there.
             done = self.leftovers.sync(self._services)
             if start != self._durable_start:
                 self._services.sync_position(start)

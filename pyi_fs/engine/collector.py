@@ -20,8 +20,8 @@ with live processes:
   before, and the layer and all it needs stay; or it comes after, finds no directory, and the fork
   fails as if the parent had been removed a moment earlier, which it was.
 - *Two collectors*: removal of what is not there is no error.
-- *A damaged log* may hide what it holds: then all layers its workspace wrote are kept, and if not
-  even its first record can be read nothing is collected at all (`CorruptRecordError`).
+- *A damaged log or layer* may hide what it names: then everything of its workspace is kept
+  (`engine/held.py`), and that is said.
 - *A snapshot is deleted* while somebody is about to restore it, to make a branch from it, or to
   share its extents: see the grace in `engine/roots.py`.
 - *A crash in the middle* leaves `layers/xx/ID.removed`, which the next plan finds.
@@ -38,22 +38,20 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from pyi_fs.engine.founding import remove_workspace
+from pyi_fs.engine.held import frozen, readable
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.roots import (
     NOTHING,
     Without,
-    kept_positions,
     lineages,
     logged_layers,
     positions_of,
+    roots_of,
 )
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.unlogged import Guard, header_of, read_pins
-from pyi_fs.errors import CorruptRecordError, StoreError
-from pyi_fs.format.record import frames
 from pyi_fs.ids import LayerId, WorkspaceName, layer_name, segment_id
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import LOG_SEED
 from pyi_fs.store.storage import LockFile
 
 _REMOVED = ".removed"
@@ -76,12 +74,13 @@ class Step(NamedTuple):
 class Plan:
     """What to remove, children before parents, and what is left alone and why.
 
-    Layers of one group name each other.
+    Layers of one group name each other. `held`: workspaces that are left as they are, and why.
     """
 
     groups: tuple[tuple[Step, ...], ...]
     leftovers: tuple[str, ...]
     waiting: tuple[tuple[LayerId, str], ...]
+    held: tuple[str, ...] = ()
     known: frozenset[LayerId] = field(default=frozenset(), repr=False)
 
     @property
@@ -99,6 +98,7 @@ class Plan:
         lines = [str(step) for step in self.steps]
         lines += [f"remove {path}: left by an interrupted collection" for path in self.leftovers]
         lines += [f"leave layer {layer_name(layer)}: {reason}" for layer, reason in self.waiting]
+        lines += [f"leave {reason}" for reason in self.held]
         return "\n".join(lines)
 
 
@@ -127,35 +127,41 @@ def plan(
     instant.
 
     `known`: layers that are known to have been in the log of a workspace that is gone. `without`,
-    `grace`: what could be removed if these snapshots were deleted, as `roots.positions_of`.
-    `StoreError` if damage hides what is needed.
+    `grace`: what could be removed if these were given up, as `roots.positions_of`.
     """
     # What was noted in a log once is not about to be.
     known = frozenset(known) | logged_layers(store)
     listed = all_layers(store.storage)
     graph = LayerGraph(store)
+    held: dict[WorkspaceName, str] = {}
 
-    def roots() -> set[LayerId]:
-        return _roots(store, listed, clock_ns(), without, grace=grace)
+    def needed() -> set[LayerId]:
+        now_ns = clock_ns()
+        roots = readable(roots_of(store, now_ns=now_ns, without=without, grace=grace), graph)
+        held.update(roots.held)
+        return graph.reach(roots.all_positions()) | frozen(store, roots, graph, listed, now_ns)
 
     # Lineages first, which is cheap and mostly the whole answer.
-    candidates = set(listed) - lineages(store, roots())
+    roots = roots_of(store, now_ns=clock_ns(), without=without, grace=grace)
+    held.update(roots.held)
+    candidates = set(listed) - lineages(store, roots.all_positions())
     waiting: dict[LayerId, str] = {}
     if candidates:
-        candidates -= graph.reach(roots())
+        candidates -= needed()
         guard = Guard(store, known, clock_ns())
         waiting = {
             layer: reason for layer in candidates if (reason := guard.reason(layer)) is not None
         }
         # Only now: a layer whose lock was free a moment ago is in a log by now, or never will be.
-        candidates -= graph.reach(roots())
-        candidates -= graph.reach(layer for layer in waiting if guard.is_readable(layer))
+        candidates -= needed()
+        candidates -= graph.reach(waiting, partly=True)
         candidates -= waiting.keys()
     steps = {layer: _step(store, layer) for layer in candidates}
     groups = tuple(
         tuple(steps[layer] for layer in group) for group in _children_first(graph, candidates)
     )
-    return Plan(groups, leftovers(store), tuple(sorted(waiting.items())), known)
+    reasons = tuple(f"workspace '{name}': {reason}" for name, reason in sorted(held.items()))
+    return Plan(groups, leftovers(store), tuple(sorted(waiting.items())), reasons, known)
 
 
 def leftovers(store: Store) -> tuple[str, ...]:
@@ -186,7 +192,7 @@ def execute(
     layers = freed_bytes = 0
     for group in planned.groups:
         # Read before they go: what a layer that turns out to be wanted needs has to stay, too.
-        needs = _reach(graph, [step.layer for step in group])
+        needs = graph.reach([step.layer for step in group], partly=True)
         is_free = all(step.layer in allowed and step.layer not in kept for step in group)
         if is_free and _remove(store, group):
             layers += len(group)
@@ -204,49 +210,9 @@ def remove_and_collect(store: Store, name: str) -> Collected:
     """
     graph = LayerGraph(store)
     roots = {position.layer for position in positions_of(store, WorkspaceName(name))}
-    known = _reach(graph, roots)
+    known = graph.reach(roots, partly=True)
     remove_workspace(store, name)
     return execute(store, plan(store, known=known))
-
-
-def _reach(graph: LayerGraph, roots: Iterable[LayerId]) -> set[LayerId]:
-    """As `LayerGraph.reach`; what is damaged names nothing."""
-    reached: set[LayerId] = set()
-    for root in roots:
-        try:
-            reached |= graph.reach([root])
-        except StoreError:
-            reached.add(root)
-    return reached
-
-
-def _roots(
-    store: Store, listed: list[LayerId], now_ns: int, without: Without, *, grace: bool
-) -> set[LayerId]:
-    """Returns the layers that logs name.
-
-    For a log with a bad end, also every layer that its workspace wrote.
-    """
-    roots = set(kept_positions(store, now_ns=now_ns, without=without, grace=grace))
-    doubtful = {name for name in store.workspace_names() if not _is_whole(store, name)}
-    if doubtful:
-        for layer in listed:
-            header = header_of(store, layer)
-            if header is not None and header.workspace in doubtful:
-                roots.add(layer)
-    return roots
-
-
-def _is_whole(store: Store, name: WorkspaceName) -> bool:
-    path = layout.operations_log(name)
-    try:
-        data = store.storage.read(path)
-    except FileNotFoundError:
-        return True
-    end = max((stop for stop, _ in frames(data, LOG_SEED)), default=0)
-    if data and end == 0:
-        raise CorruptRecordError(path, 0, "the first record of a workspace", "damage")
-    return end == len(data)
 
 
 def _step(store: Store, layer: LayerId) -> Step:
@@ -263,10 +229,7 @@ def _children_first(graph: LayerGraph, layers: set[LayerId]) -> list[list[LayerI
     """
     names: dict[LayerId, set[LayerId]] = {}
     for layer in sorted(layers):
-        try:
-            found = graph.references(layer)
-        except StoreError:
-            found = None
+        found = graph.readable(layer)
         names[layer] = set(found.layers & layers) if found is not None else set()
     group = {layer: layer for layer in layers}
     order: list[LayerId] | None = None

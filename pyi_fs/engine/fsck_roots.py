@@ -101,7 +101,8 @@ def _valid(data: bytes) -> tuple[int, list[Operation]]:
 
 def _roots(name: WorkspaceName, refs: Refs, operations: list[Operation]) -> Iterator[Root]:
     # As `engine/roots.py`, which keeps it a little longer.
-    since_ns = time.time_ns() - limits.UNDO_WINDOW_SECONDS * 1_000_000_000
+    window_ns = limits.UNDO_WINDOW_SECONDS * 1_000_000_000
+    since_ns = max(time.time_ns() - window_ns, refs.undo_closed_ns + 1)
     void: dict[LayerId, int] = {}
     named: list[tuple[str, Position]] = []
     for index, operation in enumerate(operations, 1):

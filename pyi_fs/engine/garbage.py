@@ -1,9 +1,9 @@
 """Collection of a whole store: snapshots, layers, maps, packs. First a plan, then its execution.
 
-Why it is safe beside writers is in `docs/decisions/0003-garbage.md`; the order of execution: delete
-snapshots (logs durable), remove layers, trim maps (roots and maps durable), condemn chunks, wait
-for who puts some, mark again, sweep packs. A crash anywhere leaves a store in which the next
-collection finds the rest.
+Why it is safe beside writers is in `docs/decisions/0003-garbage.md`; the order of execution: close
+what cannot be undone any more and delete snapshots (logs durable), remove layers, trim maps (roots
+and maps durable), condemn chunks, wait for who puts some, mark again, sweep packs. A crash anywhere
+leaves a store in which the next collection finds the rest.
 """
 
 import time
@@ -14,16 +14,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from pyi_fs import limits
 from pyi_fs.engine import collector
-from pyi_fs.engine.marking import Trim, live_chunks, trims
-from pyi_fs.engine.references import all_layers, layer_bytes
-from pyi_fs.engine.retention import DEFAULT, Policy, Removal, by_worth, expendable, floor, thin
-from pyi_fs.engine.roots import Without, kept_positions
-from pyi_fs.engine.sealing import sync_roots
+from pyi_fs.engine.budget import Closing, Deletion, Given, for_budget, for_retention
+from pyi_fs.engine.held import frozen, readable
+from pyi_fs.engine.marking import Marked, Trim, live_chunks, trims
+from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
+from pyi_fs.engine.retention import DEFAULT, Policy, Removal, floor
+from pyi_fs.engine.roots import NOTHING, Without, roots_of
+from pyi_fs.engine.sealing import note_whole, sync_roots
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import BusyError, NotFoundError
-from pyi_fs.ids import SnapshotId, WorkspaceName
-from pyi_fs.model.operation import DeleteSnapshot, Operation, PinSnapshot, UnpinSnapshot
+from pyi_fs.errors import BusyError, NotFoundError, StoreError
+from pyi_fs.ids import LayerId, SnapshotId, WorkspaceName, segment_layer
+from pyi_fs.model.operation import (
+    CloseUndo,
+    DeleteSnapshot,
+    DropBranch,
+    MoveBranch,
+    Operation,
+    PinSnapshot,
+    RestorePath,
+    UnpinSnapshot,
+)
 from pyi_fs.model.refs import Refs
 from pyi_fs.store import layout, sealmap, sweep
 from pyi_fs.store.oplog import OperationsLog
@@ -33,25 +45,16 @@ Clock = Callable[[], int]
 Progress = Callable[[str], None]
 
 _BUSY = "somebody is sealing or importing: no pack was removed this time"
-
-
-class Deletion(NamedTuple):
-    """A snapshot that goes, of a workspace."""
-
-    workspace: WorkspaceName
-    removal: Removal
-
-    def __str__(self) -> str:
-        """Returns one line for people."""
-        return f"delete {self.workspace}@{self.removal.snapshot.id}: {self.removal.reason}"
+_NO_PACKS = sweep.SweepPlan((), (), 0)
 
 
 class _Consequences(NamedTuple):
-    """What can go once some snapshots are deleted."""
+    """What can go once something is given up."""
 
     layers: collector.Plan
     trims: tuple[Trim, ...]
     packs: sweep.SweepPlan
+    notes: tuple[str, ...]
 
     @property
     def frees_bytes(self) -> int:
@@ -65,24 +68,31 @@ class Plan:
 
     `held_bytes`: layers and packs before. `later_bytes`: what the deletions free besides, once
     nobody can be in the middle of using them. `missing_bytes`: by how much the budget is missed.
+    `notes`: what is left as it is, and why.
     """
 
-    deletions: tuple[Deletion, ...]
+    given: Given
     layers: collector.Plan
     trims: tuple[Trim, ...]
     packs: sweep.SweepPlan
+    notes: tuple[str, ...]
     held_bytes: int
     later_bytes: int
     missing_bytes: int
 
     @property
+    def deletions(self) -> tuple[Deletion, ...]:
+        """Returns the snapshots that go."""
+        return self.given.deletions
+
+    @property
     def frees_bytes(self) -> int:
         """Returns the disk that execution gives back, if nothing comes between."""
-        return _Consequences(self.layers, self.trims, self.packs).frees_bytes
+        return _Consequences(self.layers, self.trims, self.packs, ()).frees_bytes
 
     def lines(self) -> list[str]:
         """Returns one line for each step."""
-        lines = [str(deletion) for deletion in self.deletions]
+        lines = [str(item) for item in (*self.given.deletions, *self.given.closings)]
         lines += str(self.layers).splitlines()
         lines += [str(trim) for trim in self.trims]
         lines += [str(step) for step in (*self.packs.remove, *self.packs.rewrite)]
@@ -108,30 +118,38 @@ def plan(
     workspaces: Collection[str] = (),
     policy: Policy = DEFAULT,
     keep_bytes: int | None = None,
+    free_bytes: int = 0,
     clock_ns: Clock = time.time_ns,
     progress: Progress = lambda _: None,
 ) -> Plan:
     """Returns what should go now: O(store), for a budget that is missed some times that.
 
-    Snapshots only of `workspaces` (none: of all); `keep_bytes`: a budget for layers and packs.
-    `NotFoundError` for a workspace that is not there; `StoreError` if damage hides what is needed.
+    Snapshots only of `workspaces` (none: of all). `keep_bytes`: a budget for layers and packs;
+    `free_bytes`: so much should be given back at least. `NotFoundError` for a workspace that is not
+    there.
     """
     names = [WorkspaceName(name) for name in workspaces] or store.workspace_names()
-    refs = dict(_refs(store, names, must_exist=bool(workspaces)))
+    logs = dict(_refs(store, names, must_exist=bool(workspaces)))
+    refs = {name: found for name, (found, _) in logs.items()}
     now_ns = clock_ns()
     progress("snapshots")
-    deletions = [
-        Deletion(name, removal) for name in refs for removal in thin(refs[name], now_ns, policy)
-    ]
+    given = for_retention(refs, now_ns, policy)
     held_bytes = _held_bytes(store)
     progress("layers and chunks")
-    if keep_bytes is not None:
-        deletions += _for_budget(store, refs, deletions, held_bytes - keep_bytes, clock_ns)
-    at_last = _consequences(store, deletions, clock_ns, grace=False)
-    found = _consequences(store, deletions, clock_ns, grace=True)
-    missing = 0 if keep_bytes is None else held_bytes - at_last.frees_bytes - keep_bytes
+    excess_bytes = free_bytes if keep_bytes is None else max(free_bytes, held_bytes - keep_bytes)
+    at_last = _consequences(store, given, clock_ns, grace=False)
+    if at_last.frees_bytes < excess_bytes:
+
+        def frees(wanted: Given) -> int:
+            return _consequences(store, wanted, clock_ns, grace=False).frees_bytes
+
+        undoable = {name: moments for name, (_, moments) in logs.items()}
+        given = for_budget(refs, undoable, now_ns, policy, excess_bytes, frees)
+        at_last = _consequences(store, given, clock_ns, grace=False)
+    found = _consequences(store, given, clock_ns, grace=True)
     later = max(0, at_last.frees_bytes - found.frees_bytes)
-    return Plan(tuple(deletions), *found, held_bytes, later, max(0, missing))
+    missing = max(0, excess_bytes - at_last.frees_bytes)
+    return Plan(given, *found, held_bytes, later, missing)
 
 
 def carry_out(
@@ -149,7 +167,7 @@ def carry_out(
     if lock is None:
         raise BusyError("another collection is running")
     try:
-        return _carried_out(store, planned, clock_ns, progress)
+        return carry_out_locked(store, planned, clock_ns, progress)
     finally:
         lock.release()
 
@@ -167,9 +185,16 @@ def pin(store: Store, workspace: str, snapshot: str, *, pinned: bool = True) -> 
     return done.id
 
 
-def _carried_out(store: Store, planned: Plan, clock_ns: Clock, progress: Progress) -> Freed:
+def carry_out_locked(
+    store: Store,
+    planned: Plan,
+    clock_ns: Clock = time.time_ns,
+    progress: Progress = lambda _: None,
+) -> Freed:
+    """Does what a plan says; the caller holds `gc.lock`."""
     notes: list[str] = []
     progress("deleting snapshots")
+    _close(store, planned.given.closings, clock_ns, notes)
     snapshots = _delete(store, planned.deletions, clock_ns, notes)
     _sync_logs(store)
     progress("removing layers")
@@ -180,21 +205,51 @@ def _carried_out(store: Store, planned: Plan, clock_ns: Clock, progress: Progres
     remove_abandoned(store.storage)
     progress("marking chunks")
     packs = pack_bytes = 0
-    if _condemned(store):
-        # Who puts chunks now claims what is condemned; who did before has finished.
-        sweep.keep(store.index, live_chunks(store))
-        swept = sweep.execute(
-            store.storage,
-            store.index,
-            sweep.plan(store.storage, store.index),
-            lambda step: progress(str(step)),
-        )
-        packs, pack_bytes = swept.packs, swept.freed_bytes
-        notes += [f"pack {pack.hex()[:16]} stays: {reason}" for pack, reason in swept.skipped]
-    else:
+    marked = live_chunks(store)
+    if marked.missing:
+        notes += _no_packs(marked)
+    elif not _condemned(store, marked):
         notes.append(_BUSY)
+    else:
+        # Who puts chunks now claims what is condemned; who did before has finished.
+        again = live_chunks(store)
+        sweep.keep(store.index, again.live)
+        if again.missing:
+            notes += _no_packs(again)
+        else:
+            swept = sweep.execute(
+                store.storage,
+                store.index,
+                sweep.plan(store.storage, store.index),
+                lambda step: progress(str(step)),
+            )
+            packs, pack_bytes = swept.packs, swept.freed_bytes
+            notes += [f"pack {pack.hex()[:16]} stays: {reason}" for pack, reason in swept.skipped]
     freed_bytes = collected.freed_bytes + map_bytes + pack_bytes
     return Freed(snapshots, collected.layers, maps, packs, freed_bytes, tuple(notes))
+
+
+def _no_packs(marked: Marked) -> list[str]:
+    return [f"no pack was removed: {reason}" for reason in marked.missing]
+
+
+def _close(store: Store, closings: Collection[Closing], clock_ns: Clock, notes: list[str]) -> None:
+    """Closes ways back, never younger ones than the floor."""
+    for closing in closings:
+        with _opened(store, closing.workspace) as log:
+            if log is None:
+                continue
+            try:
+                log.append(partial(_closing, clock_ns, closing))
+            except NotFoundError as error:
+                notes.append(str(error))
+
+
+def _closing(clock_ns: Clock, closing: Closing, refs: Refs) -> Operation:
+    latest_ns = clock_ns() - limits.UNDO_WINDOW_SECONDS_MIN * 1_000_000_000
+    if not refs.undo_closed_ns < closing.before_ns <= latest_ns:
+        raise NotFoundError(f"undo of '{closing.workspace}' stays as it is: closed, or too young")
+    return CloseUndo(time.time_ns(), closing.before_ns, closing.reason)
 
 
 def _delete(
@@ -236,11 +291,12 @@ def _deletion(clock_ns: Clock, snapshot: SnapshotId, reason: str, refs: Refs) ->
 
 def _trim(store: Store, clock_ns: Clock) -> tuple[int, int]:
     """Trims all maps that can be; returns how many, and the bytes given back."""
-    positions = kept_positions(store, now_ns=clock_ns())
-    found = trims(store, positions, ())
+    positions, blocked = _positions(store, clock_ns, NOTHING, grace=True)
+    found = trims(store, positions, (), blocked)
     if not found:
         return 0, 0
     sync_roots(store, positions)
+    note_whole(store, {segment_layer(trim.segment) for trim in found})
     count = freed_bytes = 0
     for trim in found:
         path = layout.seal_map(trim.segment)
@@ -255,9 +311,9 @@ def _trim(store: Store, clock_ns: Clock) -> tuple[int, int]:
     return count, freed_bytes
 
 
-def _condemned(store: Store) -> bool:
+def _condemned(store: Store, marked: Marked) -> bool:
     """Condemns what is not wanted; returns whether nobody was putting chunks afterwards."""
-    sweep.condemn(store.index, live_chunks(store))
+    sweep.condemn(store.index, marked.live)
     lock = store.storage.lock(layout.CHUNKS_LOCK, wait=False)
     if lock is None:
         return False
@@ -265,56 +321,28 @@ def _condemned(store: Store) -> bool:
     return True
 
 
-def _consequences(
-    store: Store, deletions: Collection[Deletion], clock_ns: Clock, *, grace: bool
-) -> _Consequences:
-    without = _without(deletions)
+def _positions(
+    store: Store, clock_ns: Clock, without: Without, *, grace: bool
+) -> tuple[dict[LayerId, set[int]], set[LayerId]]:
+    """Returns the positions that can be come back to, and the layers that stay as they are."""
+    now_ns = clock_ns()
+    graph = LayerGraph(store)
+    roots = readable(roots_of(store, now_ns=now_ns, without=without, grace=grace), graph)
+    blocked = frozen(store, roots, graph, all_layers(store.storage), now_ns)
+    return roots.all_positions(), blocked
+
+
+def _consequences(store: Store, given: Given, clock_ns: Clock, *, grace: bool) -> _Consequences:
+    without = given.without()
     layers = collector.plan(store, clock_ns=clock_ns, without=without, grace=grace)
     gone = {step.layer for step in layers.steps}
-    positions = kept_positions(store, now_ns=clock_ns(), without=without, grace=grace)
-    smaller = trims(store, positions, gone)
-    live = live_chunks(store, without_layers=gone, trimmed=smaller, without=without)
-    return _Consequences(layers, smaller, sweep.plan(store.storage, store.index, live))
-
-
-def _for_budget(
-    store: Store,
-    refs: dict[WorkspaceName, Refs],
-    deletions: list[Deletion],
-    excess_bytes: int,
-    clock_ns: Clock,
-) -> list[Deletion]:
-    """Returns as few more deletions as free `excess_bytes`; all that are allowed if none do."""
-    gone = _without(deletions)
-    candidates = sorted(
-        (
-            Deletion(name, Removal(snapshot, "byte budget"))
-            for name in refs
-            for snapshot in expendable(refs[name], clock_ns(), gone.get(name, ()))
-        ),
-        key=lambda deletion: by_worth(deletion.removal.snapshot),
-    )
-
-    def is_enough(count: int) -> bool:
-        wanted = [*deletions, *candidates[:count]]
-        return _consequences(store, wanted, clock_ns, grace=False).frees_bytes >= excess_bytes
-
-    # The first count that is enough: deleting more never frees less.
-    low, high = 0, len(candidates)
-    while low < high:
-        middle = (low + high) // 2
-        if is_enough(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return candidates[:low]
-
-
-def _without(deletions: Collection[Deletion]) -> Without:
-    found: dict[WorkspaceName, set[SnapshotId]] = defaultdict(set)
-    for workspace, removal in deletions:
-        found[workspace].add(removal.snapshot.id)
-    return found
+    positions, blocked = _positions(store, clock_ns, without, grace=grace)
+    smaller = trims(store, positions, gone, blocked)
+    marked = live_chunks(store, without_layers=gone, trimmed=smaller, without=without)
+    packs = _NO_PACKS
+    if not marked.missing:
+        packs = sweep.plan(store.storage, store.index, marked.live)
+    return _Consequences(layers, smaller, packs, (*layers.held, *_no_packs(marked)))
 
 
 def _held_bytes(store: Store) -> int:
@@ -325,21 +353,25 @@ def _held_bytes(store: Store) -> int:
 
 def _refs(
     store: Store, names: Collection[WorkspaceName], *, must_exist: bool
-) -> Iterator[tuple[WorkspaceName, Refs]]:
+) -> Iterator[tuple[WorkspaceName, tuple[Refs, list[int]]]]:
+    """Yields the refs of workspaces, and when something was done that `undo` may take back."""
     for name in names:
         with _opened(store, name) as log:
             if log is not None:
-                yield name, log.refs
+                moves = MoveBranch | RestorePath | DropBranch
+                done = [one.time_ns for _, one in log.operations() if isinstance(one, moves)]
+                closed_ns = log.refs.undo_closed_ns
+                yield name, (log.refs, [moment for moment in done if moment > closed_ns])
             elif must_exist:
                 raise NotFoundError(f"no workspace '{name}'")
 
 
 @contextmanager
 def _opened(store: Store, name: WorkspaceName) -> Iterator[OperationsLog | None]:
-    """Gives the log of a workspace, or None if it is not there."""
+    """Gives the log of a workspace, or None if it is not there, or damaged (`engine/held.py`)."""
     try:
         log = OperationsLog(store.storage, name)
-    except NotFoundError:
+    except (NotFoundError, StoreError):
         yield None
         return
     try:

@@ -73,16 +73,18 @@ class History:
     def trees(self, layer: LayerId, offsets: Iterable[int]) -> Iterator[tuple[int, Tree]]:
         """Yields (offset, tree) for offsets of one layer, ascending, in one pass over its journal.
 
-        Keeps none of them.
+        Keeps none of them. `CorruptRecordError` if the records end before one.
         """
         wanted = sorted(set(offsets))
-        tree = self.start_tree(layer)
+        tree, end = self.start_tree(layer), self.layers.start(layer)
         records = self.layers.records(layer, 0, wanted[-1]) if wanted else iter(())
         following = next(records, None)
         for offset in wanted:
             while following is not None and following[0] <= offset:
-                tree = folded(layer, tree, *following)
+                tree, end = folded(layer, tree, *following), following[0]
                 following = next(records, None)
+            if end < offset:
+                raise _no_more(layer, end, offset)
             yield offset, tree
 
     def end(self, layer: LayerId) -> tuple[Tree, Position]:
@@ -162,10 +164,12 @@ class History:
         for offset, mutation in self.layers.records(position.layer, 0, position.offset):
             tree, end = folded(position.layer, tree, offset, mutation), offset
         if end < position.offset:
-            raise CorruptRecordError(
-                layout.journal(position.layer), end, f"records up to {position.offset}", "no more"
-            )
+            raise _no_more(position.layer, end, position.offset)
         return tree
+
+
+def _no_more(layer: LayerId, end: int, offset: int) -> CorruptRecordError:
+    return CorruptRecordError(layout.journal(layer), end, f"records up to {offset}", "no more")
 
 
 def folded(layer: LayerId, tree: Tree, offset: int, mutation: Mutation) -> Tree:

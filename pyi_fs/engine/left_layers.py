@@ -20,6 +20,9 @@ class Closing(Protocol):
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""
 
+    def is_gone(self, layer: LayerId) -> bool:
+        """Returns whether a layer was collected."""
+
 
 class LeftLayers:
     """The layers one branch left."""
@@ -42,6 +45,12 @@ class LeftLayers:
     def tidy(self) -> None:
         """Closes those that are durable."""
         self._close_unless_syncing([writer for writer in self.open if writer.is_synced])
+
+    def give_up_gone(self) -> None:
+        """Gives up syncing what was collected: nobody can come back to what was left there."""
+        for writer in self.open:
+            if not writer.is_synced and self._services.is_gone(writer.layer):
+                writer.give_up()
 
     def close_all(self) -> None:
         """Closes all; waits for a sync in another thread."""

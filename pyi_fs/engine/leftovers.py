@@ -27,6 +27,9 @@ class LayerSyncs(Protocol):
     def sync_lender(self, layer: LayerId) -> None:
         """Makes a layer durable that bytes came from. BLOCKS."""
 
+    def is_gone(self, layer: LayerId) -> bool:
+        """Returns whether a layer was collected: nobody can come back to it."""
+
 
 class Durable(NamedTuple):
     """What a sync has made durable: layers as far as they went, ends of layers."""
@@ -75,9 +78,11 @@ class Leftovers:
         with self._lock:
             done = Durable(frozenset(self._lenders), dict(self._ends))
         for layer in sorted(done.lenders):
-            services.sync_lender(layer)
+            if not services.is_gone(layer):
+                services.sync_lender(layer)
         for layer, offset in done.ends.items():
-            services.sync_position(Position(layer, offset))
+            if not services.is_gone(layer):
+                services.sync_position(Position(layer, offset))
         return done
 
     def forget(self, done: Durable) -> None:

@@ -6,20 +6,34 @@ root's tree reaches: the others were reached by what is gone by now, and leave t
 """
 
 import stat
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
+from pyi_fs.engine.held import frozen
 from pyi_fs.engine.history import History
 from pyi_fs.engine.references import LayerGraph, all_layers
-from pyi_fs.engine.roots import NOTHING, Without, kept_positions
+from pyi_fs.engine.roots import NOTHING, Without, logged_names, roots_of
+from pyi_fs.engine.salvage import salvaged
 from pyi_fs.engine.sealing import trees_reaching
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import NotFoundError, StoreError
 from pyi_fs.format.treeobject import FileContent, decode_tree_object
-from pyi_fs.ids import ChunkId, LayerId, SegmentId, TreeObjectId, segment_id
+from pyi_fs.ids import (
+    ChunkId,
+    LayerId,
+    SegmentId,
+    TreeObjectId,
+    WorkspaceName,
+    layer_name,
+    segment_id,
+    segment_layer,
+)
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent, ExtentList
+from pyi_fs.model.operation import SealSnapshot
 from pyi_fs.store import layout, sealmap
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import PUNCH_BLOCK_BYTES
@@ -40,37 +54,57 @@ class Trim(NamedTuple):
         return f"trim {path}: {self.old_bytes - self.new_bytes} of {self.old_bytes} kept bytes"
 
 
+class Marked(NamedTuple):
+    """The chunks that are wanted. `missing`: why there may be more of them; empty: there are none.
+
+    With something missing no chunk may be removed.
+    """
+
+    live: set[ChunkId]
+    missing: tuple[str, ...] = ()
+
+
 def trims(
-    store: Store, positions: dict[LayerId, set[int]], without_layers: Collection[LayerId]
+    store: Store,
+    positions: dict[LayerId, set[int]],
+    without_layers: Collection[LayerId],
+    blocked: Collection[LayerId] = (),
 ) -> tuple[Trim, ...]:
     """Returns the maps of sealed segments that hold bytes no tree of the positions reaches.
 
-    O(trees of the positions). Layers that go anyway are passed over, and segments whose sealing has
-    not finished.
+    O(trees of the positions). Layers that go anyway, or are to stay as they are (`blocked`), are
+    passed over, and segments whose sealing has not finished.
     """
     maps: dict[SegmentId, ExtentList] = {}
-    for layer in all_layers(store.storage):
-        if layer in without_layers:
-            continue
+    for layer in set(all_layers(store.storage)).difference(without_layers, blocked):
         names = store.storage.list(layout.layer_directory(layer))
         for name in names:
             index = layout.segment_of(name, "map-")
             if index is not None and f"scratch-{index:06d}" not in names:
                 path = layout.seal_map(segment_id(layer, index))
-                maps[segment_id(layer, index)] = sealmap.decode(store.storage.read(path), path)
+                with suppress(FileNotFoundError, StoreError):
+                    # Gone meanwhile, or damaged: then it stays as it is.
+                    pieces = sealmap.decode(store.storage.read(path), path)
+                    maps[segment_id(layer, index)] = pieces
     if not maps:
         return ()
-    reached = _reached(store, set(maps), positions)
-    found = (_trimmed(store, segment, maps[segment], reached[segment]) for segment in sorted(maps))
+    reached, unknown = _reached(store, set(maps), positions)
+    known = [segment for segment in sorted(maps) if segment_layer(segment) not in unknown]
+    found = (_trimmed(store, segment, maps[segment], reached[segment]) for segment in known)
     return tuple(trim for trim in found if trim is not None)
 
 
 def _reached(
     store: Store, segments: set[SegmentId], positions: dict[LayerId, set[int]]
-) -> dict[SegmentId, set[tuple[int, int]]]:
-    """Returns the half-open ranges of segments that trees reach; they may overlap."""
+) -> tuple[dict[SegmentId, set[tuple[int, int]]], set[LayerId]]:
+    """Returns the half-open ranges of segments that trees reach; they may overlap.
+
+    And the layers of which that is not all, since some tree cannot be made.
+    """
     found: dict[SegmentId, set[tuple[int, int]]] = defaultdict(set)
-    for tree, candidates in trees_reaching(store, History(store.layers), segments, positions):
+    unknown: set[LayerId] = set()
+    history = History(store.layers)
+    for tree, candidates in trees_reaching(store, history, segments, positions, unknown):
         for number in candidates:
             inode = tree.inode(number)
             if inode is None or not inode.extents:
@@ -78,7 +112,7 @@ def _reached(
             for item in extent.iterate(inode.extents):
                 if item.kind == extent.SCRATCH and item.segment in segments:
                     found[item.segment].add((item.source_offset, item.source_offset + item.length))
-    return found
+    return found, unknown
 
 
 def _trimmed(
@@ -127,45 +161,75 @@ def live_chunks(
     without_layers: Collection[LayerId] = (),
     trimmed: Iterable[Trim] = (),
     without: Without = NOTHING,
-) -> set[ChunkId]:
+) -> Marked:
     """Returns every chunk that is wanted.
 
-    As it will be without some layers and snapshots, and with maps trimmed. `StoreError` if damage
-    hides what is wanted.
+    As it will be without some layers and snapshots, and with maps trimmed.
     """
     live: set[ChunkId] = set()
     smaller = {trim.segment: trim for trim in trimmed}
     graph = LayerGraph(store, without_maps=smaller)
-    is_readable = True
-    for layer in set(all_layers(store.storage)).difference(without_layers):
-        try:
-            found = graph.references(layer)
-        except StoreError:
-            is_readable = False
-            continue
-        live |= found.chunks if found is not None else set()
-    if not is_readable:
-        # A layer that is being made names nothing yet. One that a root needs: this raises.
-        graph.reach(kept_positions(store, without=without))
+    partial: set[LayerId] = set()
+    layers = all_layers(store.storage)
+    for layer in set(layers).difference(without_layers):
+        found = graph.readable(layer)
+        if found is not None:
+            live |= found.chunks
+            if found.is_partial:
+                partial.add(layer)
     for trim in smaller.values():
         live.update(piece.chunk for piece in trim.pieces)
-    for root in _content_roots(store, without):
-        _mark_object(store, root, live)
-    return live
+    missing = [f"layer {layer_name(layer)} cannot be read" for layer in _needed(store, partial)]
+    roots, hidden = _content_roots(store, without)
+    missing += [f"the log of '{name}' cannot be read" for name in hidden]
+    for root in roots:
+        try:
+            _mark_object(store, root, live)
+        except StoreError as error:
+            missing.append(str(error))
+    return Marked(live, tuple(missing))
 
 
-def _content_roots(store: Store, without: Without) -> set[TreeObjectId]:
-    roots = set()
-    for name in store.workspace_names():
+def _needed(store: Store, partial: set[LayerId]) -> list[LayerId]:
+    """Returns those layers that a root needs: one that is being made names nothing yet."""
+    if not partial:
+        return []
+    graph = LayerGraph(store)
+    roots, layers = roots_of(store), all_layers(store.storage)
+    needed = graph.reach(roots.all_positions(), partly=True)
+    needed |= frozen(store, roots, graph, layers, time.time_ns())
+    return sorted(partial & needed)
+
+
+def _content_roots(store: Store, without: Without) -> tuple[set[TreeObjectId], list[WorkspaceName]]:
+    """Returns the content roots of snapshots, and the workspaces whose log cannot be read at all.
+
+    Of a log that is damaged, those of deleted snapshots too: what deleted them may be unreadable.
+    """
+    roots: set[TreeObjectId] = set()
+    hidden: list[WorkspaceName] = []
+    for name in logged_names(store):
+        found = salvaged(store.storage, name)
+        refs = None
         try:
             log = OperationsLog(store.storage, name)
+            log.close()
+            refs = log.refs
         except NotFoundError:
             continue
-        log.close()
-        for snapshot in log.refs.snapshots.values():
-            if snapshot.root is not None and snapshot.id not in without.get(name, ()):
-                roots.add(snapshot.root)
-    return roots
+        except (StoreError, OSError):
+            # Then every root in it counts.
+            pass
+        if refs is not None and found.is_whole:
+            removed = without[name].snapshots if name in without else ()
+            for snapshot in refs.snapshots.values():
+                if snapshot.root is not None and snapshot.id not in removed:
+                    roots.add(snapshot.root)
+            continue
+        if not found.is_readable:
+            hidden.append(name)
+        roots.update(one.root for one in found.operations if isinstance(one, SealSnapshot))
+    return roots, hidden
 
 
 def _mark_object(store: Store, root: TreeObjectId, live: set[ChunkId]) -> None:

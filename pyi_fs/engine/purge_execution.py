@@ -147,7 +147,11 @@ def _seal(store: Store, planned: Plan, zeros: ChunkId, progress: Progress) -> No
     given = {segment: _zero_map(parts, zeros) for segment, parts in planned.segments.items()}
     if segments:
         progress("sealing segments")
-        seal_held(store, segments, given=given, remove=overwriting.discard)
+        sealed = seal_held(store, segments, given=given, remove=overwriting.discard)
+        left = segments.difference(sealed)
+        if left:
+            path = layout.scratch(min(left))
+            raise StoreError(f"{path} stays: damage hides what of it is needed (`pyi-fsck`)")
     for layer in layers:
         store.layers.forget_layer(layer)
 
@@ -213,9 +217,11 @@ def _sweep(store: Store, notes: list[str], progress: Progress) -> int:
     progress("marking chunks")
     collector.execute(store, collector.Plan((), collector.leftovers(store), ()))
     remove_abandoned(store.storage)
-    live = live_chunks(store)
-    sweep.condemn(store.index, live)
-    sweep.keep(store.index, live)
+    marked = live_chunks(store)
+    if marked.missing:
+        raise StoreError(f"no chunk can be removed: {'; '.join(marked.missing)}")
+    sweep.condemn(store.index, marked.live)
+    sweep.keep(store.index, marked.live)
     planned = sweep.plan_all(store.storage, store.index)
     swept = sweep.execute(store.storage, store.index, planned, lambda step: progress(str(step)))
     notes += [f"pack {pack.hex()[:16]} stays: {reason}" for pack, reason in swept.skipped]

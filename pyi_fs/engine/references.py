@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import NotFoundError, StoreError
 from pyi_fs.format.table import Table
 from pyi_fs.ids import ChunkId, LayerId, SegmentId, layer_name, segment_id, segment_layer
 from pyi_fs.model import extent
@@ -24,11 +24,12 @@ class References(NamedTuple):
     """What one layer names.
 
     Its parent, the layers of segments in its records and its base, and the chunks of its maps,
-    records and base.
+    records and base. `is_partial`: some of it cannot be read, and is not among them.
     """
 
     layers: frozenset[LayerId]
     chunks: frozenset[ChunkId]
+    is_partial: bool = False
 
 
 class LayerGraph:
@@ -42,23 +43,36 @@ class LayerGraph:
 
     def references(self, layer: LayerId) -> References | None:
         """Returns what a layer names, or None if it is gone; `StoreError` if it cannot be read."""
+        found = self.readable(layer)
+        if found is not None and found.is_partial:
+            # Once more, for the reason.
+            return references_of(self._storage, layer, self._without_maps)
+        return found
+
+    def readable(self, layer: LayerId) -> References | None:
+        """Returns as much as can be read of what a layer names, or None if it is gone."""
         if layer not in self._known:
             try:
-                self._known[layer] = references_of(self._storage, layer, self._without_maps)
+                self._known[layer] = references_of(
+                    self._storage, layer, self._without_maps, partly=True
+                )
             except NotFoundError:
                 self._known[layer] = None
         return self._known[layer]
 
-    def reach(self, roots: Iterable[LayerId]) -> set[LayerId]:
+    def reach(self, roots: Iterable[LayerId], *, partly: bool = False) -> set[LayerId]:
         """Returns the layers that are needed for the roots.
 
-        Themselves, and what they name, directly or not. Gone ones are left out.
+        Themselves, and what they name, directly or not. Gone ones are left out. `StoreError` if
+        some cannot be read, unless what can be read will do (`partly`).
         """
         reached: set[LayerId] = set()
         waiting = list(roots)
         while waiting:
             layer = waiting.pop()
-            found = self.references(layer) if layer not in reached else None
+            if layer in reached:
+                continue
+            found = self.readable(layer) if partly else self.references(layer)
             if found is not None:
                 reached.add(layer)
                 waiting.extend(found.layers)
@@ -66,43 +80,80 @@ class LayerGraph:
 
 
 def references_of(
-    storage: Storage, layer: LayerId, without_maps: Collection[SegmentId] = ()
+    storage: Storage,
+    layer: LayerId,
+    without_maps: Collection[SegmentId] = (),
+    *,
+    partly: bool = False,
 ) -> References:
-    """Returns what a layer names; `NotFoundError` if it is gone. O(its journal, base and maps)."""
+    """Returns what a layer names; `NotFoundError` if it is gone. O(its journal, base and maps).
+
+    `StoreError` if some of it cannot be read, unless what can be read will do (`partly`).
+    """
+    layers: set[LayerId] = set()
+    chunks: set[ChunkId] = set()
+    is_partial = False
     try:
-        parent = read_header(storage, layer)[0].parent
-        layers: set[LayerId] = {parent.layer} if parent is not None else set()
-        chunks: set[ChunkId] = set()
-        for extents in _extent_lists(storage, layer, without_maps):
-            for item in extent.iterate(extents):
-                if item.kind == extent.CHUNK:
-                    chunks.add(item.chunk)
-                else:
-                    layers.add(segment_layer(item.segment))
-        for _, mutation in replay(storage, layer, 0):
-            if type(mutation) is Write:
-                layers.add(segment_layer(mutation.segment))
+        for part in _parts(storage, layer, without_maps):
+            try:
+                for extents, named in part:
+                    layers.update(named)
+                    for item in extent.iterate(extents):
+                        if item.kind == extent.CHUNK:
+                            chunks.add(item.chunk)
+                        else:
+                            layers.add(segment_layer(item.segment))
+            except StoreError:
+                if not partly:
+                    raise
+                is_partial = True
     except FileNotFoundError as error:
         raise NotFoundError(f"layer {layer_name(layer)} is gone from the store") from error
-    return References(frozenset(layers - {layer}), frozenset(chunks))
+    return References(frozenset(layers - {layer}), frozenset(chunks), is_partial)
 
 
-def _extent_lists(
+_Named = tuple[ExtentList, tuple[LayerId, ...]]
+
+
+def _parts(
     storage: Storage, layer: LayerId, without_maps: Collection[SegmentId]
-) -> Iterator[ExtentList]:
+) -> Iterator[Iterator[_Named]]:
+    """Yields what names something: header, journal, base table, maps, each to be read by itself."""
+    yield _parent(storage, layer)
+    yield _of_journal(storage, layer)
+    yield _of_base(storage, layer)
+    for name in storage.list(layout.layer_directory(layer)):
+        index = layout.segment_of(name, "map-")
+        if index is not None and segment_id(layer, index) not in without_maps:
+            yield _of_map(storage, segment_id(layer, index))
+
+
+def _parent(storage: Storage, layer: LayerId) -> Iterator[_Named]:
+    parent = read_header(storage, layer)[0].parent
+    if parent is not None:
+        yield extent.EMPTY, (LayerId(parent[0]),)
+
+
+def _of_journal(storage: Storage, layer: LayerId) -> Iterator[_Named]:
     for _, mutation in replay(storage, layer, 0):
-        yield from _brought_along(mutation)
+        if type(mutation) is Write:
+            yield extent.EMPTY, (segment_layer(mutation.segment),)
+        for extents in _brought_along(mutation):
+            yield extents, ()
+
+
+def _of_base(storage: Storage, layer: LayerId) -> Iterator[_Named]:
     table = open_base(storage, layer)
     if table is not None:
         for number in table.numbers():
             inode = table.inode(number)
             if inode is not None and inode.extents:
-                yield inode.extents
-    for name in storage.list(layout.layer_directory(layer)):
-        index = layout.segment_of(name, "map-")
-        if index is not None and segment_id(layer, index) not in without_maps:
-            path = layout.seal_map(segment_id(layer, index))
-            yield sealmap.decode(storage.read(path), path)
+                yield inode.extents, ()
+
+
+def _of_map(storage: Storage, segment: SegmentId) -> Iterator[_Named]:
+    path = layout.seal_map(segment)
+    yield sealmap.decode(storage.read(path), path), ()
 
 
 def _brought_along(mutation: Mutation) -> Iterator[ExtentList]:

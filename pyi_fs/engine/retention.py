@@ -126,7 +126,7 @@ def _is_there(refs: Refs, branch: BranchName, now_ns: int) -> bool:
     if ref is None:
         return False
     window_ns = limits.UNDO_WINDOW_SECONDS * _SECOND_NS
-    return not ref.dropped or now_ns - ref.dropped_ns <= window_ns
+    return not ref.dropped or ref.dropped_ns > max(now_ns - window_ns - 1, refs.undo_closed_ns)
 
 
 def _span(seconds: int) -> str:

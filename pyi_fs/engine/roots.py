@@ -3,22 +3,28 @@
 The positions that some workspace can still come back to.
 
 Roots are snapshots, presents and starts of branches, and what `undo` may want: both ends of moves,
-and dropped branches, for `limits.UNDO_WINDOW_SECONDS`. They last `limits.GARBAGE_GRACE_SECONDS`
-longer than `undo` does, so that who was allowed to undo finds the place still there. For the same
-reason a snapshot that was deleted stays a root for the grace while a branch of its workspace is in
-use: who saw it there a moment ago may be about to write what names it. Reads only.
+and dropped branches, for `limits.UNDO_WINDOW_SECONDS`, or until the log says that they were given
+up (`CloseUndo`). Without that they last `limits.GARBAGE_GRACE_SECONDS` longer than `undo` does, so
+that who was allowed to undo finds the place still there. For the same reason a snapshot that was
+deleted stays a root for the grace while a branch of its workspace is in use: who saw it there a
+moment ago may be about to write what names it.
+
+A workspace whose log is damaged is *held*: what it can come back to is not known, so all its layers
+and whatever they name stay as they are (`engine/held.py`); other workspaces go on. Reads only.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 from pyi_fs import limits
 from pyi_fs.engine.history import History
 from pyi_fs.engine.recovery import nearest, present
+from pyi_fs.engine.salvage import salvaged
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import NotFoundError, StoreError
 from pyi_fs.ids import LayerId, Position, SnapshotId, WorkspaceName
 from pyi_fs.model.operation import (
     Begin,
@@ -33,12 +39,42 @@ from pyi_fs.model.refs import BranchRef, Refs
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog
 
-Without = Mapping[WorkspaceName, Collection[SnapshotId]]
-"""Snapshots that are taken as deleted, to know what deleting them would free."""
+
+class Gone(NamedTuple):
+    """What is taken as gone from a workspace, to know what that would free.
+
+    Snapshots that are deleted, and what can be undone up to a moment.
+    """
+
+    snapshots: Collection[SnapshotId] = ()
+    undo_closed_ns: int = 0
+
+
+Without = Mapping[WorkspaceName, Gone]
 NOTHING: Without = {}
+_NONE = Gone()
 
 _GRACE_NS = limits.GARBAGE_GRACE_SECONDS * 1_000_000_000
 _KEPT_NS = limits.UNDO_WINDOW_SECONDS * 1_000_000_000 + _GRACE_NS
+
+
+class Roots(NamedTuple):
+    """What must be kept.
+
+    `positions`: by workspace, offsets in each layer. `held`: workspaces of which that is not known,
+    and why.
+    """
+
+    positions: dict[WorkspaceName, dict[LayerId, set[int]]]
+    held: dict[WorkspaceName, str]
+
+    def all_positions(self) -> dict[LayerId, set[int]]:
+        """Returns the offsets of all workspaces."""
+        found: dict[LayerId, set[int]] = defaultdict(set)
+        for of_workspace in self.positions.values():
+            for layer, offsets in of_workspace.items():
+                found[layer] |= offsets
+        return found
 
 
 def positions_of(
@@ -46,20 +82,20 @@ def positions_of(
     workspace: WorkspaceName,
     *,
     now_ns: int | None = None,
-    without: Collection[SnapshotId] = (),
+    gone: Gone = _NONE,
     grace: bool = True,
 ) -> Iterator[Position]:
     """Yields the positions a workspace can come back to at a moment (`now_ns`; None: now).
 
-    `without`: snapshots to be taken as just deleted. `grace` False: as it will be when nobody is in
-    the middle of something.
+    `gone`: what is taken as just given up. `grace` False: as it will be when nobody is in the
+    middle of something. `NotFoundError`; `StoreError` if damage hides some.
     """
     now_ns = time.time_ns() if now_ns is None else now_ns
     log = OperationsLog(store.storage, workspace)
     history = History(store.layers)
     try:
         has_grace = grace and is_in_use(store, workspace)
-        for position in _positions(log, history, now_ns, without, has_grace=has_grace):
+        for position in _positions(log, history, now_ns, gone, has_grace=has_grace):
             # What a power loss took cannot be come back to.
             if not history.survival.is_lost(position):
                 yield position
@@ -71,13 +107,14 @@ def _positions(
     log: OperationsLog,
     history: History,
     now_ns: int,
-    without: Collection[SnapshotId],
+    gone: Gone,
     *,
     has_grace: bool,
 ) -> Iterator[Position]:
     taken: dict[SnapshotId, Position] = {}
+    undone_since_ns = _undone_since(log.refs, now_ns, gone)
     for snapshot in log.refs.snapshots.values():
-        if has_grace or snapshot.id not in without:
+        if has_grace or snapshot.id not in gone.snapshots:
             yield snapshot.position
     for _, operation in log.operations():
         match operation:
@@ -87,14 +124,14 @@ def _positions(
                 has_grace and time_ns > now_ns - _GRACE_NS and deleted in taken
             ):
                 yield taken[deleted]
-            case MoveBranch() if operation.time_ns > now_ns - _KEPT_NS:
+            case MoveBranch() if operation.time_ns > undone_since_ns:
                 yield Position(*operation.before)
                 yield Position(*operation.after)
-            case RestorePath() if operation.time_ns > now_ns - _KEPT_NS:
+            case RestorePath() if operation.time_ns > undone_since_ns:
                 yield Position(*operation.before)
             case _:
                 pass
-    for ref in _branches(log.refs, now_ns):
+    for ref in _branches(log.refs, undone_since_ns):
         # Should a power loss have taken its start, the branch begins at what is left.
         with suppress(NotFoundError):
             yield nearest(history, log, ref.position)
@@ -102,13 +139,18 @@ def _positions(
             yield present(history, log, ref)
 
 
-def _branches(refs: Refs, now_ns: int) -> Iterator[BranchRef]:
+def _undone_since(refs: Refs, now_ns: int, gone: Gone) -> int:
+    """Returns the moment up to which nothing is kept for `undo`."""
+    return max(now_ns - _KEPT_NS, refs.undo_closed_ns, gone.undo_closed_ns)
+
+
+def _branches(refs: Refs, undone_since_ns: int) -> Iterator[BranchRef]:
     """Yields the branches there are, and those that `undo` can bring back."""
     for ref in refs.branches.values():
-        if not ref.dropped or ref.dropped_ns > now_ns - _KEPT_NS:
+        if not ref.dropped or ref.dropped_ns > undone_since_ns:
             yield ref
     for ref in refs.shadowed.values():
-        if ref.dropped_ns > now_ns - _KEPT_NS:
+        if ref.dropped_ns > undone_since_ns:
             yield ref
 
 
@@ -127,45 +169,51 @@ def is_in_use(store: Store, workspace: WorkspaceName) -> bool:
     return False
 
 
-def kept_positions(
+def roots_of(
     store: Store,
     *,
     now_ns: int | None = None,
     without: Without = NOTHING,
     grace: bool = True,
-) -> dict[LayerId, set[int]]:
-    """Returns the offsets of each layer that a root lies at, of all workspaces.
-
-    The rest as `positions_of`.
-    """
-    found: dict[LayerId, set[int]] = defaultdict(set)
-    for workspace in store.workspace_names():
-        removed = without.get(workspace, ())
+) -> Roots:
+    """Returns what must be kept of all workspaces. The rest as `positions_of`."""
+    found: dict[WorkspaceName, dict[LayerId, set[int]]] = {}
+    held: dict[WorkspaceName, str] = {}
+    for name in logged_names(store):
+        offsets: dict[LayerId, set[int]] = defaultdict(set)
         try:
-            for position in positions_of(
-                store, workspace, now_ns=now_ns, without=removed, grace=grace
-            ):
-                found[position.layer].add(position.offset)
+            if not salvaged(store.storage, name).is_whole:
+                # Perhaps torn, and cut off by the next writer; perhaps more than that is missing.
+                held[name] = "its log has a bad end, or is damaged"
+                continue
+            gone = without.get(name, _NONE)
+            for position in positions_of(store, name, now_ns=now_ns, gone=gone, grace=grace):
+                offsets[position.layer].add(position.offset)
         except NotFoundError:
-            # Removed meanwhile: it keeps nothing.
+            # Removed meanwhile, or never made: it keeps nothing.
             continue
-    return found
+        except (StoreError, OSError) as error:
+            held[name] = str(error)
+            continue
+        found[name] = offsets
+    return Roots(found, held)
+
+
+def logged_names(store: Store) -> list[WorkspaceName]:
+    """Returns the workspaces that have a log with something in it, damaged or not."""
+    names = map(WorkspaceName, store.storage.list(layout.WORKSPACES))
+    return [name for name in names if store.storage.size_bytes(layout.operations_log(name))]
 
 
 def logged_layers(store: Store) -> set[LayerId]:
     """Returns every layer that the log of some workspace ever named, roots or not."""
     found: set[LayerId] = set()
-    for workspace in store.workspace_names():
-        try:
-            log = OperationsLog(store.storage, workspace)
-        except NotFoundError:
-            continue
-        for _, operation in log.operations():
+    for workspace in logged_names(store):
+        for operation in salvaged(store.storage, workspace).operations:
             if isinstance(operation, Continue):
                 found.add(operation.layer)
             elif isinstance(operation, Begin | MakeBranch):
                 found.add(LayerId(operation.position[0]))
-        log.close()
     return found
 
 
@@ -177,7 +225,8 @@ def lineages(store: Store, layers: Collection[LayerId]) -> set[LayerId]:
         while step is not None and step not in kept:
             try:
                 parent = store.layers.header(step).parent
-            except NotFoundError:
+            except StoreError:
+                # Gone, or damaged: what it needs is found otherwise (`engine/held.py`).
                 break
             kept.add(step)
             step = parent.layer if parent is not None else None

@@ -15,14 +15,16 @@ Invariants:
   roots reach when the plan is made is enough.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from pyi_fs.engine.held import frozen, readable
 from pyi_fs.engine.history import History
-from pyi_fs.engine.references import LayerGraph
-from pyi_fs.engine.roots import kept_positions
+from pyi_fs.engine.references import LayerGraph, all_layers
+from pyi_fs.engine.roots import roots_of
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import StoreError
 from pyi_fs.ids import InodeNumber, LayerId, Position, SegmentId, segment_layer
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent
@@ -30,9 +32,10 @@ from pyi_fs.model.mutation import Adopt, Graft, Share, Write
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout, sealmap
 from pyi_fs.store.chunker import Chunker
-from pyi_fs.store.journal import note_elsewhere
+from pyi_fs.store.journal import last_boundary, note_elsewhere
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import Storage
+from pyi_fs.store.survival import Survival
 
 NOTHING_GIVEN: Mapping[SegmentId, extent.ExtentList] = {}
 _READ_BYTES = 1 << 20
@@ -58,7 +61,8 @@ def seal(
 ) -> list[SegmentId]:
     """Seals closed segments; returns those that are gone now.
 
-    Everything kept is durable before its segment goes.
+    Everything kept is durable before its segment goes. Segments of which nobody can say what is
+    kept (`engine/held.py`) are left as they are.
 
     The caller's process, or the one it works for, has the lock of the branch that wrote them, or
     nobody writes it any more.
@@ -82,11 +86,15 @@ def seal_held(
     `given`: parts of maps that are known without reading. `remove`: how files go.
     """
     history = History(store.layers)
-    positions = kept_positions(store)
+    graph = LayerGraph(store)
+    roots = readable(roots_of(store), graph)
+    positions = roots.all_positions()
+    blocked = frozen(store, roots, graph, all_layers(store.storage), time.time_ns())
+    wanted = {segment for segment in wanted if segment_layer(segment) not in blocked}
     kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
-    for segment, pieces_given in given.items():
-        kept[segment].pieces = pieces_given
-    for tree, candidates in trees_reaching(store, history, wanted, positions):
+    for segment in wanted & given.keys():
+        kept[segment].pieces = given[segment]
+    for tree, candidates in trees_reaching(store, history, wanted, positions, blocked):
         for number in candidates:
             inode = tree.inode(number)
             if inode is not None and inode.extents:
@@ -94,10 +102,8 @@ def seal_held(
                     progress(_seal_region(store, region, kept))
     store.chunks.flush()
     sync_roots(store, positions)
-    for layer in {segment_layer(segment) for segment in wanted} & positions.keys():
-        # After a power loss, records beyond the note are held against their data: what was not kept
-        # must not look like a loss.
-        note_elsewhere(store.storage, layer, max(positions[layer]))
+    wanted = {segment for segment in wanted if segment_layer(segment) not in blocked}
+    note_whole(store, {segment_layer(segment) for segment in wanted})
     for segment in sorted(wanted):
         pieces = list(extent.iterate(kept[segment].pieces))
         store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(pieces)])
@@ -114,7 +120,8 @@ def sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
     for layer, offsets in positions.items():
         store.layers.sync_lineage(Position(layer, max(offsets)))
     for workspace in store.workspace_names():
-        with suppress(NotFoundError):
+        # One that is damaged names nothing that is given back.
+        with suppress(StoreError):
             log = OperationsLog(store.storage, workspace)
             try:
                 log.sync()
@@ -122,20 +129,47 @@ def sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
                 log.close()
 
 
+def note_whole(store: Store, layers: Iterable[LayerId]) -> None:
+    """Makes layers durable as they are, and durably notes it, before bytes of theirs go.
+
+    After a power loss, records beyond the note are held against their data: what was given back
+    must not look like a loss. The whole layer, roots or not: others may have borrowed bytes whose
+    checksums are in any record of it.
+    """
+    survival = Survival(store.layers)
+    for layer in sorted(set(layers)):
+        # One of an earlier boot is noted by who finds out what is left of it.
+        if survival.end(layer) is None:
+            end = last_boundary(store.storage, layer)
+            store.layers.sync_lineage(Position(layer, end))
+            note_elsewhere(store.storage, layer, end)
+
+
 def trees_reaching(
-    store: Store, history: History, wanted: set[SegmentId], positions: dict[LayerId, set[int]]
+    store: Store,
+    history: History,
+    wanted: set[SegmentId],
+    positions: dict[LayerId, set[int]],
+    blocked: set[LayerId],
 ) -> Iterator[tuple[Tree, set[InodeNumber]]]:
-    """Yields every root's tree that may reach the segments, with the inodes that may."""
+    """Yields every root's tree that may reach the segments, with the inodes that may.
+
+    Of a root whose tree cannot be made, the layers it may reach are added to `blocked`.
+    """
     layers = {segment_layer(segment) for segment in wanted}
     graph = LayerGraph(store)
     # Not the lineage alone: a restored path, shared extents and orphans bring segments of other
     # layers along (`engine/references.py`).
-    reached = {root: graph.reach([root]) for root in positions}
+    reached = {root: graph.reach([root], partly=True) for root in positions}
     reaching = [root for root in positions if reached[root] & layers]
-    candidates = _candidates(store, wanted, layers.union(*(reached[root] for root in reaching)))
+    needed = layers.union(*(reached[root] for root in reaching))
+    candidates = _candidates(store, wanted, needed)
     for layer in reaching:
-        for _, tree in history.trees(layer, positions[layer]):
-            yield tree, candidates
+        try:
+            for _, tree in history.trees(layer, positions[layer]):
+                yield tree, candidates
+        except StoreError:
+            blocked |= reached[layer]
 
 
 def _candidates(store: Store, wanted: set[SegmentId], layers: set[LayerId]) -> set[InodeNumber]:

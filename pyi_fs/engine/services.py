@@ -84,6 +84,10 @@ class LayerServices:
         """Makes a position durable, with all it needs. BLOCKS."""
         self._layers.sync_lineage(position)
 
+    def is_gone(self, layer: LayerId) -> bool:
+        """Returns whether a layer was collected, whatever is still known of it here."""
+        return self._layers.is_gone(layer)
+
     def sync_parents(self, layer: LayerId) -> None:
         """Makes what a layer starts from durable. BLOCKS."""
         parent = self._layers.header(layer).parent

@@ -6,7 +6,8 @@ Undone can be: restore (of a tree or a path), undo's own inverse, making a branc
 second undo goes further back; an operation after an undo forgets what could be redone on that
 branch.
 
-What it would come back to is kept for `limits.UNDO_WINDOW_SECONDS`; after that it is refused.
+What it would come back to is kept for `limits.UNDO_WINDOW_SECONDS`, or until space is short
+(`CloseUndo`); after that it is refused.
 
 Branches that had one name, one after the other, are taken back in the order in which they came: a
 making or a drop that is not the newest of its name is refused. Taken back by its number it would
@@ -77,7 +78,7 @@ def plan_undo(
         raise NotFoundError("nothing to undo")
     if not done.is_move:
         _check_newest_of_name(log, done)
-    return _inverse(done, now_ns, redo=False)
+    return _inverse(log, done, now_ns, redo=False)
 
 
 def plan_redo(log: OperationsLog, branch: BranchName, *, now_ns: int | None = None) -> Plan:
@@ -88,7 +89,7 @@ def plan_redo(log: OperationsLog, branch: BranchName, *, now_ns: int | None = No
     done = _newest(log.refs.redoable, branch)
     if done is None:
         raise NotFoundError("nothing to redo")
-    return _inverse(done, now_ns, redo=True)
+    return _inverse(log, done, now_ns, redo=True)
 
 
 def _newest(stack: Stack, branch: BranchName, operation: OperationId | None = None) -> Done | None:
@@ -119,9 +120,17 @@ def _check_newest_of_name(log: OperationsLog, done: Done) -> None:
     )
 
 
-def _check_window(operation: OperationId, time_ns: int, now_ns: int | None) -> None:
-    """Refuses what may be collected; `engine/roots.py` keeps it a little longer than that."""
-    age_ns = (time.time_ns() if now_ns is None else now_ns) - time_ns
+def _check_open(done: Done, closed_ns: int, now_ns: int | None) -> None:
+    """Refuses what may be collected; `engine/roots.py` keeps it a little longer than the window."""
+    operation, found = done
+    if not isinstance(found, MoveBranch | RestorePath | DropBranch):
+        return
+    if found.time_ns <= closed_ns:
+        raise NotFoundError(
+            f"operation {operation}: what it left behind was given up early, as space was short "
+            "(restore a snapshot instead)"
+        )
+    age_ns = (time.time_ns() if now_ns is None else now_ns) - found.time_ns
     if age_ns > limits.UNDO_WINDOW_SECONDS * 1_000_000_000:
         hours = limits.UNDO_WINDOW_SECONDS // 3600
         raise NotFoundError(
@@ -130,10 +139,9 @@ def _check_window(operation: OperationId, time_ns: int, now_ns: int | None) -> N
         )
 
 
-def _inverse(done: Done, now_ns: int | None, *, redo: bool) -> Plan:
+def _inverse(log: OperationsLog, done: Done, now_ns: int | None, *, redo: bool) -> Plan:
+    _check_open(done, log.refs.undo_closed_ns, now_ns)
     operation, found = done
-    if isinstance(found, MoveBranch | RestorePath | DropBranch):
-        _check_window(operation, found.time_ns, now_ns)
     undoes, redoes = (NO_OPERATION, operation) if redo else (operation, NO_OPERATION)
     verb = "redo" if redo else "undo"
     match found:

@@ -44,7 +44,7 @@ class Guard:
         """Returns why a layer is left alone, or None if it can go."""
         age_seconds = self._age_seconds(layer)
         header = header_of(self._store, layer)
-        if header is not None and self._is_being_forked(layer):
+        if header is not None and self.is_being_forked(layer):
             return "a fork of it may be on its way"
         if layer in self._known:
             return None
@@ -69,6 +69,9 @@ class Guard:
                 self._refs[name] = log.refs
             except NotFoundError:
                 self._refs[name] = None
+            except StoreError:
+                # Its layers stay anyway (`engine/held.py`).
+                self._refs[name] = Refs()
         return self._refs[name]
 
     def _is_held(self, workspace: WorkspaceName, branch: BranchName) -> bool:
@@ -85,7 +88,8 @@ class Guard:
                 lock.release()
         return self._held[key]
 
-    def _is_being_forked(self, layer: LayerId) -> bool:
+    def is_being_forked(self, layer: LayerId) -> bool:
+        """Returns whether a fork has pinned a layer and not yet begun its log."""
         path = layout.pins(layer)
         age = self._seconds_since_change(path)
         if age is None or age >= PIN_GUARD_SECONDS:

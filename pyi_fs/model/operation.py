@@ -188,6 +188,17 @@ class Purge(msgspec.Struct, frozen=True, array_like=True, tag=17):
     everywhere: bool
 
 
+class CloseUndo(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """What was done before `before_ns` cannot be undone any more: its space was given back.
+
+    Restores of trees and paths, undos and redos of them, and drops.
+    """
+
+    time_ns: bounds.TimeNs
+    before_ns: bounds.TimeNs
+    reason: str
+
+
 Operation = (
     Begin
     | Reserve
@@ -206,4 +217,5 @@ Operation = (
     | PinSnapshot
     | UnpinSnapshot
     | Purge
+    | CloseUndo
 )

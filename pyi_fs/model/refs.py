@@ -20,6 +20,7 @@ from pyi_fs.ids import (
 from pyi_fs.model.done import Done, Stack, cut, pushed, without_branch, without_operation
 from pyi_fs.model.operation import (
     Begin,
+    CloseUndo,
     Continue,
     DeleteSnapshot,
     DropBranch,
@@ -119,6 +120,8 @@ class Refs(NamedTuple):
     """Deleted snapshots, with the one before each in its lineage."""
     source: str = ""
     made_ns: int = 0
+    undo_closed_ns: int = 0
+    """Restores and drops up to then cannot be undone: their space was given back early."""
 
     def nearest(self, snapshot: SnapshotId | None) -> Snapshot | None:
         """Returns a snapshot, or the nearest before it in its lineage that is not deleted."""
@@ -236,6 +239,10 @@ def _pinned(refs: Refs, op: PinSnapshot, _: OperationId) -> Refs:
 
 def _unpinned(refs: Refs, op: UnpinSnapshot, _: OperationId) -> Refs:
     return _with_pin(refs, op.id, pinned=False)
+
+
+def _undo_closed(refs: Refs, op: CloseUndo, _: OperationId) -> Refs:
+    return refs._replace(undo_closed_ns=max(refs.undo_closed_ns, op.before_ns))
 
 
 def _with_pin(refs: Refs, snapshot_id: SnapshotId, *, pinned: bool) -> Refs:
@@ -360,4 +367,5 @@ _RULES: dict[type, Callable[[Refs, Any, OperationId], Refs]] = {
     PinSnapshot: _pinned,
     UnpinSnapshot: _unpinned,
     Purge: _purged,
+    CloseUndo: _undo_closed,
 }

@@ -32,6 +32,7 @@ class LayerWriter:
         # A branch that starts from this layer may sync it, too.
         self._sync_lock = Lock()
         self._is_closed = False
+        self._is_given_up = False
 
     @property
     def end(self) -> int:
@@ -66,7 +67,8 @@ class LayerWriter:
     @property
     def is_synced(self) -> bool:
         """Returns whether everything appended is durable."""
-        return self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
+        is_durable = self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
+        return is_durable or self._is_given_up
 
     def sync(self) -> bool:
         """Makes everything appended before the call durable; False if it was closed meanwhile.
@@ -104,6 +106,10 @@ class LayerWriter:
             self.scratch.keep_waiting(waited)
             raise
         self.scratch.release(waited)
+
+    def give_up(self) -> None:
+        """The layer was collected: there is nothing that could be made durable."""
+        self._is_given_up = True
 
     def reclaim(self) -> None:
         """Gives back scratch that nobody can reach.

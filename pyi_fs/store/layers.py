@@ -158,6 +158,10 @@ class Layers:
         """Returns a layer's header; `NotFoundError` if there is no such layer."""
         return self._header(layer)[0]
 
+    def is_gone(self, layer: LayerId) -> bool:
+        """Returns whether a layer is not in the pool (any more); its header may still be known."""
+        return not self._storage.exists(layout.journal(layer))
+
     def start(self, layer: LayerId) -> int:
         """Returns the offset of a layer's first mutation: the first position in it."""
         return self._header(layer)[1]
@@ -175,8 +179,14 @@ class Layers:
     def records(
         self, layer: LayerId, start: int = 0, stop: int | None = None
     ) -> Iterator[tuple[int, Mutation]]:
-        """Yields (end offset, mutation) of a layer's journal; see `journal.replay`."""
-        return replay(self._storage, layer, start, stop)
+        """Yields (end offset, mutation) of a layer's journal; see `journal.replay`.
+
+        `NotFoundError` if the layer is gone, also where its header is still known here.
+        """
+        try:
+            yield from replay(self._storage, layer, start, stop)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"layer {layer_name(layer)} is gone from the store") from error
 
     def base(self, layer: LayerId) -> Table | None:
         """Returns the base table of a layer, mapped, or None if it has none (yet)."""

@@ -12,7 +12,7 @@ from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.importer import import_directory
-from pyi_fs.engine.marking import live_chunks
+from pyi_fs.engine.marking import Marked, live_chunks
 from pyi_fs.engine.references import all_layers
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.undo import plan_redo, plan_undo
@@ -179,9 +179,9 @@ def test_tree_objects_of_kept_snapshots_stay(tmp_path: Path) -> None:
         ids = [snapshot.id for snapshot in workspace.refs.ordered()]
         workspace.close()
         seal_snapshots(store, WorkspaceName("a"), ids)
-        before = live_chunks(store)
+        before = live_chunks(store).live
         collect(store)
-        after = live_chunks(store)
+        after = live_chunks(store).live
         assert after < before
         assert store.index.known(before) == after
         assert check_store(store, verify_data=True) == []
@@ -274,8 +274,8 @@ def test_content_that_is_being_collected_can_be_stored_again(
         if moment == "condemned":
             condemn = garbage._condemned  # noqa: SLF001 - the moment in between
 
-            def condemned(found: Store) -> bool:
-                answer = condemn(found)
+            def condemned(found: Store, marked: Marked) -> bool:
+                answer = condemn(found, marked)
                 another_import()
                 return answer
 

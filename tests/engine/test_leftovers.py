@@ -16,6 +16,7 @@ class Syncs:
     def __init__(self, failing: LayerId | None = None) -> None:
         self.calls: list[object] = []
         self.failing = failing
+        self.gone: set[LayerId] = set()
 
     def sync_position(self, position: Position) -> None:
         if position.layer == self.failing:
@@ -24,6 +25,9 @@ class Syncs:
 
     def sync_lender(self, layer: LayerId) -> None:
         self.calls.append(layer)
+
+    def is_gone(self, layer: LayerId) -> bool:
+        return layer in self.gone
 
 
 def leftovers() -> Leftovers:
@@ -60,6 +64,14 @@ def test_a_layer_closed_further_on_meanwhile_stays() -> None:
     syncs = Syncs()
     left.sync(syncs)
     assert syncs.calls == [Position(ONE, 30)]
+
+
+def test_what_was_collected_is_no_reason_to_fail() -> None:
+    left, syncs = leftovers(), Syncs(failing=ONE)
+    syncs.gone = {ONE, LENDER}
+    left.forget(left.sync(syncs))
+    assert syncs.calls == [Position(TWO, 20)]
+    assert not left.has_closed
 
 
 def test_what_is_handed_over_is_the_others() -> None:

@@ -3,19 +3,17 @@
 import time
 from pathlib import Path
 
-import pytest
-
 from pyi_fs import limits
 from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.marking import live_chunks, trims
 from pyi_fs.engine.references import all_layers
-from pyi_fs.engine.roots import kept_positions
+from pyi_fs.engine.roots import Gone, roots_of
 from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import StoreError
-from pyi_fs.ids import WorkspaceName
+from pyi_fs.ids import ChunkId, WorkspaceName, layer_name
 from pyi_fs.store import layout, sealmap
+from pyi_fs.store.packs import pack_path
 from tests.support.engine_rig import contents, noise, opened, put, written
 
 PAST_THE_WINDOW = (limits.UNDO_WINDOW_SECONDS + limits.GARBAGE_GRACE_SECONDS + 60) * 1_000_000_000
@@ -34,17 +32,17 @@ def test_a_map_loses_what_only_a_deleted_snapshot_reached(tmp_path: Path) -> Non
             first = workspace.snapshot(branch).snapshot.id
             put(branch, b"changes", noise(70_000, "new"))
         sealed(store)
-        assert trims(store, kept_positions(store), ()) == ()
-        without = {WorkspaceName("a"): {first}}
-        (trim,) = trims(store, kept_positions(store, without=without), ())
+        assert trims(store, roots_of(store).all_positions(), ()) == ()
+        without = {WorkspaceName("a"): Gone({first})}
+        (trim,) = trims(store, roots_of(store, without=without).all_positions(), ())
         assert (trim.old_bytes, trim.new_bytes) == (190_000, 120_000)
-        before = live_chunks(store)
-        after = live_chunks(store, trimmed=[trim], without=without)
+        before = live_chunks(store).live
+        after = live_chunks(store, trimmed=[trim], without=without).live
         assert after < before
         path = layout.seal_map(trim.segment)
         store.storage.write_atomic(path, [sealmap.encode(list(trim.pieces))])
     with opened(tmp_path / "store") as store:
-        assert live_chunks(store) == after
+        assert live_chunks(store).live == after
         with written(store, "a") as (workspace, branch):
             workspace.delete_snapshot(first)
             assert contents(branch)[b"changes"] == noise(70_000, "new")
@@ -66,7 +64,7 @@ def test_a_restored_path_keeps_its_bytes_in_a_map_beside_its_lineage(tmp_path: P
         with written(store, "a") as (workspace, _):
             workspace.delete_snapshot(taken.id)
         later = time.time_ns() + PAST_THE_WINDOW
-        found = trims(store, kept_positions(store, now_ns=later), ())
+        found = trims(store, roots_of(store, now_ns=later).all_positions(), ())
         assert [(trim.old_bytes, trim.new_bytes) for trim in found] == [(120_000, 60_000)]
 
 
@@ -75,23 +73,58 @@ def test_tree_objects_and_what_they_name_are_wanted(tmp_path: Path) -> None:
         with written(store, "a") as (workspace, branch):
             put(branch, b"d/e/file", noise(50_000))
             taken = workspace.snapshot(branch).snapshot.id
-        assert live_chunks(store) == set()
+        assert live_chunks(store).live == set()
         seal_snapshots(store, WorkspaceName("a"), [taken])
-        live = live_chunks(store)
+        live = live_chunks(store).live
         # Three directories and the chunks of the file.
         assert len(live) > 3
         assert store.index.known(live) == live
-        assert live_chunks(store, without={WorkspaceName("a"): {taken}}) == set()
+        assert live_chunks(store, without={WorkspaceName("a"): Gone({taken})}).live == set()
 
 
-def test_a_layer_being_made_is_passed_over_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+def test_a_layer_being_made_is_passed_over_and_a_damaged_one_is_said(tmp_path: Path) -> None:
     with opened(tmp_path / "store") as store:
         with written(store, "a") as (_, branch):
             put(branch, b"one", b"1")
             layer = branch.position.layer
         store.storage.open_append(layout.journal(store.layers.new_directory()), create=True).close()
-        assert live_chunks(store) == set()
+        assert live_chunks(store) == (set(), ())
     journal = tmp_path / "store" / layout.journal(layer)
     journal.write_bytes(b"x" * journal.stat().st_size)
-    with opened(tmp_path / "store") as store, pytest.raises(StoreError):
-        live_chunks(store)
+    with opened(tmp_path / "store") as store:
+        assert live_chunks(store).missing == (f"layer {layer_name(layer)} cannot be read",)
+
+
+def test_a_damaged_tree_object_is_said(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"d/e/file", noise(50_000))
+            taken = workspace.snapshot(branch).snapshot.id
+        seal_snapshots(store, WorkspaceName("a"), [taken])
+        with written(store, "a") as (workspace, _):
+            root = workspace.find_snapshot(taken).root
+        assert root is not None
+        found = store.index.locate(ChunkId(root))
+        assert found is not None
+    file = tmp_path / "store" / pack_path(found.pack)
+    data = bytearray(file.read_bytes())
+    data[found.entry.offset + found.entry.length - 1] ^= 1
+    file.write_bytes(data)
+    with opened(tmp_path / "store") as store:
+        (reason,) = live_chunks(store).missing
+        assert "pack" in reason
+
+
+def test_content_roots_behind_the_damage_of_a_log_are_wanted(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"d/e/file", noise(50_000))
+            taken = workspace.snapshot(branch).snapshot.id
+        seal_snapshots(store, WorkspaceName("a"), [taken])
+        live = live_chunks(store).live
+    log = tmp_path / "store" / layout.operations_log(WorkspaceName("a"))
+    data = bytearray(log.read_bytes())
+    data[12] ^= 1
+    log.write_bytes(data)
+    with opened(tmp_path / "store") as store:
+        assert live_chunks(store) == (live, ())

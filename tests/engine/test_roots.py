@@ -7,11 +7,12 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine.roots import (
+    Gone,
     is_in_use,
-    kept_positions,
     lineages,
     logged_layers,
     positions_of,
+    roots_of,
 )
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.undo import plan_undo
@@ -69,8 +70,8 @@ def test_a_deleted_snapshot_has_a_grace_while_a_branch_is_in_use(tmp_path: Path)
             first = workspace.snapshot(branch).snapshot
             put(branch, b"two", b"2")
             assert is_in_use(store, A)
-            assert first.position in roots(store, without={first.id})
-            assert first.position not in roots(store, without={first.id}, grace=False)
+            assert first.position in roots(store, gone=Gone({first.id}))
+            assert first.position not in roots(store, gone=Gone({first.id}), grace=False)
             workspace.delete_snapshot(first.id)
             assert first.position in roots(store)
             assert first.position not in roots(store, GRACE_NS + SECOND_NS)
@@ -87,7 +88,7 @@ def test_positions_of_all_workspaces_and_their_lineages(tmp_path: Path) -> None:
             present = branch.position
         with written(store, "b"):
             pass
-        kept = kept_positions(store)
+        kept = roots_of(store).all_positions()
         assert present.offset in kept[present.layer]
         assert len(logged_layers(store)) == 4
         assert lineages(store, [present.layer]) < logged_layers(store)
