@@ -141,7 +141,7 @@ class ScratchCheck:
     def _read_journal(self, layer: LayerId) -> None:
         """Takes the runs of the segments being written from the records that name them."""
         tables: dict[SegmentId, RunTable] = {}
-        for _, mutation in replay(self._storage, layer, 0, 1 << 62):
+        for _, mutation in replay(self._storage, layer, 0):
             if type(mutation) is Write and segment_layer(mutation.segment) == layer:
                 table = tables.setdefault(mutation.segment, RunTable())
                 table.append(mutation.source_offset, mutation.length, mutation.checksums)

@@ -4,15 +4,18 @@ Reads only; takes no lock.
 
 Invariants:
 - The tree of a position never changes, so folded trees are kept (`limits.FOLDED_TREES_MAX`) and any
-  of them may be forgotten.
+  of them may be forgotten. A fold begins at the nearest one before: looking at one snapshot after
+  the other costs the records between them, not each time those since the layer began.
 - A touched set between two positions covers their difference; where the lineage is no longer in the
   store the answer is None: everything.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
 from pyi_fs import limits
+from pyi_fs.engine.intervals import Intervals
 from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
 from pyi_fs.ids import LayerId, Position, layer_name
 from pyi_fs.model.fold import fold
@@ -23,6 +26,10 @@ from pyi_fs.store import layout
 from pyi_fs.store.layers import Layers, pass_once
 from pyi_fs.store.survival import Survival
 
+# On the way of a long fold a tree is kept each time so many records are behind (10 to 20 ms): a
+# snapshot that is looked at next costs no more than that.
+_REMEMBERED_RECORDS = 2_000
+
 
 class History:
     """Folds positions of a store's layers."""
@@ -32,13 +39,33 @@ class History:
         self.layers = layers
         self.survival = Survival(layers)
         self._trees: OrderedDict[Position, Tree] = OrderedDict()
+        # Of the trees above: their offsets in each layer, sorted.
+        self._offsets: dict[LayerId, list[int]] = {}
+        self._intervals = Intervals(layers)
 
     def remember(self, position: Position, tree: Tree) -> None:
         """Keeps the tree of a position that is known already."""
+        if position not in self._trees:
+            insort(self._offsets.setdefault(position.layer, []), position.offset)
         self._trees[position] = tree
         self._trees.move_to_end(position)
         while len(self._trees) > limits.FOLDED_TREES_MAX:
-            self._trees.popitem(last=False)
+            (layer, offset), _ = self._trees.popitem(last=False)
+            offsets = self._offsets[layer]
+            del offsets[bisect_left(offsets, offset)]
+            if not offsets:
+                del self._offsets[layer]
+
+    def note_touched(self, start: Position, end: Position, touched: Touched) -> None:
+        """Keeps what was touched between two refs, if that lies in one layer: the caller knew it.
+
+        Nobody changes the set any more.
+        """
+        if start.layer == end.layer:
+            self._intervals.note(end.layer, start.offset, end.offset, touched)
+        elif self.layers.header(end.layer).parent == start:
+            first = self.layers.start(end.layer)
+            self._intervals.note(end.layer, first, end.offset, touched)
 
     def tree(self, position: Position) -> Tree:
         """Returns the tree of a position: the one way in for mounts, recovery, forks and export.
@@ -55,20 +82,30 @@ class History:
                 "a power loss or a collection took it"
             )
         way, passed = [position], {position.layer}
-        start = self._start(position.layer)
-        while start is None:
-            parent = self._parent(way[-1].layer)
-            known = self._trees.get(parent)
-            way.append(parent)
-            pass_once(passed, parent.layer)
-            start = known if known is not None else self._start(parent.layer)
-            if known is not None:
-                way.pop()
-        tree = start
+        begin = self._begin(position)
+        while begin is None:
+            way.append(self._parent(way[-1].layer))
+            pass_once(passed, way[-1].layer)
+            begin = self._begin(way[-1])
+        offset, tree = begin
         for step in reversed(way):
-            tree = self._folded(tree, step)
+            tree = self._folded(tree, offset, step)
+            offset = 0
         self.remember(position, tree)
         return tree
+
+    def _begin(self, position: Position) -> tuple[int, Tree] | None:
+        """Returns where to begin folding within a layer (0: with its first record), and the tree.
+
+        None: with its parent.
+        """
+        offsets = self._offsets.get(position.layer, ())
+        index = bisect_right(offsets, position.offset)
+        if index:
+            offset = offsets[index - 1]
+            return offset, self._trees[Position(position.layer, offset)]
+        start = self._start(position.layer)
+        return (0, start) if start is not None else None
 
     def trees(self, layer: LayerId, offsets: Iterable[int]) -> Iterator[tuple[int, Tree]]:
         """Yields (offset, tree) for offsets of one layer, ascending, in one pass over its journal.
@@ -123,27 +160,54 @@ class History:
         """
         if a == b:
             return Touched()
-        line_a, line_b = self.lineage(a), self.lineage(b)
-        offsets = {step.layer: step.offset for step in line_a}
-        common = next((step for step in line_b if step.layer in offsets), None)
-        if common is None:
+        lines = self._lines_to_common(a, b)
+        if lines is None:
             return None
-        ancestor = Position(common.layer, min(common.offset, offsets[common.layer]))
+        ends = [line[-1] for line in lines]
+        ancestor = min(end.offset for end in ends)
         touched = Touched()
         try:
-            for line in (line_a, line_b):
-                self._add_touched(touched, line, ancestor)
-        except NotFoundError:
+            for *steps, (layer, offset) in lines:
+                for step in steps:
+                    self._intervals.add(touched, step.layer, 0, step.offset)
+                self._intervals.add(touched, layer, ancestor, offset)
+        except (NotFoundError, FileNotFoundError):
             return None
         return touched
 
-    def _add_touched(self, touched: Touched, line: list[Position], ancestor: Position) -> None:
-        for step in line:
-            start = ancestor.offset if step.layer == ancestor.layer else 0
-            for _, mutation in self.layers.records(step.layer, start, step.offset):
-                touched.add(mutation)
-            if step.layer == ancestor.layer:
-                return
+    def _lines_to_common(self, a: Position, b: Position) -> list[list[Position]] | None:
+        """Returns both lineages up to the nearest layer that is in both; None if there is none.
+
+        Both are followed in turns: it costs the way to that layer, not the way to the first one.
+        """
+        lines = [[a], [b]]
+        places = [{a.layer: 0}, {b.layer: 0}]
+        if a.layer == b.layer:
+            return lines
+        ended = [False, False]
+        while not all(ended):
+            for mine, other in ((0, 1), (1, 0)):
+                parent = None if ended[mine] else self._parent_if_there(lines[mine][-1].layer)
+                if parent is None:
+                    ended[mine] = True
+                    continue
+                if parent.layer in places[mine]:
+                    pass_once(set(places[mine]), parent.layer)
+                places[mine][parent.layer] = len(lines[mine])
+                lines[mine].append(parent)
+                if parent.layer in places[other]:
+                    del lines[other][places[other][parent.layer] + 1 :]
+                    return lines
+        return None
+
+    def _parent_if_there(self, layer: LayerId) -> Position | None:
+        try:
+            parent = self.layers.header(layer).parent
+            if parent is not None:
+                self.layers.header(parent.layer)
+        except NotFoundError:
+            return None
+        return parent
 
     def _start(self, layer: LayerId) -> Tree | None:
         base = self.layers.base(layer)
@@ -158,11 +222,19 @@ class History:
             raise CorruptRecordError(layout.base(layer), 0, "a base table", "nothing")
         return parent
 
-    def _folded(self, tree: Tree, position: Position) -> Tree:
-        """Returns the fold of a layer up to a position: the end of a record or of the header."""
-        end = self.layers.start(position.layer)
-        for offset, mutation in self.layers.records(position.layer, 0, position.offset):
+    def _folded(self, tree: Tree, start: int, position: Position) -> Tree:
+        """Returns the fold of a layer from `start` (0: its first record) up to a position.
+
+        Both are the end of a record or of the header.
+        """
+        end = start or self.layers.start(position.layer)
+        if end == position.offset:
+            return tree
+        records = self.layers.records(position.layer, start, position.offset)
+        for count, (offset, mutation) in enumerate(records, 1):
             tree, end = folded(position.layer, tree, offset, mutation), offset
+            if count % _REMEMBERED_RECORDS == 0:
+                self.remember(Position(position.layer, end), tree)
         if end < position.offset:
             raise _no_more(position.layer, end, position.offset)
         return tree

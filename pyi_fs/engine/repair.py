@@ -161,7 +161,7 @@ def _removal(storage: Storage, path: str) -> Callable[[], None]:
 def _rewrite_runs(storage: Storage, segment: SegmentId) -> Callable[[], None]:
     def do() -> None:
         table = runs.RunTable()
-        for _, mutation in replay(storage, segment_layer(segment), 0, 1 << 62):
+        for _, mutation in replay(storage, segment_layer(segment), 0):
             if type(mutation) is Write and mutation.segment == segment:
                 table.append(mutation.source_offset, mutation.length, mutation.checksums)
         storage.write_atomic(layout.runs(segment), [table.encode()])

@@ -179,7 +179,7 @@ def _candidates(store: Store, wanted: set[SegmentId], layers: set[LayerId]) -> s
     """
     found: set[InodeNumber] = set()
     for layer in layers:
-        for _, mutation in store.layers.records(layer, 0, 1 << 62):
+        for _, mutation in store.layers.records(layer):
             match mutation:
                 case Write() if mutation.segment in wanted:
                     found.add(mutation.number)

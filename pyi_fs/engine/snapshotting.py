@@ -67,6 +67,8 @@ def take_snapshot(
     branch.mark_ref()
     taken = log.append(decide)
     assert isinstance(taken, TakeSnapshot)
+    if last is not None and not is_deleted and branch.is_touched_complete:
+        history.note_touched(last.position, branch.position, branch.touched)
     branch.mark_snapshot(taken.id)
     history.remember(branch.position, branch.tree)
     return Answer(log.refs.snapshots[taken.id], unchanged=False)

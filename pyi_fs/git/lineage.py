@@ -1,6 +1,5 @@
 """Which snapshots a branch consists of, and their trees one after the other."""
 
-from pyi_fs.engine.history import folded
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import Position, SnapshotId
@@ -46,12 +45,12 @@ def chain(workspace: Workspace, branch: str) -> list[Snapshot]:
 
 
 class Trees:
-    """The trees of a chain of positions: each folded on from the one before, where that can be."""
+    """The trees of a chain of positions; each is folded on from the one before (`History.tree`)."""
 
     def __init__(self, workspace: Workspace) -> None:
         """Knows no tree yet."""
-        self._workspace = workspace
-        self._last: tuple[Position, Tree] | None = None
+        self._history = workspace.history
+        self._has_begun = False
 
     def tree(self, position: Position, before: Position | None = None) -> Tree:
         """Returns the tree of a position; `NotFoundError` if a layer on the way to it is gone.
@@ -59,42 +58,14 @@ class Trees:
         `before` is a position whose tree will be asked for as well, if it is cheap to have: one
         further up in the same layer.
         """
-        if self._last is None and before is not None and before.layer == position.layer:
-            self._last = before, self._workspace.history.tree(before)
-        tree = self._folded_on(position)
-        if tree is None:
-            tree = self._workspace.history.tree(position)
-        else:
-            self._workspace.history.remember(position, tree)
-        self._last = position, tree
-        return tree
+        if not self._has_begun and before is not None and before.layer == position.layer:
+            self._history.tree(before)
+        self._has_begun = True
+        return self._history.tree(position)
 
     def tree_if_kept(self, position: Position) -> Tree | None:
         """Returns the tree of a position, None if it cannot be had any more."""
         try:
-            return self._workspace.history.tree(position)
+            return self._history.tree(position)
         except NotFoundError:
             return None
-
-    def _folded_on(self, position: Position) -> Tree | None:
-        """Returns the fold from the last tree, None if the position does not lie after it.
-
-        Folding each snapshot from the beginning of its layer would make the export of n snapshots
-        quadratic.
-        """
-        if self._last is None:
-            return None
-        start, tree = self._last
-        steps = []
-        for step in self._workspace.history.lineage(position):
-            steps.append(step)
-            if step.layer == start.layer:
-                break
-        if steps[-1].layer != start.layer or steps[-1].offset < start.offset:
-            return None
-        for step in reversed(steps):
-            first = start.offset if step.layer == start.layer else 0
-            records = self._workspace.store.layers.records(step.layer, first, step.offset)
-            for offset, mutation in records:
-                tree = folded(step.layer, tree, offset, mutation)
-        return tree

@@ -27,6 +27,7 @@ from pyi_fs.store.storage import (
     AppendFile,
     LockFile,
     ReadFile,
+    SharedFile,
     punchable,
     write_atomically,
 )
@@ -57,6 +58,10 @@ class DirectoryStorage:
         descriptor = os.open(self._root + path, flags, 0o600)
         size_bytes = 0 if create else os.fstat(descriptor).st_size
         return _DirectoryAppendFile(descriptor, size_bytes)
+
+    def open_shared(self, path: str) -> SharedFile:
+        """Opens a file for appending in turns; see `Storage.open_shared`."""
+        return _DirectorySharedFile(os.open(self._root + path, _WRITE_FLAGS), 0)
 
     def open_read(self, path: str) -> ReadFile:
         """Opens a file for reading; see `Storage.open_read`."""
@@ -219,6 +224,21 @@ class _DirectoryAppendFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+class _DirectorySharedFile(_DirectoryAppendFile):
+    __slots__ = ()
+
+    def begin_turn(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        status = os.fstat(self._descriptor)
+        if status.st_nlink == 0:
+            self.end_turn()
+            raise FileNotFoundError(errno.ENOENT, "removed since it was opened")
+        self._size_bytes = status.st_size
+
+    def end_turn(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
 
 class _DirectoryReadFile:

@@ -251,19 +251,22 @@ def replay(
     is an alarm. With a `stop` the same holds up to it.
     """
     # Before the data: a writer elsewhere may append and sync between the two reads.
-    required = read_synced(storage, layer)
+    required = read_synced(storage, layer) if stop is None else None
     end = start
     file = storage.open_read(layout.journal(layer))
     try:
-        for end, payload in frames_of(file, journal_seed(layer), start, file.size_bytes()):
-            if stop is not None and end > stop:
-                return
+        size = file.size_bytes()
+        last = size if stop is None else min(stop, size)
+        for end, payload in frames_of(file, journal_seed(layer), start, last):
             if start == 0 and payload and decode_is_header(payload):
                 continue
             yield end, decode_mutation(payload)
     finally:
         file.close()
-    if end < (required if stop is None else min(stop, required)):
+    if stop is not None and end < stop:
+        # What is missing was appended before the caller knew of it, so the note may be read now.
+        required = min(stop, read_synced(storage, layer))
+    if required is not None and end < required:
         # Not a torn tail: these bytes were durable once.
         raise CorruptRecordError(
             layout.journal(layer), end, f"a frame (synced to {required})", "damage"

@@ -370,7 +370,7 @@ class Layers:
             # Damaged is normal too: the file was not synced, and a power loss may have torn it.
             pass
         tables: dict[SegmentId, RunTable] = {}
-        for _, mutation in replay(self._storage, segment_layer(segment), 0, 1 << 62):
+        for _, mutation in replay(self._storage, segment_layer(segment), 0):
             if type(mutation) is Write and segment_layer(mutation.segment) == segment_layer(
                 segment
             ):

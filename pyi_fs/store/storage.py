@@ -82,6 +82,19 @@ class ReadFile(Protocol):
         """Closes the descriptor."""
 
 
+class SharedFile(AppendFile, Protocol):
+    """A file that several processes append to, one at a time: each in its turn."""
+
+    def begin_turn(self) -> None:
+        """Takes the file's `flock`, waiting for it; from now on `size_bytes` is its size.
+
+        `FileNotFoundError` if the file was removed since it was opened; then it is nobody's turn.
+        """
+
+    def end_turn(self) -> None:
+        """Gives the `flock` up; another process may append."""
+
+
 class LockFile(Protocol):
     """A held `flock`; the kernel gives it up when the process dies."""
 
@@ -103,6 +116,9 @@ class Storage(Protocol):
 
         With `create` it must not exist (`FileExistsError`) and is made with mode 0600.
         """
+
+    def open_shared(self, path: str) -> SharedFile:
+        """Opens a file, which has to exist, for appending in turns with other processes."""
 
     def open_read(self, path: str) -> ReadFile:
         """Opens a file for reading; `FileNotFoundError` if there is none."""

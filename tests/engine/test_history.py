@@ -193,3 +193,70 @@ def test_touched_leads_through_forks_and_knows_nothing_of_strangers(workspace: R
     assert_touched_covers(*trees, touched)
     assert history.touched(before, Position(LayerId(9), 9)) is None
     fork.close()
+
+
+def counting(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Returns a list that grows by the number of records of each look into a journal."""
+    counts: list[int] = []
+    records = rig.store.layers.records
+
+    def counted(layer: LayerId, start: int = 0, stop: int | None = None) -> object:
+        found = list(records(layer, start, stop))
+        counts.append(len(found))
+        return iter(found)
+
+    monkeypatch.setattr(rig.store.layers, "records", counted)
+    return counts
+
+
+def test_one_snapshot_after_the_other_costs_the_records_between_them(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FOLDED_TREES_MAX", 2)
+    positions = []
+    for number in range(20):
+        workspace.make(f"f{number}")
+        positions.append(workspace.main.position)
+        if number == 9:
+            workspace.main.roll()
+    history, counts = fresh(workspace), counting(workspace, monkeypatch)
+    trees = [history.tree(position) for position in positions]
+    assert sum(counts) == 20
+    for tree, position in zip(trees, positions, strict=True):
+        assert shown(workspace, tree) == shown(workspace, folded(workspace, position))
+
+
+def test_a_long_fold_leaves_trees_on_its_way(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pyi_fs.engine.history._REMEMBERED_RECORDS", 4)
+    positions = []
+    for number in range(10):
+        workspace.make(f"f{number}")
+        positions.append(workspace.main.position)
+    history = fresh(workspace)
+    history.tree(positions[-1])
+    counts = counting(workspace, monkeypatch)
+    trees = {index: history.tree(positions[index]) for index in (8, 5, 2)}
+    assert [number for number in counts if number] == [1, 2, 3]
+    for index, tree in trees.items():
+        assert shown(workspace, tree) == shown(workspace, folded(workspace, positions[index]))
+
+
+def test_what_a_snapshot_knew_to_be_touched_is_not_read_again(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.make("a")
+    first = workspace.workspace.find_snapshot(workspace.snapshot())
+    workspace.make("b")
+    second = workspace.workspace.find_snapshot(workspace.snapshot())
+    workspace.workspace.restore(workspace.main, first.id)
+    workspace.make("c")
+    third = workspace.workspace.find_snapshot(workspace.snapshot())
+    history, counts = workspace.workspace.history, counting(workspace, monkeypatch)
+    for a, b in ((first, second), (first, third), (second, third)):
+        touched = history.touched(a.position, b.position)
+        assert touched is not None
+        trees = history.tree(a.position), history.tree(b.position)
+        assert_touched_covers(*trees, touched)
+    assert counts == []

@@ -273,3 +273,39 @@ def test_only_whole_blocks_are_punchable(
     offset: int, length: int, expected: tuple[int, int]
 ) -> None:
     assert punchable(offset, length) == expected
+
+
+def test_a_shared_file_is_appended_to_in_turns(storage: Storage) -> None:
+    write(storage, "a", b"first")
+    one, other = storage.open_shared("a"), storage.open_shared("a")
+    one.begin_turn()
+    assert storage.lock("a", wait=False) is None
+    assert one.append(b"-one") == 5
+    one.end_turn()
+    other.begin_turn()
+    assert other.size_bytes == 9
+    assert other.append(b"-other") == 9
+    other.truncate(13)
+    other.end_turn()
+    one.begin_turn()
+    assert one.size_bytes == 13
+    assert one.read_at(0, 100) == storage.read("a") == b"first-one-oth"
+    one.end_turn()
+    one.close()
+    other.close()
+    free = storage.lock("a", wait=False)
+    assert free is not None
+    free.release()
+
+
+def test_a_shared_file_that_was_removed_gives_no_turn(storage: Storage) -> None:
+    """What is appended to it nobody would ever find."""
+    write(storage, "a", b"first")
+    shared = storage.open_shared("a")
+    storage.remove("a")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError):
+            shared.begin_turn()
+    shared.close()
+    with pytest.raises(FileNotFoundError):
+        storage.open_shared("a")

@@ -144,6 +144,30 @@ class MemoryAppendFile(_Handle):
         self._size_bytes = size_bytes
 
 
+class MemorySharedFile(MemoryAppendFile):
+    """`take_lock` takes the lock of the file and returns what gives it up."""
+
+    def __init__(
+        self,
+        before: Before,
+        path: str,
+        file: MemoryFile,
+        take_lock: Callable[[], "MemoryLockFile"],
+    ) -> None:
+        super().__init__(before, path, file)
+        self._take_lock = take_lock
+        self._turn: MemoryLockFile | None = None
+
+    def begin_turn(self) -> None:
+        self._turn = self._take_lock()
+        self._size_bytes = len(self._file.content)
+
+    def end_turn(self) -> None:
+        assert self._turn is not None, "BUG: ends a turn that it does not have"
+        self._turn.release()
+        self._turn = None
+
+
 class MemoryReadFile(_Handle):
     def size_bytes(self) -> int:
         return len(self._file.content)

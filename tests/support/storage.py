@@ -25,6 +25,7 @@ from pyi_fs.store.storage import (
     AppendFile,
     LockFile,
     ReadFile,
+    SharedFile,
     write_atomically,
 )
 from tests.support.memory_file import (
@@ -32,6 +33,7 @@ from tests.support.memory_file import (
     MemoryFile,
     MemoryLockFile,
     MemoryReadFile,
+    MemorySharedFile,
     os_error,
 )
 
@@ -97,6 +99,19 @@ class MemoryStorage:
         if create:
             self._make(path, MemoryFile())
         return MemoryAppendFile(self._before, path, self._file(path))
+
+    def open_shared(self, path: str) -> SharedFile:
+        self._before("open", path)
+        file = self._file(path)
+
+        def take_lock() -> MemoryLockFile:
+            if self._names.seen.get(path) is not file:
+                raise os_error(errno.ENOENT, path)
+            lock = self.lock(path)
+            assert isinstance(lock, MemoryLockFile)
+            return lock
+
+        return MemorySharedFile(self._before, path, file, take_lock)
 
     def open_read(self, path: str) -> ReadFile:
         self._before("open", path)
