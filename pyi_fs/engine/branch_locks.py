@@ -26,8 +26,8 @@ class BranchLocks:
         self._workspace = workspace
         self._held: dict[BranchName, LockFile] = {}
 
-    def take(self, name: BranchName, holder: str) -> None:
-        """Takes a branch's lock and writes down who has it.
+    def take(self, name: BranchName, holder: str | None) -> None:
+        """Takes a branch's lock and writes down who has it; with None, for an instant, it does not.
 
         `BusyError` naming who has it already.
         """
@@ -35,7 +35,8 @@ class BranchLocks:
         for _ in range(_TRIES_MAX):
             lock = self._storage.lock(path, wait=False)
             if lock is not None:
-                lock.write_text(json.dumps({"pid": os.getpid(), "holder": holder}) + "\n")
+                if holder is not None:
+                    lock.write_text(json.dumps({"pid": os.getpid(), "holder": holder}) + "\n")
                 self._held[name] = lock
                 return
             other = self.holder(name)

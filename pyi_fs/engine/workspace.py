@@ -231,7 +231,7 @@ class Workspace:
             self.close_branch(branch)
             return
         # Held until the log says so: nobody begins to write to what is being dropped.
-        self._locks.take(ref.name, self.holder_text)
+        self._locks.take(ref.name, None)
         try:
             self.log.append(decide)
         finally:

@@ -5,13 +5,14 @@ only mode, owner, extended attributes or mtime. A directory is listed only when 
 removed, renamed or its mode changed. Cost: O(touched * depth).
 """
 
-import stat
 from typing import NamedTuple
 
 from pyi_fs.ids import ROOT_INODE, InodeNumber
 from pyi_fs.model.inode import Inode
 from pyi_fs.model.touched import Touched, content_differs
 from pyi_fs.model.tree import Tree
+
+_TYPE_BITS = 0o170000
 
 
 class Change(NamedTuple):
@@ -45,17 +46,19 @@ def diff(old: Tree, new: Tree, touched: Touched) -> list[Change]:
     added: dict[bytes, InodeNumber] = {}
     deleted: dict[bytes, InodeNumber] = {}
     changes: list[Change] = []
+    old_paths, new_paths = _Paths(old), _Paths(new)
     for directory, name in _candidates(old, new, touched):
         old_number = old.lookup(directory, name)
         new_number = new.lookup(directory, name)
-        old_path = old.path_of(directory, name) if old_number is not None else None
-        new_path = new.path_of(directory, name) if new_number is not None else None
-        if old_number is not None and new_number is not None and old_path and new_path:
+        old_path = old_paths.of(directory, name) if old_number is not None else None
+        new_path = new_paths.of(directory, name) if new_number is not None else None
+        if old_path and new_path and old_number is not None and new_number is not None:
             before, after = old.existing(old_number), new.existing(new_number)
             # Where a directory stands in the place of something else, what is in it came or went
             # with it, and the names below say nothing: only a rename does.
-            is_other_directory = before.is_directory or after.is_directory
-            if old_number == new_number or (old_path == new_path and not is_other_directory):
+            if old_number == new_number or (
+                old_path == new_path and not (before.is_directory or after.is_directory)
+            ):
                 letter = _letter(before, after, old_number == new_number)
                 if letter:
                     changes.append(Change(letter, new_path))
@@ -93,18 +96,38 @@ def everything(old: Tree, new: Tree) -> Touched:
     return touched
 
 
+class _Paths:
+    """Paths of dentries in a tree; that of each directory is found once."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._prefixes: dict[InodeNumber, bytes | None] = {ROOT_INODE: b""}
+
+    def of(self, directory: InodeNumber, name: bytes) -> bytes | None:
+        """Returns the path, None if the directory is not connected to the root."""
+        try:
+            prefix = self._prefixes[directory]
+        except KeyError:
+            path = self._tree.path_of(directory, b"")
+            prefix = self._prefixes[directory] = path + b"/" if path is not None else None
+        return prefix + name if prefix is not None else None
+
+
 def _candidates(old: Tree, new: Tree, touched: Touched) -> set[tuple[InodeNumber, bytes]]:
     names = set(touched.names)
     for number in touched.inodes:
         for tree in (old, new):
             inode = tree.inode(number)
-            if inode is not None and number != ROOT_INODE:
-                names.update(inode.dentries())
+            if inode is None or inode.nlink == 0 or number == ROOT_INODE:
+                continue
+            names.add((inode.parent, inode.name))
+            if inode.links:
+                names.update(inode.links)
     return names
 
 
 def _letter(old: Inode, new: Inode, same_inode: bool) -> str:
-    if stat.S_IFMT(old.mode) != stat.S_IFMT(new.mode):
+    if (old.mode ^ new.mode) & _TYPE_BITS:
         return "T"
     if old.is_directory:
         return (

@@ -10,6 +10,10 @@ from pyi_fs.store.journal import JournalWriter
 from pyi_fs.store.scratch import Appended, ScratchWriter
 from pyi_fs.store.storage import Storage
 
+# The journal has the runs too. Reading them from one of this size takes about 1 ms, once for each
+# process; a file of their own costs who leaves a layer four system calls that change a directory.
+RUNS_JOURNAL_BYTES_MIN = 16 * 1024
+
 
 class LayerWriter:
     """The end of one layer.
@@ -128,7 +132,7 @@ class LayerWriter:
         """Closes the files; syncs nothing. Waits for a sync in another thread."""
         with self._sync_lock:
             self._is_closed = True
-            self.scratch.close()
+            self.scratch.close(has_runs_beside=self.end >= RUNS_JOURNAL_BYTES_MIN)
             self._journal.close()
 
 

@@ -295,16 +295,20 @@ class ScratchWriter:
         if state is not None and state.file is not None:
             state.file.close()
 
-    def close(self) -> None:
-        """Writes the runs of its segments beside them and closes them; syncs nothing."""
+    def close(self, *, has_runs_beside: bool = True) -> None:
+        """Writes the runs of its segments beside them and closes them; syncs nothing.
+
+        `has_runs_beside` False leaves the runs to the journal.
+        """
         for segment, state in self._segments.items():
             if state.file is not None:
-                # The journal has them too: on a full disk they are left out rather than the restore
-                # refused that closes the layer.
-                with suppress(OSError):
-                    self._storage.write_atomic(
-                        layout.runs(segment), [state.runs.encode()], durable=False
-                    )
+                if has_runs_beside:
+                    # The journal has them too: on a full disk they are left out rather than the
+                    # restore refused that closes the layer.
+                    with suppress(OSError):
+                        self._storage.write_atomic(
+                            layout.runs(segment), [state.runs.encode()], durable=False
+                        )
                 state.file.close()
         self._segments.clear()
         self._current = None

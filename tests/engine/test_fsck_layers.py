@@ -10,7 +10,7 @@ from pyi_fs.engine.fsck import check_directory, check_store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.model.operation import MoveBranch
-from pyi_fs.store import layout
+from pyi_fs.store import layer_writer, layout
 from tests.support.damage import build, damage_scratch, errors, files_of
 from tests.support.engine_rig import noise, opened, put, written
 
@@ -96,7 +96,10 @@ def test_a_position_in_the_middle_of_a_record_is_found(tmp_path: Path):
         assert messages == {f"position {wrong.offset} is no end of a record"}
 
 
-def test_a_damaged_table_of_runs_is_a_warning_because_the_journal_has_them(tmp_path: Path):
+def test_a_damaged_table_of_runs_is_a_warning_because_the_journal_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(layer_writer, "RUNS_JOURNAL_BYTES_MIN", 0)
     with opened(tmp_path / "store") as store:
         with written(store, "a") as (_, branch):
             put(branch, b"f", noise(9_000))

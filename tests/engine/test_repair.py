@@ -6,7 +6,7 @@ import pytest
 
 from pyi_fs.engine.fsck import check_directory
 from pyi_fs.engine.repair import rebuild_index, repair
-from pyi_fs.store import layout
+from pyi_fs.store import layer_writer, layout
 from tests.engine.test_fsck import everything
 from tests.support.damage import build
 from tests.support.engine_rig import noise, opened
@@ -26,7 +26,9 @@ def mended(store: Path) -> list[str]:
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> tuple[Path, object]:
+def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, object]:
+    # Short journals have no files of runs beside them.
+    monkeypatch.setattr(layer_writer, "RUNS_JOURNAL_BYTES_MIN", 0)
     build(tmp_path / "store")
     return tmp_path / "store", everything(tmp_path / "store")
 

@@ -6,7 +6,7 @@ from pyi_fs import limits
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
 from pyi_fs.ids import InodeNumber, LayerId
 from pyi_fs.model.mutation import Reap, Write
-from pyi_fs.store import layout
+from pyi_fs.store import layer_writer, layout
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.journal import read_synced, replay
 from pyi_fs.store.layer_writer import LayerWriter
@@ -191,3 +191,16 @@ def test_what_was_held_and_stays_is_synced() -> None:
     writer.settle()
     writer.sync()
     assert read_synced(storage, writer.layer) == writer.end
+
+
+@pytest.mark.parametrize("length", [0, 1 << 30])
+def test_the_runs_of_a_short_journal_are_left_to_it(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr(layer_writer, "RUNS_JOURNAL_BYTES_MIN", length)
+    storage = MemoryStorage()
+    writer = begun(storage)
+    written = write(writer, 1)
+    writer.close()
+    assert storage.exists(layout.runs(written.segment)) == (length == 0)
+    assert layers_of(storage).read_scratch(written.segment, 0, BLOCK) == b"\1" * BLOCK
