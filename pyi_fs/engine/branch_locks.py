@@ -2,6 +2,10 @@
 
 A lock is a `flock` held exclusively; the kernel gives it up when its process dies. Its text says
 who holds it.
+
+Invariant: the file of a lock is made before its branch is opened for the first time, and while it
+is the maker's turn to append to the log. So whoever has that turn and finds no file knows that the
+branch is open nowhere. The file stays: removing it would let two hold the lock.
 """
 
 import json
@@ -25,6 +29,18 @@ class BranchLocks:
         self._storage = storage
         self._workspace = workspace
         self._held: dict[BranchName, LockFile] = {}
+
+    def exists(self, name: BranchName) -> bool:
+        """Returns whether a branch was ever opened."""
+        return self._storage.exists(layout.branch_lock(self._workspace, name))
+
+    def make(self, name: BranchName) -> None:
+        """Makes the file of a lock; it is the caller's turn to append to the log."""
+        lock = self._storage.lock(
+            layout.branch_lock(self._workspace, name), exclusive=False, wait=False
+        )
+        if lock is not None:
+            lock.release()
 
     def take(self, name: BranchName, holder: str | None) -> None:
         """Takes a branch's lock and writes down who has it; with None, for an instant, it does not.
@@ -55,6 +71,8 @@ class BranchLocks:
 
         Does not keep two processes from asking, nor, for long, one from taking.
         """
+        if not self.exists(name):
+            return None
         path = layout.branch_lock(self._workspace, name)
         lock = self._storage.lock(path, exclusive=False, wait=False)
         if lock is not None:

@@ -107,6 +107,8 @@ class Workspace:
         if found is not None:
             return found
         self.refresh().branch(name)
+        if not self._locks.exists(branch_name):
+            self.log.in_turn(partial(self._locks.make, branch_name))
         self._locks.take(branch_name, self.holder_text)
         try:
             branch = self._recovered(self.refresh().branch(name))
@@ -226,9 +228,18 @@ class Workspace:
                 raise NotFoundError(f"branch '{name}' was dropped meanwhile")
             return DropBranch(time.time_ns(), ref.name, undoes, redoes)
 
+        def decide_unopened(refs: Refs) -> Operation:
+            if self._locks.exists(ref.name):
+                raise BusyError(f"branch '{name}' is being opened by another process")
+            return decide(refs)
+
         if branch is not None:
             self.log.append(decide)
             self.close_branch(branch)
+            return
+        if not self._locks.exists(ref.name):
+            # Making its lock for an instant would take longer than all else.
+            self.log.append(decide_unopened)
             return
         # Held until the log says so: nobody begins to write to what is being dropped.
         self._locks.take(ref.name, None)

@@ -140,6 +140,15 @@ class OperationsLog:
         self.on_append()
         return operation
 
+    def in_turn(self, call: Callable[[], object]) -> None:
+        """Calls something while nobody can append."""
+        shared = self._opened_shared()
+        shared.begin_turn()
+        try:
+            call()
+        finally:
+            shared.end_turn()
+
     def _opened_shared(self) -> SharedFile:
         # At the first record and not before: who only reads may have no right to write. Kept open:
         # opening and closing it twice for each record took a third of the time of a snapshot.

@@ -205,7 +205,7 @@ def test_a_branch_dropped_by_another_process_is_gone_here(rig: Rig, other: Works
 def test_a_drop_decides_on_what_others_did_until_then(rig: Rig, other: Workspace, monkeypatch):
     rig.write(".pyi/branch", b"x")
     workspace = rig.session.workspace
-    start = workspace.snapshot(rig.branch("main")).snapshot
+    other.close_branch(other.open_branch("x"))
     append = workspace.log.append
 
     def overtaken(decide):
@@ -214,7 +214,7 @@ def test_a_drop_decides_on_what_others_did_until_then(rig: Rig, other: Workspace
         with pytest.raises(BusyError, match="in use"):
             other.open_branch("x")
         other.log.append(lambda _: DropBranch(1, X))
-        other.make_branch("x", start)
+        other.make_branch("x", workspace.snapshot(rig.branch("main")).snapshot)
         return append(decide)
 
     monkeypatch.setattr(workspace.log, "append", overtaken)

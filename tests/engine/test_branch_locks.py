@@ -71,3 +71,14 @@ def test_a_damaged_text_still_says_busy(storage):
     lock.write_text("{not json")
     assert BranchLocks(storage, WORKSPACE).holder(MAIN) == "another process"
     lock.release()
+
+
+def test_who_asks_makes_no_lock_and_who_makes_it_holds_none(storage):
+    one, two = BranchLocks(storage, WORKSPACE), BranchLocks(storage, WORKSPACE)
+    assert (one.holder(MAIN), one.exists(MAIN)) == (None, False)
+    one.make(MAIN)
+    assert two.exists(MAIN)
+    two.take(MAIN, "x")
+    one.make(MAIN)
+    assert one.holder(MAIN) == f"x (process {os.getpid()})"
+    two.release(MAIN)

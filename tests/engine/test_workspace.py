@@ -16,6 +16,7 @@ from pyi_fs.errors import (
 )
 from pyi_fs.ids import BranchName, WorkspaceName
 from pyi_fs.model.check import check
+from pyi_fs.store import layout
 from tests.support.engine_rig import contents, opened, put, written
 
 
@@ -144,3 +145,35 @@ def test_status_names_workspace_and_branch(work):
     assert (status["workspace"], status["branch"]) == ("w", "main")
     assert status["written_bytes"] == 5
     assert status["changed"] is True
+
+
+def test_a_branch_that_was_never_opened_is_dropped_without_a_lock(store, work):
+    workspace, branch = work
+    workspace.make_branch("b", branch)
+    workspace.drop_branch("b")
+    assert workspace.refs.branch_names() == ["main"]
+    assert not store.storage.exists(layout.branch_lock(workspace.name, BranchName("b")))
+
+
+def test_nobody_opens_a_branch_while_another_drops_it(store, work, monkeypatch):
+    """Opening for the first time takes its turn: before the drop, which is refused, or after it."""
+    workspace, branch = work
+    workspace.make_branch("b", branch)
+    with opened(store.path) as same:
+        other = Workspace(same, workspace.name)
+        append, opened_there = workspace.log.append, []
+
+        def opened_first(decide):
+            opened_there.append(other.open_branch("b"))
+            return append(decide)
+
+        monkeypatch.setattr(workspace.log, "append", opened_first)
+        with pytest.raises(BusyError, match="being opened by another process"):
+            workspace.drop_branch("b")
+        monkeypatch.undo()
+        assert opened_there[0].name in workspace.refresh().branch_names()
+        other.close_branch(opened_there[0])
+        workspace.drop_branch("b")
+        with pytest.raises(NotFoundError):
+            other.open_branch("b")
+        other.close()

@@ -215,3 +215,17 @@ def test_a_maker_killed_at_any_call_leaves_nothing_that_is_in_the_way() -> None:
                 OperationsLog(left, NAME)
             OperationsLog.create(left, NAME, BEGIN)
         assert OperationsLog(left, NAME).refs.branch_names() == ["main"]
+
+
+def test_in_turn_nobody_else_appends(storage: MemoryStorage) -> None:
+    one, other = OperationsLog(storage, NAME), OperationsLog(storage, NAME)
+    refused = []
+
+    def call() -> None:
+        with pytest.raises(RuntimeError, match="waits for ever"):
+            other.append(reserve)
+        refused.append(True)
+
+    one.in_turn(call)
+    assert refused
+    assert other.append(reserve) == Reserve(InodeNumber(12))
