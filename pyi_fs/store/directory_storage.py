@@ -16,6 +16,7 @@ import fcntl
 import mmap
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -158,11 +159,16 @@ class DirectoryStorage:
 
 
 class _DirectoryAppendFile:
-    __slots__ = ("_descriptor", "_size_bytes")
+    # A thread may read while the owner closes: the descriptor is closed by whoever is last, or its
+    # number could be another file's under the reader.
+    __slots__ = ("_closing", "_descriptor", "_lock", "_readers", "_size_bytes")
 
     def __init__(self, descriptor: int, size_bytes: int) -> None:
         self._descriptor = descriptor
         self._size_bytes = size_bytes
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._closing = -1
 
     @property
     def size_bytes(self) -> int:
@@ -199,7 +205,16 @@ class _DirectoryAppendFile:
             written += count
 
     def read_at(self, offset: int, length: int) -> bytes:
-        return _read_at(self._descriptor, offset, length)
+        with self._lock:
+            # -1 after `close`: the kernel says EBADF.
+            descriptor = self._descriptor
+            self._readers += 1
+        try:
+            return _read_at(descriptor, offset, length)
+        finally:
+            with self._lock:
+                self._readers -= 1
+                self._close_if_unused()
 
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
@@ -221,8 +236,14 @@ class _DirectoryAppendFile:
         self._size_bytes = size_bytes
 
     def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        with self._lock:
+            if self._descriptor >= 0:
+                self._closing, self._descriptor = self._descriptor, -1
+            self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._closing >= 0 and not self._readers:
+            descriptor, self._closing = self._closing, -1
             os.close(descriptor)
 
 

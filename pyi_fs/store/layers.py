@@ -8,19 +8,17 @@ Invariants:
 """
 
 import os
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 
-from pyi_fs import limits
-from pyi_fs.errors import CorruptRecordError, CorruptSegmentError, NotFoundError
+from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.format.record import LayerHeader
 from pyi_fs.format.table import Table
 from pyi_fs.ids import LayerId, Position, SegmentId, layer_name, segment_layer
-from pyi_fs.model.extent import ExtentList, overlapping
-from pyi_fs.model.mutation import Mutation, Write
-from pyi_fs.store import layout, runs, sealmap
-from pyi_fs.store.chunks import ChunkStore, part_of
+from pyi_fs.model.extent import ExtentList
+from pyi_fs.model.mutation import Mutation
+from pyi_fs.store import layout
+from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.journal import (
     JournalWriter,
     last_boundary,
@@ -30,14 +28,14 @@ from pyi_fs.store.journal import (
     replay,
 )
 from pyi_fs.store.layer_writer import LayerWriter, sync_names
-from pyi_fs.store.runs import RunTable
 from pyi_fs.store.scratch import (
     ScratchWriter,
     next_segment_index,
     segments_of,
     sync_file,
 )
-from pyi_fs.store.storage import ReadFile, Storage
+from pyi_fs.store.segments import SegmentReader
+from pyi_fs.store.storage import Storage
 
 
 class Layers:
@@ -51,11 +49,8 @@ class Layers:
         self.boot = boot
         self.storage = storage
         self._storage = storage
-        self._chunks = chunks
         self._writers: dict[LayerId, LayerWriter] = {}
-        self._files: OrderedDict[SegmentId, ReadFile] = OrderedDict()
-        self._runs: dict[SegmentId, RunTable] = {}
-        self._maps: dict[SegmentId, ExtentList] = {}
+        self._segments = SegmentReader(storage, chunks, self._writers)
         self._tables: dict[LayerId, Table] = {}
         self._headers: dict[LayerId, tuple[LayerHeader, int]] = {}
         self._doubtful: set[str] = set()
@@ -224,64 +219,26 @@ class Layers:
 
         With `nowait`, None if that would have to wait for a disk or decode a chunk.
         """
-        writer = self._writers.get(segment_layer(segment))
-        file = writer.scratch.file(segment) if writer is not None else None
-        if file is None and segment not in self._files and not self._open_segment(segment):
-            return self._read_sealed(segment, offset, length, nowait=nowait)
-        table = self._runs_of(segment, offset, offset + length)
-        if table is None:
-            raise CorruptSegmentError(
-                layout.scratch(segment), offset, "bytes named by a record", "no run"
-            )
-        first, last = table[0], table[-1]
-        start, end = first[0], last[0] + last[1]
-        if file is not None:
-            data = file.read_at(start, end - start)
-        else:
-            self._files.move_to_end(segment)
-            read = self._files[segment].read_at_nowait if nowait else self._files[segment].read_at
-            found = read(start, end - start)
-            if found is None:
-                return None
-            data = found
-        self._verify(segment, data, start, table)
-        return (
-            data
-            if start == offset and len(data) == length
-            else data[offset - start : offset - start + length]
-        )
+        return self._segments.read(segment, offset, length, nowait=nowait)
 
     def sealed_map(self, segment: SegmentId) -> ExtentList | None:
         """Returns where a sealed segment's bytes are, or None.
 
         Extents whose file offsets are offsets in the segment.
         """
-        found = self._maps.get(segment)
-        if found is None:
-            try:
-                data = self._storage.read(layout.seal_map(segment))
-            except FileNotFoundError:
-                return None
-            found = self._maps[segment] = sealmap.decode(data, layout.seal_map(segment))
-        return found
+        return self._segments.sealed_map(segment)
 
     def forget_segment(self, segment: SegmentId) -> None:
         """Closes a segment that was sealed or removed, so that its blocks are free."""
         writer = self._writers.get(segment_layer(segment))
         if writer is not None:
             writer.scratch.forget(segment)
-        self._runs.pop(segment, None)
-        file = self._files.pop(segment, None)
-        if file is not None:
-            file.close()
+        self._segments.forget(segment)
 
     def forget_layer(self, layer: LayerId) -> None:
         """Forgets what was read of a layer whose files were replaced; nobody here writes it."""
         assert layer not in self._writers, "BUG: a layer replaced while it is written"
-        for segment in {*self._maps, *self._runs, *self._files}:
-            if segment_layer(segment) == layer:
-                self._maps.pop(segment, None)
-                self.forget_segment(segment)
+        self._segments.forget_layer(layer)
         self._tables.pop(layer, None)
         self._headers.pop(layer, None)
 
@@ -302,89 +259,8 @@ class Layers:
         """Closes every file this process has open in the pool."""
         for writer in list(self._writers.values()):
             self.close_writer(writer)
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+        self._segments.close()
         self._tables.clear()
-
-    def _open_segment(self, segment: SegmentId) -> bool:
-        try:
-            file = self._storage.open_read(layout.scratch(segment))
-        except FileNotFoundError:
-            return False
-        self._files[segment] = file
-        while len(self._files) > limits.OPEN_SEGMENTS_MAX:
-            _, oldest = self._files.popitem(last=False)
-            oldest.close()
-        return True
-
-    def _read_sealed(
-        self, segment: SegmentId, offset: int, length: int, *, nowait: bool
-    ) -> bytes | None:
-        pieces = self.sealed_map(segment)
-        if pieces is None:
-            raise CorruptSegmentError(
-                layout.scratch(segment), offset, "a segment or its map", "neither"
-            )
-        found = overlapping(pieces, offset, offset + length)
-        if sum(piece.length for piece in found) != length:
-            raise CorruptSegmentError(
-                layout.seal_map(segment), offset, f"{length} kept bytes", "a gap"
-            )
-        parts = []
-        for piece in found:
-            chunk = (
-                self._chunks.get_nowait(piece.chunk) if nowait else self._chunks.get(piece.chunk)
-            )
-            if chunk is None:
-                return None
-            parts.append(part_of(chunk, piece))
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _runs_of(
-        self, segment: SegmentId, start: int, end: int
-    ) -> list[tuple[int, int, int]] | None:
-        writer = self._writers.get(segment_layer(segment))
-        table = writer.scratch.runs(segment) if writer is not None else None
-        if table is not None:
-            return table.covering(start, end)
-        table = self._runs.get(segment)
-        found = table.covering(start, end) if table is not None else None
-        if found is None:
-            self._load_runs(segment)
-            table = self._runs.get(segment)
-            found = table.covering(start, end) if table is not None else None
-        return found
-
-    def _load_runs(self, segment: SegmentId) -> None:
-        """Reads the runs of a closed segment, or those of its whole layer from the journal.
-
-        The journal where its writer died or lives elsewhere.
-        """
-        try:
-            self._runs[segment] = runs.decode(
-                self._storage.read(layout.runs(segment)), layout.runs(segment)
-            )
-            return
-        except (FileNotFoundError, CorruptSegmentError):
-            # Damaged is normal too: the file was not synced, and a power loss may have torn it.
-            pass
-        tables: dict[SegmentId, RunTable] = {}
-        for _, mutation in replay(self._storage, segment_layer(segment), 0):
-            if type(mutation) is Write and segment_layer(mutation.segment) == segment_layer(
-                segment
-            ):
-                table = tables.setdefault(mutation.segment, RunTable())
-                table.append(mutation.source_offset, mutation.length, mutation.checksums)
-        self._runs.update(tables)
-
-    def _verify(
-        self, segment: SegmentId, data: bytes, start: int, table: list[tuple[int, int, int]]
-    ) -> None:
-        view = memoryview(data)
-        for run_start, length, checksum in table:
-            run = view[run_start - start : run_start - start + length]
-            runs.check_run(layout.scratch(segment), run_start, length, checksum, run)
 
 
 def pass_once(passed: set[LayerId], layer: LayerId) -> None:

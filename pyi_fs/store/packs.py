@@ -15,7 +15,6 @@ The bytes are those of `format/pack.py`.
 
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
@@ -26,6 +25,7 @@ from pyi_fs.errors import CorruptPackError, FormatUnknownError
 from pyi_fs.format import pack as form
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import Buffer, ChunkId, PackId
+from pyi_fs.store.open_files import OpenFiles
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, AppendFile, LockFile, ReadFile, Storage
 
 PACKS = "packs"
@@ -232,34 +232,24 @@ class PackWriter:
         self._file = self._lock = None
 
 
-class _OpenPack:
-    __slots__ = ("file", "users")
-
-    def __init__(self, file: ReadFile) -> None:
-        self.file = file
-        self.users = 0
-
-
 class PackReader:
     """Reads packs, keeping a bounded number of them open. Any thread may call it."""
 
     def __init__(self, storage: Storage, *, open_packs_max: int = OPEN_PACKS_MAX) -> None:
         """Opens nothing yet."""
         self._storage = storage
-        self._open_packs_max = open_packs_max
-        self._open: OrderedDict[PackId, _OpenPack] = OrderedDict()
-        self._lock = threading.Lock()
+        self._open = OpenFiles(self._open_pack, open_packs_max)
 
     def read_entry(self, pack: PackId, entry: PackEntry) -> bytes:
         """Returns the bytes of the chunk that an entry of a pack holds, verified.
 
         Raises `FileNotFoundError` if there is no such pack, `CorruptPackError`.
         """
-        opened = self._acquire(pack)
+        opened = self._open.acquire(pack)
         try:
             data = opened.file.read_at(entry.offset, entry.length)
         finally:
-            self._release(opened)
+            self._open.release(opened)
         return decode_entry(entry, data, pack_path(pack))
 
     def list_packs(self) -> list[PackId]:
@@ -272,23 +262,7 @@ class PackReader:
 
     def close(self) -> None:
         """Closes what is open; nobody may be reading."""
-        with self._lock:
-            self._evict(0)
-
-    def _acquire(self, pack: PackId) -> _OpenPack:
-        with self._lock:
-            opened = self._open.get(pack)
-            if opened is None:
-                opened = _OpenPack(self._open_pack(pack))
-                self._open[pack] = opened
-            self._open.move_to_end(pack)
-            opened.users += 1
-            self._evict(self._open_packs_max)
-            return opened
-
-    def _release(self, opened: _OpenPack) -> None:
-        with self._lock:
-            opened.users -= 1
+        self._open.close()
 
     def _open_pack(self, pack: PackId) -> ReadFile:
         path = pack_path(pack)
@@ -299,14 +273,6 @@ class PackReader:
             file.close()
             raise
         return file
-
-    def _evict(self, count_max: int) -> None:
-        if len(self._open) <= count_max:
-            return
-        # One that a thread is reading stays: at worst there are as many more as threads.
-        idle = [pack for pack, opened in self._open.items() if opened.users == 0]
-        for pack in idle[: len(self._open) - count_max]:
-            self._open.pop(pack).file.close()
 
 
 def decode_entry(entry: PackEntry, data: bytes, file: str) -> bytes:

@@ -300,7 +300,10 @@ class ScratchWriter:
 
         `has_runs_beside` False leaves the runs to the journal.
         """
-        for segment, state in self._segments.items():
+        # Out of sight first: a thread that reads looks elsewhere then.
+        segments, self._segments = self._segments, {}
+        self._current = None
+        for segment, state in segments.items():
             if state.file is not None:
                 if has_runs_beside:
                     # The journal has them too: on a full disk they are left out rather than the
@@ -310,8 +313,6 @@ class ScratchWriter:
                             layout.runs(segment), [state.runs.encode()], durable=False
                         )
                 state.file.close()
-        self._segments.clear()
-        self._current = None
 
     def _start_segment(self) -> _Segment:
         segment = segment_id(self._layer, self._next_index)

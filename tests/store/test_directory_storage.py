@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from itertools import count
 from pathlib import Path
 
@@ -138,3 +139,34 @@ def test_write_atomic_that_fails_removes_its_temporary_file(
         storage.write_atomic("a", [b"new"])
     assert storage.list("") == ["a"]
     assert storage.read("a") == b"old"
+
+
+def test_an_append_file_is_closed_after_its_last_reader(tmp_path: Path) -> None:
+    """Its number must not become another file's in the middle of a read."""
+    storage = DirectoryStorage(tmp_path)
+    file = storage.open_append("a", create=True)
+    file.append(b"content")
+    started, go_on, results = threading.Event(), threading.Event(), []
+    read_at = "pyi_fs.store.directory_storage._read_at"
+
+    with pytest.MonkeyPatch.context() as patch:
+        real = directory_storage._read_at  # noqa: SLF001
+
+        def slow(descriptor: int, offset: int, length: int) -> bytes:
+            started.set()
+            assert go_on.wait(10)
+            return real(descriptor, offset, length)
+
+        patch.setattr(read_at, slow)
+        thread = threading.Thread(target=lambda: results.append(file.read_at(0, 7)))
+        thread.start()
+        assert started.wait(10)
+        file.close()
+        other = storage.open_append("b", create=True)
+        other.append(b"another")
+        go_on.set()
+        thread.join(10)
+    assert results == [b"content"]
+    with pytest.raises(OSError, match="Bad file"):
+        file.read_at(0, 7)
+    other.close()
