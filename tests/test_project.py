@@ -91,7 +91,9 @@ def test_every_system_package_has_a_group_a_probe_and_a_reason():
     def findings():
         for line in (ROOT / "packaging" / "apt-packages.txt").read_text().splitlines():
             if line and not line.startswith("#"):
-                pattern = r"[a-z0-9+.-]+ +(base|test) +(command|pkgconfig|file|python):\S+ +\w.*"
+                pattern = (
+                    r"[a-z0-9+.-]+ +(base|test|bench) +(command|pkgconfig|file|python):\S+ +\w.*"
+                )
                 if not re.fullmatch(pattern, line):
                     yield line
 
