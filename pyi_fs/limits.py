@@ -64,6 +64,18 @@ UNDO_WINDOW_SECONDS = 24 * 3600
 # What left the log of a workspace that is in use is kept so much longer: a process that looked at
 # it just before may be about to write a record that names it.
 GARBAGE_GRACE_SECONDS = 600
+# Mounts that are written to collect by themselves: retention thins by hours, so oftener frees
+# little.
+COLLECT_EVERY_SECONDS = 3600
+# Collections are never closer than this, however short space is: what one could not give back, the
+# next one cannot a minute later, since everything younger than ten minutes stays.
+COLLECT_PAUSE_SECONDS = 600
+# When the disk has filled by this since the last collection, an hour is long.
+COLLECT_GROWTH_BYTES = 4 << 30
+# A mount looks this often whether a collection is due, while it is written to (50 us).
+COLLECT_LOOK_SECONDS = 60.0
+# A share of a large disk is more room than anybody needs to go on.
+FREE_BYTES_DEFAULT_MAX = 20 * 10**9
 # However short space is, what was done a moment ago can be undone.
 UNDO_WINDOW_SECONDS_MIN = 600
 # No configuration removes a snapshot that is younger: whoever took it may not have read its id.

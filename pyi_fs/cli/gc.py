@@ -1,35 +1,21 @@
-"""`pyi-gc`: gives back what nobody can come back to; pins snapshots."""
+"""`pyi-gc`: gives back what nobody can come back to; pins snapshots; how that is done by itself."""
 
 import json
-import re
 
 import click
+import msgspec
 
+from pyi_fs.cli.gc_settings import Size, with_words, words_of
 from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
 from pyi_fs.cli.progress import size_text, step_progress
+from pyi_fs.cli.tables import time_text
 from pyi_fs.engine import garbage
+from pyi_fs.engine.collecting import collect, disk_of
+from pyi_fs.engine.gc_record import Record, read_record
+from pyi_fs.engine.gc_settings import read_settings, write_settings
 from pyi_fs.engine.store import Store
 
 NAME = "pyi-gc"
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes: `20GB`, `500M`, `1000`; powers of 1,000 like disks."""
-
-    name = "SIZE"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Returns the bytes; fails for what is no size."""
-        if isinstance(value, int):
-            return value
-        found = _SIZE.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"'{value}' is no size: write 500M or 20GB", param, ctx)
-        return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
 @click.command(NAME, context_settings={"help_option_names": ["-h", "--help"]})
@@ -39,13 +25,22 @@ class Size(click.ParamType[int]):
     "--keep-bytes",
     type=Size(),
     metavar="SIZE",
-    help="Delete unnamed snapshots, oldest first, until the store is no larger than this.",
+    help="Give up what undo could bring back, then unnamed snapshots, oldest first, until the"
+    " store is no larger than this (default: the setting `budget`).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.argument("words", nargs=-1, metavar="[WORKSPACE]... | pin|unpin WORKSPACE ID")
+@click.option("--settings", "show_settings", is_flag=True, help="Print the settings, and stop.")
+@click.argument(
+    "words", nargs=-1, metavar="[WORKSPACE]... | pin|unpin WORKSPACE ID | set NAME=VALUE..."
+)
 @version_option(NAME)
 def command(
-    store: str | None, dry_run: bool, keep_bytes: int | None, as_json: bool, words: tuple[str, ...]
+    store: str | None,
+    dry_run: bool,
+    keep_bytes: int | None,
+    as_json: bool,
+    show_settings: bool,
+    words: tuple[str, ...],
 ) -> int:
     """Collect garbage: thin old snapshots, give back what nobody can come back to.
 
@@ -54,6 +49,12 @@ def command(
     branch, and all of the last 10 minutes.
 
     `pin WORKSPACE ID` keeps a snapshot for ever, `unpin WORKSPACE ID` no longer.
+
+    Mounts that are written to do the same by themselves, in the background, once an hour, and
+    sooner when the disk fills. `set` changes how, for the whole store: `automatic=off`,
+    `budget=20GB` (or a share of the disk: `80%`; `none`), `free=10GB` (less room than that on the
+    disk is too little), `all=24h hourly=7d daily=30d weekly=ever` (how long all snapshots stay, one
+    an hour, one a day, one a week).
     """
     opened = Store.open(store_path(store), create=False)
     try:
@@ -61,6 +62,12 @@ def command(
             done = garbage.pin(opened, words[1], words[2], pinned=words[0] == "pin")
             click.echo(str(done))
             return 0
+        if words[:1] == ("set",) and len(words) > 1 and all("=" in word for word in words[1:]):
+            settings = with_words(read_settings(opened.storage), words[1:])
+            write_settings(opened.storage, settings)
+            show_settings = True
+        if show_settings:
+            return _show_settings(opened, as_json=as_json)
         return _collect(opened, words, dry_run, keep_bytes, as_json)
     finally:
         opened.close()
@@ -69,14 +76,23 @@ def command(
 def _collect(
     store: Store, words: tuple[str, ...], dry_run: bool, keep_bytes: int | None, as_json: bool
 ) -> int:
+    settings = read_settings(store.storage)
+    if keep_bytes is None:
+        keep_bytes = settings.budget(disk_of(store.storage).size_bytes)
     with step_progress("collecting") as progress:
-        planned = garbage.plan(store, workspaces=words, keep_bytes=keep_bytes, progress=progress)
+        planned = garbage.plan(
+            store,
+            workspaces=words,
+            policy=settings.policy(),
+            keep_bytes=keep_bytes,
+            progress=progress,
+        )
     if not as_json:
         _show(planned)
     done = None
     if not dry_run:
         with step_progress("collecting") as progress:
-            done = garbage.carry_out(store, planned, progress=progress)
+            done = collect(store, planned, reason="asked for", progress=progress)
     if as_json:
         click.echo(json.dumps(_document(planned, done), indent=2))
     elif done is not None:
@@ -91,6 +107,29 @@ def _collect(
         )
         return 1
     return 0
+
+
+def _show_settings(store: Store, *, as_json: bool) -> int:
+    settings = read_settings(store.storage)
+    record = read_record(store.storage)
+    if as_json:
+        last = None if record is None else msgspec.to_builtins(record)
+        document = {"settings": msgspec.structs.asdict(settings), "last": last}
+        click.echo(json.dumps(document, indent=2))
+        return 0
+    for word in words_of(settings):
+        click.echo(word)
+    complain(NAME, last_text(record))
+    return 0
+
+
+def last_text(record: Record | None) -> str:
+    """Returns a sentence about the last collection."""
+    if record is None:
+        return "no collection yet"
+    freed = size_text(record.freed_bytes)
+    when = time_text(record.ended_ns)
+    return f"last collection {when} ({record.reason}): {freed} given back"
 
 
 def _show(planned: garbage.Plan) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
+from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.usage import Held, WorkspaceUsage, usage
 from pyi_fs.engine.workspace import Workspace
@@ -47,6 +48,16 @@ class SnapshotFacts:
 
 
 @dataclass(frozen=True)
+class CollectionFacts:
+    """The last collection of the store. `missing_bytes`: by how much a budget was missed."""
+
+    time_ns: int
+    reason: str
+    freed_bytes: int
+    missing_bytes: int
+
+
+@dataclass(frozen=True)
 class WorkspaceFacts:
     """A workspace. `source`: what it began as. `sizes` are None if nobody asked for them."""
 
@@ -57,6 +68,7 @@ class WorkspaceFacts:
     snapshots: list[SnapshotFacts]
     mounts: list[LiveMount]
     sizes: Sizes | None
+    collection: CollectionFacts | None = None
 
 
 def used(store: Store) -> dict[str, WorkspaceUsage]:
@@ -101,7 +113,18 @@ def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None)
         workspace.close()
     mounts = [mount for mount in live_mounts(store.storage) if mount.workspace == name]
     whole = None if held is None else _sizes(held.held, held.log_bytes)
-    return WorkspaceFacts(name, refs.source, refs.made_ns, branches, snapshots, mounts, whole)
+    collection = last_collection(store)
+    return WorkspaceFacts(
+        name, refs.source, refs.made_ns, branches, snapshots, mounts, whole, collection
+    )
+
+
+def last_collection(store: Store) -> CollectionFacts | None:
+    """Returns what the last collection of a store did, or None if none is known of."""
+    record = read_record(store.storage)
+    if record is None:
+        return None
+    return CollectionFacts(record.ended_ns, record.reason, record.freed_bytes, record.missing_bytes)
 
 
 def all_facts(store: Store, *, sizes: bool) -> list[WorkspaceFacts]:

@@ -135,6 +135,11 @@ def _show(facts: WorkspaceFacts) -> None:
         ]
         for mount in facts.mounts
     ]
+    if facts.collection is not None:
+        last = facts.collection
+        freed = size_text(last.freed_bytes) if sys.stdout.isatty() else str(last.freed_bytes)
+        row = ["collection", time_text(last.time_ns), freed, last.reason]
+        show("", ["", "last, of the store", "gave back", "why"], [row])
     if mounts:
         show("", ["", "mounted at", "shows", "", "process", "since"], mounts)
 

@@ -1,4 +1,4 @@
-"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal|root ...`.
+"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal|root|gc ...`.
 
 Not for people.
 
@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 from pyi_fs.engine.checkpointing import write_base
+from pyi_fs.engine.collecting import collect_if_due
 from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
@@ -48,6 +49,8 @@ def main() -> int:
             )
         elif kind == "seal":
             seal(store, [SegmentId(int(segment, 16)) for segment in arguments])
+        elif kind == "gc":
+            collect_if_due(store)
         else:
             print(f"unknown work: {kind}", file=sys.stderr)
             return 2

@@ -13,6 +13,7 @@ from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
 from pyi_fs.engine.answer import Answer, line_of
 from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.gc_record import read_record
 from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
 from pyi_fs.model.refs import Snapshot
 
@@ -191,8 +192,21 @@ def _status(session: Session, view: View) -> bytes:
         {"number": shown.number, "label": shown.label} for shown in session.views.values()
     ]
     fields["held_elsewhere"] = session.holders()
+    fields["collection"] = _last_collection(session)
     fields.update(session.mount_status())
     return answers.json_line(fields)
+
+
+def _last_collection(session: Session) -> dict[str, object] | None:
+    record = read_record(session.workspace.store.storage)
+    if record is None:
+        return None
+    return {
+        "time_ns": record.ended_ns,
+        "reason": record.reason,
+        "freed_bytes": record.freed_bytes,
+        "missing_bytes": record.missing_bytes,
+    }
 
 
 FILES: dict[bytes, ControlFile] = {

@@ -1,7 +1,8 @@
-"""What runs beside a mount's requests: syncing, giving scratch back, checkpoints, sealing.
+"""What runs beside a mount's requests: syncing, reclaiming, checkpoints, sealing, collecting.
 
-Two trio tasks: one keeps what was written durable and small, the other has heavy work done in
-worker processes. Neither waits for the other: a seal of a minute is no reason to sync later.
+Three trio tasks: one keeps what was written durable and small, one has heavy work done in worker
+processes, one has the store collected. None waits for another: a seal of a minute is no reason to
+sync later.
 
 An idle workspace costs nothing: each task sleeps until the moment at which something will be due,
 and if there is none, until a branch commits. Invariant: nothing here blocks the event loop for more
@@ -10,6 +11,7 @@ than a few ms; what waits for a disk is in a thread, what computes is in a proce
 
 import logging
 import math
+import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -19,6 +21,8 @@ import trio
 from pyi_fs import limits
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.checkpointing import is_due
+from pyi_fs.engine.collecting import is_due as is_collection_due
+from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.workers import Workers
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import PyiError
@@ -74,6 +78,8 @@ class Background:
         self._looked_at = clock()
         self._seal_not_before = -_NEVER
         self._seal_failed_seconds = _SEAL_FAILED_SECONDS
+        # A share of the pause, so that the mounts of a store do not all look at once.
+        self._collect_look_at = clock() + limits.COLLECT_LOOK_SECONDS * random.random()
         # Segments that a sealer left as they are.
         self._unsealed: set[SegmentId] = set()
 
@@ -82,6 +88,7 @@ class Background:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._repeat, self._keep)
             nursery.start_soon(self._repeat, self._work)
+            nursery.start_soon(self._repeat, self._collect)
 
     async def _repeat(self, work: Callable[["_Round"], Awaitable[None]]) -> None:
         """Does rounds: at once after a commit, and when the last one said that something is due."""
@@ -116,6 +123,31 @@ class Background:
             await round_.do(f"branch {branch.name}", partial(self._checkpoint, branch))
         await round_.do("sealing", self._seal)
         await round_.do("content roots", self._root)
+
+    async def _collect(self, round_: "_Round") -> None:
+        """Has the store collected when that is due."""
+        await round_.do("collecting", self._collect_when_due)
+
+    async def _collect_when_due(self) -> float:
+        """Looks, and returns when to look again."""
+        now = self._clock()
+        if now < self._collect_look_at:
+            return self._collect_look_at - now
+        # The next look is after something was written: what nobody writes does not grow.
+        self._collect_look_at = now + limits.COLLECT_LOOK_SECONDS
+        storage = self._workspace.store.storage
+        try:
+            reason = is_collection_due(storage)
+        except (OSError, PyiError) as error:
+            # Settings that make no sense, say: no reason to ask again before something is written.
+            logger.warning("the store is not collected: %s", error)
+            return _NEVER
+        if reason is not None and await self._workers.do("gc"):
+            record = read_record(storage)
+            if record is not None:
+                freed = f"{record.snapshots} snapshots deleted, {record.freed_bytes} bytes freed"
+                logger.info("collection (%s): %s", record.reason, freed)
+        return _NEVER
 
     async def _sync(self, branch: Branch) -> float:
         branch.tidy()

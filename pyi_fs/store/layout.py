@@ -5,6 +5,8 @@ index.sqlite                        chunk index, leases
 packs/xx/HEX.pack                   immutable packs
 chunks.lock                         held by who puts chunks, and against the collector
 gc.lock                             held by the collector
+gc.settings                         how the store is collected, if not by default
+gc.last                             what the last collection did
 layers/xx/LAYER/journal             mutations of a layer
 layers/xx/LAYER/scratch-NNNNNN      its data segments
 layers/xx/LAYER/runs-NNNNNN         checksums of a closed segment
@@ -34,6 +36,8 @@ WORKSPACES = "workspaces"
 INDEX = "index.sqlite"
 CHUNKS_LOCK = "chunks.lock"
 COLLECTOR_LOCK = "gc.lock"
+COLLECTOR_SETTINGS = "gc.settings"
+COLLECTOR_RECORD = "gc.last"
 
 
 def layer_directory(layer: LayerId) -> str:

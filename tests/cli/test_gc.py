@@ -4,11 +4,10 @@ import json
 import time
 from pathlib import Path
 
-import click
 import pytest
 
 from pyi_fs.cli import gc
-from pyi_fs.engine import garbage
+from pyi_fs.engine import collecting, garbage
 from tests.support.commands import call, run
 from tests.support.engine_rig import noise, opened, put, written
 
@@ -22,17 +21,17 @@ def filled(store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for index in range(3):
             put(branch, b"result", noise(200_000, str(index)))
             workspace.snapshot(branch)
-    plan, carry_out = garbage.plan, garbage.carry_out
+    plan, collect = garbage.plan, collecting.collect
     later = time.time_ns() + 48 * 3600 * NS
 
     def planned(*arguments, **options):
         return plan(*arguments, **options, clock_ns=lambda: later)
 
     def carried_out(*arguments, **options):
-        return carry_out(*arguments, **options, clock_ns=lambda: later)
+        return collect(*arguments, **options, clock_ns=lambda: later)
 
     monkeypatch.setattr(garbage, "plan", planned)
-    monkeypatch.setattr(garbage, "carry_out", carried_out)
+    monkeypatch.setattr("pyi_fs.cli.gc.collect", carried_out)
     return store
 
 
@@ -82,13 +81,36 @@ def test_nothing_to_do_is_code_0(filled: Path) -> None:
     assert call(gc.command, "--keep-bytes", "1GB").code == 0
 
 
-def test_a_size_is_understood_or_refused() -> None:
-    size = gc.Size()
-    assert [size.convert(text, None, None) for text in ("7", "1.5k", "20GB", "3 m")] == [
-        *(7, 1500, 20 * 10**9, 3 * 10**6)
+def test_settings_are_set_shown_and_followed(filled: Path) -> None:
+    done = call(gc.command, "--settings", name=gc.NAME)
+    assert done.output.splitlines() == [
+        *("automatic=on", "budget=80%", "free=5%"),
+        *("all=1d", "hourly=7d", "daily=30d", "weekly=ever"),
     ]
-    with pytest.raises(click.BadParameter):
-        size.convert("much", None, None)
+    assert done.errors == "pyi-gc: no collection yet\n"
+    done = call(gc.command, "set", "automatic=off", "all=30d", name=gc.NAME)
+    assert done.output.splitlines()[:4] == ["automatic=off", "budget=80%", "free=5%", "all=30d"]
+    # Three of one hour, two days ago: one would stay by default.
+    call(gc.command)
+    assert snapshots(filled) == ["1", "2", "3"]
+    done = call(gc.command, "set", "all=1h", "budget=1", name=gc.NAME)
+    assert call(gc.command, name=gc.NAME).code == 1
+    assert snapshots(filled) == ["3"]
+    done = call(gc.command, "--settings", "--json", name=gc.NAME)
+    found = json.loads(done.output)
+    assert found["settings"]["budget_bytes"] == 1
+    assert (found["last"]["reason"], found["last"]["snapshots"]) == ("asked for", 2)
+    assert "asked for" in call(gc.command, "--settings", name=gc.NAME).errors
+
+
+def test_a_setting_that_is_none_is_refused(filled: Path) -> None:
+    done = call(gc.command, "set", "colour=red", name=gc.NAME)
+    assert done.code == 2
+    assert "no setting 'colour' (there are: automatic, budget," in done.errors
+    (filled / "gc.settings").write_text("{")
+    done = call(gc.command, "--dry-run", name=gc.NAME)
+    assert done.code == 1
+    assert "remove it for the defaults" in done.errors
 
 
 @pytest.mark.slow

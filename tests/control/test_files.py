@@ -6,6 +6,7 @@ import re
 import pytest
 
 from pyi_fs.control.files import FILES, diff_range
+from pyi_fs.engine.gc_record import Record, write_record
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, RequestError
 from tests.support.control_rig import Rig
@@ -243,6 +244,18 @@ def test_the_status_is_one_object(rig: Rig, other: Workspace):
     assert status["orphans"] == 3
     of_x = json.loads(rig.read(".pyi/branches/x/.pyi/status"))
     assert (of_x["branch"], of_x["head"]) == ("x", "main")
+
+
+def test_the_status_says_when_the_store_was_collected(rig: Rig):
+    storage = rig.session.workspace.store.storage
+    assert json.loads(rig.read(".pyi/status"))["collection"] is None
+    write_record(storage, Record(1, 2, "time has passed", 3, 4, 5, 6, 7, 8, 9))
+    assert json.loads(rig.read(".pyi/status"))["collection"] == {
+        "time_ns": 2,
+        "reason": "time has passed",
+        "freed_bytes": 6,
+        "missing_bytes": 9,
+    }
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

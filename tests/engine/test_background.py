@@ -9,6 +9,7 @@ from pyi_fs import limits
 from pyi_fs.cli.worker import worker_command
 from pyi_fs.engine.background import Background
 from pyi_fs.engine.founding import create_workspace
+from pyi_fs.engine.gc_record import Record, write_record
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.format.table import Table
@@ -207,6 +208,51 @@ async def test_names_of_snapshots_are_looked_through_only_when_refs_have_changed
     refs = workspace.log.refs
     monkeypatch.setattr(type(refs), "names", property(lambda _: 1 // 0))
     await work._root()  # noqa: SLF001
+
+
+async def test_a_collection_that_is_due_is_made_when_something_was_written(
+    workspace, nursery, autojump_clock, monkeypatch, caplog
+):
+    caplog.set_level("INFO")
+    branch = workspace.open_branch("main")
+    work = background(workspace, clock=trio.current_time)
+    looks, done = [], []
+
+    def is_due(_):
+        looks.append(trio.current_time())
+        return "time has passed"
+
+    async def do(*arguments):
+        done.append(arguments)
+        await trio.lowlevel.checkpoint()
+        return arguments == ("gc",)
+
+    monkeypatch.setattr(work._workers, "do", do)  # noqa: SLF001
+    monkeypatch.setattr("pyi_fs.engine.background.is_collection_due", is_due)
+    record = Record(1, 2, "time has passed", 3, 4, 5, 6, 7, 8)
+    write_record(workspace.store.storage, record)
+    nursery.start_soon(work.run)
+    await trio.sleep(24 * 3600)
+    # Once when it began, and then not while nothing is written.
+    assert len(looks) == 1
+    assert looks[0] <= 60
+    for index in range(8):
+        make(branch, b"%d" % index)
+        await trio.sleep(15)
+    await trio.sleep(24 * 3600)
+    assert 3 <= len(looks) <= 4
+    assert done.count(("gc",)) == len(looks)
+    assert "collection (time has passed): 3 snapshots deleted, 6 bytes freed" in caplog.text
+
+
+async def test_settings_that_make_no_sense_are_said_and_nothing_is_collected(
+    workspace, nursery, autojump_clock, caplog
+):
+    workspace.open_branch("main")
+    (workspace.store.path / "gc.settings").write_text("{")
+    nursery.start_soon(background(workspace, clock=trio.current_time).run)
+    await trio.sleep(24 * 3600)
+    assert caplog.text.count("the store is not collected") == 1
 
 
 @pytest.mark.slow
