@@ -1,20 +1,25 @@
-"""`kill -9` at random moments of mixed work; the full run is `tools/crash-test`."""
+"""Mounts that die in the midst of mixed work, in every way; the full run is `tools/crash-test`."""
 
 import sys
 import time
 
 import pytest
 
-from tests.support.acceptance_crash import CrashTest
+from tests.support.acceptance_crash import ENDINGS, CrashTest
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash, pytest.mark.slow]
 
 
-def test_killed_mounts_lose_nothing_acknowledged(place, is_long):
-    """Branches, snapshots, restores, sealing, checkpoints: compared with notes made outside."""
+def test_mounts_that_die_lose_nothing_acknowledged(place, is_long):
+    """Branches, snapshots, restores, sealing, collection: compared with notes made outside.
+
+    Killed at any moment, in a flush, in an invalidation; out of memory; terminated; detached.
+    """
     seed = time.time_ns() % 10**9
+    test = CrashTest(place, seed, lambda line: None)
     try:
-        CrashTest(place, seed, lambda line: None).run(30 if is_long else 4)
+        counts = test.run(100) if is_long else test.run(len(ENDINGS), tuple(ENDINGS))
     except BaseException:
         sys.stderr.write(f"tools/crash-test --seed {seed}\n")
         raise
+    assert sum(counts.values()) == (100 if is_long else len(ENDINGS))

@@ -44,4 +44,5 @@ def test_a_file_is_what_was_written_whatever_happens_in_between(place: Path, is_
     for operation in ("read", "write", "map-write", "truncate", "snapshot", "restore", "look-back"):
         assert exerciser.counts.get(operation, 0) > 0, operation
     assert any(path.is_file() for path in packs), "nothing was sealed in between"
-    assert_sound(store)
+    # A snapshot for every 300 operations, each of which is looked at.
+    assert_sound(store, seconds=seconds)

@@ -254,11 +254,12 @@ def differences(
     return [f"{path}: {a.get(path)} / {b.get(path)}" for path in paths[:5]]
 
 
-def assert_sound(store: Path) -> None:
+def assert_sound(
+    store: Path, settings: Mapping[str, object] | None = None, *, seconds: float = 300
+) -> None:
     """Checks every branch and snapshot of every workspace of a store that nobody has mounted."""
-    run(
-        sys.executable, "-m", "tests.support.acceptance_load", "check", store, cwd=ROOT, seconds=300
-    )
+    program = [sys.executable, "-m", "tests.support.acceptance_load", "check"]
+    run(*program, store, json.dumps(settings or {}), cwd=ROOT, seconds=seconds)
 
 
 def make_source(top: Path, count: int) -> None:

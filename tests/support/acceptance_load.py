@@ -4,6 +4,7 @@ Those that go on for ever end when their standard input does, which is also when
 """
 
 import itertools
+import json
 import os
 import select
 import sqlite3
@@ -15,10 +16,12 @@ from pathlib import Path
 from pyi_fs.engine.fsck import check_directory
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
+from tests.support.settings import apply_settings
 
 
-def check(path: str) -> int:
+def check(path: str, settings: str = "{}") -> int:
     """Looks for damage in a store, every byte included, and recovers every branch."""
+    apply_settings(json.loads(settings))
     wrong = [
         finding
         for finding in check_directory(Path(path), verify_data=True)

@@ -11,7 +11,6 @@ seconds what takes hours.
 
 import ctypes
 import faulthandler
-import importlib
 import json
 import logging
 import os
@@ -34,6 +33,8 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import AlreadyExistsError
 from pyi_fs.fuse.mount import MountOptions, serve
 from pyi_fs.ids import WorkspaceName
+from tests.support import acceptance_death
+from tests.support.settings import apply_settings
 
 _PR_SET_PDEATHSIG = 1
 
@@ -47,11 +48,10 @@ def main(store_path: str, name: str, mountpoint: str, options: str) -> None:
     fields = json.loads(options)
     # A C thread: it ends the process also while Python is stuck, and with it the connection.
     faulthandler.dump_traceback_later(fields.pop("seconds"), exit=True)
-    for setting, value in fields.pop("settings", {}).items():
-        module, _, attribute = setting.rpartition(".")
-        owner = importlib.import_module(module)
-        assert hasattr(owner, attribute), f"BUG: no such setting: {setting}"
-        setattr(owner, attribute, value)
+    apply_settings(fields.pop("settings", {}))
+    death = fields.pop("death", None)
+    if death is not None:
+        acceptance_death.install(*death)
     branch_name = fields.pop("branch", "main")
     snapshot = fields.pop("snapshot", None)
     with ExitStack() as stack:

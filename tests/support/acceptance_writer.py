@@ -1,12 +1,14 @@
 """One writer of the crash test: acts on one branch, notes outside what it does and what was done.
 
-    python -m tests.support.acceptance_writer MOUNT BRANCH LEDGER JOURNAL SEED
+    python -m tests.support.acceptance_writer MOUNT BRANCH LEDGER JOURNAL SEED [RESTORES]
 
-Starts from a pickled `Ledger`. The journal is JSON lines, written before (`["do", operation]`) and
-after (`["done", answer]`) each operation; `Ledger.replay` reads them and then knows what must be
-there. Ends well when the mount dies under it.
+RESTORES: how much oftener than usual it restores and undoes. Starts from a pickled `Ledger`. The
+journal is JSON lines, written before (`["do", operation]`) and after (`["done", answer]`) each
+operation; `Ledger.replay` reads them and then knows what must be there. Ends well when the mount
+dies under it.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -123,14 +125,29 @@ class Ledger:
         return wrong
 
 
-def writer_loop(mount: Path, branch: str, journal: int, rng: random.Random, ledger: Ledger) -> None:
+def is_dead(error: OSError, mount: Path) -> bool:
+    """Returns whether that is how a call ends when the mount died, or was taken away."""
+    if error.errno in DEAD:
+        return True
+    return error.errno == errno.ENOENT and not os.path.exists(mount / ".pyi")
+
+
+def writer_loop(
+    mount: Path,
+    branch: str,
+    journal: int,
+    rng: random.Random,
+    ledger: Ledger,
+    weights: dict[str, int],
+) -> None:
     """Acts until the mount is dead."""
     view = mount if branch == "main" else mount / ".pyi" / "branches" / branch
     for name in ("d0", "d1", "d2"):
-        (view / name).mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(view / name)
     snapshot = os.open(view / ".pyi" / "snapshot", os.O_RDWR)
     while True:
-        operation = chosen(rng, ledger, branch)
+        operation = chosen(rng, ledger, branch, weights)
         _note(journal, ["do", operation])
         ledger.begin(operation)
         answer = ""
@@ -144,9 +161,9 @@ def writer_loop(mount: Path, branch: str, journal: int, rng: random.Random, ledg
         ledger.end(operation, answer)
 
 
-def chosen(rng: random.Random, ledger: Ledger, branch: str) -> Operation:
+def chosen(rng: random.Random, ledger: Ledger, branch: str, weights: dict[str, int]) -> Operation:
     """Returns what to do next."""
-    operation = next_operation(rng, ledger.model, WEIGHTS)
+    operation = next_operation(rng, ledger.model, weights)
     kind = operation[0]
     known = list(ledger.snapshots)
     if kind in ("restore", "branch") and not known:
@@ -192,16 +209,19 @@ def _note(journal: int, what: list[object]) -> None:
     os.write(journal, json.dumps(what).encode() + b"\n")
 
 
-def main(mount: str, branch: str, ledger_path: str, path: str, seed: str) -> int:
+def main(
+    mount: str, branch: str, ledger_path: str, path: str, seed: str, restores: str = "1"
+) -> int:
     """Acts until the mount is dead; 0 then."""
+    more = {kind: WEIGHTS[kind] * int(restores) for kind in ("restore", "undo")}
     ledger: Ledger = pickle.loads(Path(ledger_path).read_bytes())
     journal = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     sys.stdout.write("started\n")
     sys.stdout.flush()
     try:
-        writer_loop(Path(mount), branch, journal, random.Random(seed), ledger)
+        writer_loop(Path(mount), branch, journal, random.Random(seed), ledger, {**WEIGHTS, **more})
     except OSError as error:
-        if error.errno in DEAD:
+        if is_dead(error, Path(mount)):
             return 0
         raise
     return 1
