@@ -83,6 +83,12 @@ RETENTION_AGE_SECONDS_MIN = 600
 # A pack of which less than this is wanted is written anew; above, copying costs more than it frees.
 PACK_LIVE_SHARE_MIN = 0.5
 
+# Kept back on the store's disk for what gives room back: the records of 50,000 removals (80 bytes
+# each), a layer for each of 100 branches (12 KiB), or a change of the chunk index.
+RESERVE_BYTES = 4 * 1024 * 1024
+# With less room on the store's disk than this, scratch is given back as soon as it is garbage.
+TIGHT_DISK_BYTES = 64 * 1024 * 1024
+
 # Open descriptors of segments and packs a process keeps: works under a limit of 1,024 with room for
 # the user's.
 OPEN_SEGMENTS_MAX = 128

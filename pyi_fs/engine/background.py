@@ -29,6 +29,7 @@ from pyi_fs.errors import PyiError
 from pyi_fs.ids import BranchName, SegmentId, SnapshotId, layer_name
 from pyi_fs.model.refs import Refs
 from pyi_fs.store import layout
+from pyi_fs.store.layer_writer import LayerWriter
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class Background:
         self._workers = Workers(worker)
         self._sync_interval = sync_interval
         self._clock = clock
+        # Garbage that was left when all that could be was given back.
+        self._tight: dict[BranchName, int] = {}
         self._unsynced_since: dict[BranchName, float] = {}
         self._left_since: float | None = None
         self._last_activity = clock()
@@ -180,8 +183,10 @@ class Background:
 
     async def _reclaim(self, branch: Branch) -> float:
         writer = branch.writer
-        if writer is None or writer.scratch.garbage_bytes < _RECLAIM_BYTES_MIN:
+        if writer is None:
             return _NEVER
+        if writer.scratch.garbage_bytes < _RECLAIM_BYTES_MIN:
+            return await self._reclaim_on_tight_disk(branch, writer)
         before = writer.scratch.returned_bytes
         await trio.to_thread.run_sync(branch.reclaim)
         if (
@@ -191,6 +196,21 @@ class Background:
             await trio.to_thread.run_sync(branch.sync)
             await trio.to_thread.run_sync(branch.reclaim)
         return 0.0 if writer.scratch.returned_bytes > before else _NEVER
+
+    async def _reclaim_on_tight_disk(self, branch: Branch, writer: LayerWriter) -> float:
+        """Gives back what there is, however little: who removed something waits for the room."""
+        scratch = writer.scratch
+        garbage_bytes, returned_bytes = scratch.garbage_bytes, scratch.returned_bytes
+        if (
+            garbage_bytes != self._tight.get(branch.name, 0)
+            and self._workspace.store.storage.free_bytes() < limits.TIGHT_DISK_BYTES
+        ):
+            scratch.close_current()
+            await trio.to_thread.run_sync(branch.sync)
+            await trio.to_thread.run_sync(partial(writer.reclaim, everything=True))
+            # Of what was there before: what came meanwhile is for the next round.
+            self._tight[branch.name] = garbage_bytes - (scratch.returned_bytes - returned_bytes)
+        return _NEVER
 
     async def _checkpoint(self, branch: Branch) -> float:
         if not is_due(branch):

@@ -10,10 +10,12 @@ branch is open nowhere. The file stays: removing it would let two hold the lock.
 
 import json
 import os
+from functools import partial
 
 from pyi_fs.errors import BusyError
 from pyi_fs.ids import BranchName, WorkspaceName
 from pyi_fs.store import layout
+from pyi_fs.store.reserve import with_reserve
 from pyi_fs.store.storage import LockFile, Storage
 
 # Asking who holds a branch takes its lock for some microseconds, shared; nobody is asked after so
@@ -52,7 +54,9 @@ class BranchLocks:
             lock = self._storage.lock(path, wait=False)
             if lock is not None:
                 if holder is not None:
-                    lock.write_text(json.dumps({"pid": os.getpid(), "holder": holder}) + "\n")
+                    text = json.dumps({"pid": os.getpid(), "holder": holder}) + "\n"
+                    # Dropping a branch takes its lock; so does who opens one to remove files.
+                    with_reserve(self._storage, partial(lock.write_text, text))
                 self._held[name] = lock
                 return
             other = self.holder(name)

@@ -49,6 +49,7 @@ _TOP = {
     LOCK_PATH,
     layout.CHUNKS_LOCK,
     layout.COLLECTOR_LOCK,
+    layout.RESERVE,
     # Of the command lines: who is mounted where, and what they logged.
     "mounts",
     "logs",

@@ -37,9 +37,10 @@ from pyi_fs.model.operation import (
     UnpinSnapshot,
 )
 from pyi_fs.model.refs import Refs
-from pyi_fs.store import layout, sealmap, sweep
+from pyi_fs.store import layout, reserve, sealmap, sweep
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.packs import list_packs, pack_path, remove_abandoned
+from pyi_fs.store.reserve import with_reserve
 
 Clock = Callable[[], int]
 Progress = Callable[[str], None]
@@ -167,9 +168,12 @@ def carry_out(
     if lock is None:
         raise BusyError("another collection is running")
     try:
-        return carry_out_locked(store, planned, clock_ns, progress)
+        # Again from the start, as after a crash: what was done is not done twice.
+        work = partial(carry_out_locked, store, planned, clock_ns, progress)
+        return with_reserve(store.storage, work, at_once=True)
     finally:
         lock.release()
+        reserve.refill(store.storage)
 
 
 def pin(store: Store, workspace: str, snapshot: str, *, pinned: bool = True) -> SnapshotId:

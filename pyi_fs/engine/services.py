@@ -4,6 +4,7 @@ Layers to write to, fresh inode numbers, durability of the log.
 """
 
 import time
+from functools import partial
 
 from pyi_fs.errors import NoSpaceError
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
@@ -14,6 +15,7 @@ from pyi_fs.model.refs import Refs
 from pyi_fs.store.layer_writer import LayerWriter
 from pyi_fs.store.layers import Layers
 from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.store.reserve import with_reserve
 
 
 class LayerServices:
@@ -33,8 +35,14 @@ class LayerServices:
 
         `resumable`: the position is the end of a layer that may be appended to.
         """
-        if resumable:
-            return self._layers.resume(position.layer, position.offset)
+        opening = self._resumed if resumable else self._begun
+        # What is to be removed on a full disk may be the first change of a mount.
+        return with_reserve(self._layers.storage, partial(opening, branch, position))
+
+    def _resumed(self, _: BranchName, position: Position) -> LayerWriter:
+        return self._layers.resume(position.layer, position.offset)
+
+    def _begun(self, branch: BranchName, position: Position) -> LayerWriter:
         layer = self._layers.new_directory()
         header = LayerHeader(
             FORMAT_VERSION,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyi_fs.errors import CorruptError, FormatTooNewError, FormatUnknownError, NotFoundError
 from pyi_fs.ids import WorkspaceName
-from pyi_fs.store import layout
+from pyi_fs.store import layout, reserve
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex, discard_index
@@ -74,6 +74,7 @@ class Store:
         except BaseException:
             store.close()
             raise
+        reserve.make(storage)
         return store
 
     def workspace_names(self) -> list[WorkspaceName]:

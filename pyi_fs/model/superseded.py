@@ -5,11 +5,32 @@ What the store may give back if nothing else reaches them.
 
 from pyi_fs import limits
 from pyi_fs.ids import InodeNumber
-from pyi_fs.model.mutation import Allocate, Mutation, Reap, SetAttributes, Share, Write
+from pyi_fs.model.mutation import (
+    FALLOCATE_PUNCH_HOLE,
+    Allocate,
+    Mutation,
+    Reap,
+    Remove,
+    RemoveXattr,
+    SetAttributes,
+    Share,
+    Write,
+)
 from pyi_fs.model.tree import Tree
 
 MAY_SUPERSEDE = (Write, SetAttributes, Allocate, Share, Reap)
 """Every other mutation leaves the bytes of all inodes where they are."""
+
+
+def gives_back(mutation: Mutation) -> bool:
+    """Returns whether a mutation is made to hold less: it has to be possible on a full disk."""
+    match mutation:
+        case Remove() | Reap() | RemoveXattr() | SetAttributes(size=int()):
+            return True
+        case Allocate(flags=flags):
+            return bool(flags & FALLOCATE_PUNCH_HOLE)
+        case _:
+            return False
 
 
 def superseded(old: Tree, mutation: Mutation) -> list[tuple[InodeNumber, int, int]]:

@@ -139,6 +139,11 @@ class DirectoryStorage:
         except FileNotFoundError:
             return 0
 
+    def free_bytes(self) -> int:
+        """Returns how much more the disk takes of this user."""
+        found = os.statvfs(self._root)
+        return found.f_bavail * found.f_frsize
+
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         """Takes the `flock` of a file; see `Storage.lock`."""
         descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, 0o600)
@@ -203,6 +208,17 @@ class _DirectoryAppendFile:
             if count == 0:
                 raise OSError(errno.EIO, "write of a regular file made no progress")
             written += count
+
+    def extend(self, length: int) -> None:
+        offset = self._size_bytes
+        try:
+            # glibc writes where a filesystem cannot allocate.
+            os.posix_fallocate(self._descriptor, offset, length)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, offset)
+            raise
+        self._size_bytes = offset + length
 
     def read_at(self, offset: int, length: int) -> bytes:
         with self._lock:

@@ -12,6 +12,7 @@ Invariants:
 
 import struct
 from collections.abc import Iterator
+from functools import partial
 from threading import Lock
 
 from xxhash import xxh3_64_intdigest
@@ -29,6 +30,7 @@ from pyi_fs.ids import LayerId
 from pyi_fs.model.mutation import Mutation
 from pyi_fs.store import layout
 from pyi_fs.store.framed import boundary_of, frames_of
+from pyi_fs.store.reserve import with_reserve
 from pyi_fs.store.storage import AppendFile, Storage
 
 _SYNCED = struct.Struct("<QQ")
@@ -172,7 +174,8 @@ class JournalWriter:
         with self._note_lock:
             entry = _synced_entry(self._layer, end)
             if self._synced_file.size_bytes < _SYNCED_BYTES_MAX:
-                self._synced_file.append(entry)
+                # Who waits for a sync on a full disk is about to give something back.
+                with_reserve(self._storage, partial(self._synced_file.append, entry))
                 self._noted = end
                 return
             # Not cut to nothing and begun again: a power loss in between would leave no note at

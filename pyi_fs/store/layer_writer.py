@@ -1,14 +1,17 @@
 """The end of one layer, held by the process that has the branch's lock."""
 
+from functools import partial
 from threading import Lock
 
+from pyi_fs import limits
 from pyi_fs.format.record import encode_mutation
 from pyi_fs.ids import Buffer, LayerId
 from pyi_fs.model.mutation import Mutation
-from pyi_fs.store import layout
+from pyi_fs.model.superseded import gives_back
+from pyi_fs.store import layout, reserve
 from pyi_fs.store.journal import JournalWriter
 from pyi_fs.store.scratch import Appended, ScratchWriter
-from pyi_fs.store.storage import Storage
+from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, Storage
 
 # The journal has the runs too. Reading them from one of this size takes about 1 ms, once for each
 # process; a file of their own costs who leaves a layer four system calls that change a directory.
@@ -48,8 +51,17 @@ class LayerWriter:
         return self.scratch.append(data)
 
     def append(self, mutation: Mutation) -> int:
-        """Appends a mutation; returns the journal's new end."""
-        return self._journal.append(encode_mutation(mutation))
+        """Appends a mutation; returns the journal's new end.
+
+        One that gives room back finds some on a full disk.
+        """
+        payload = encode_mutation(mutation)
+        try:
+            return self._journal.append(payload)
+        except OSError as error:
+            if not reserve.is_full(error) or not gives_back(mutation):
+                raise
+            return reserve.with_reserve(self._storage, partial(self._journal.append, payload))
 
     @property
     def settled_end(self) -> int:
@@ -110,17 +122,19 @@ class LayerWriter:
             self.scratch.keep_waiting(waited)
             raise
         self.scratch.release(waited)
+        reserve.refill(self._storage)
 
     def give_up(self) -> None:
         """The layer was collected: there is nothing that could be made durable."""
         self._is_given_up = True
 
-    def reclaim(self) -> None:
-        """Gives back scratch that nobody can reach.
+    def reclaim(self, *, everything: bool = False) -> None:
+        """Gives back scratch that nobody can reach; short ranges, too, if `everything`.
 
         BLOCKS for some ms; may run in a thread, also beside `sync`.
         """
-        plan = self.scratch.plan_reclaim()
+        bytes_min = PUNCH_BLOCK_BYTES if everything else limits.PUNCH_BYTES_MIN
+        plan = self.scratch.plan_reclaim(bytes_min)
         if plan:
             # After a power loss, records beyond the note are held against their data: what is given
             # back must not look like a loss.

@@ -7,6 +7,7 @@ chunks.lock                         held by who puts chunks, and against the col
 gc.lock                             held by the collector
 gc.settings                         how the store is collected, if not by default
 gc.last                             what the last collection did
+reserve                             room for what gives room back
 layers/xx/LAYER/journal             mutations of a layer
 layers/xx/LAYER/scratch-NNNNNN      its data segments
 layers/xx/LAYER/runs-NNNNNN         checksums of a closed segment
@@ -38,6 +39,7 @@ CHUNKS_LOCK = "chunks.lock"
 COLLECTOR_LOCK = "gc.lock"
 COLLECTOR_SETTINGS = "gc.settings"
 COLLECTOR_RECORD = "gc.last"
+RESERVE = "reserve"
 
 
 def layer_directory(layer: LayerId) -> str:

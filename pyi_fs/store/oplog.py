@@ -14,22 +14,35 @@ import errno
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from xxhash import xxh3_64_intdigest
 
 from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
-from pyi_fs.model.operation import Operation
+from pyi_fs.model.operation import (
+    CloseUndo,
+    Continue,
+    DeleteSnapshot,
+    DropBranch,
+    Operation,
+    Reserve,
+    UnpinSnapshot,
+)
 from pyi_fs.model.refs import Refs
 from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
 from pyi_fs.store.framed import frames_of
+from pyi_fs.store.reserve import with_reserve
 from pyi_fs.store.storage import AppendFile, ReadFile, SharedFile, Storage
 
 LOG_SEED = 0x6C6F67
 """The checksum seed of a log's records."""
 _NOTE = struct.Struct("<QQ")
+# What has to be possible on a full disk: what gives room back, and the two that a `Remove` may
+# need, which begins a layer when it is the first change of a mount.
+_GIVE_BACK = DropBranch | DeleteSnapshot | UnpinSnapshot | CloseUndo | Continue | Reserve
 
 
 class OperationsLog:
@@ -132,7 +145,11 @@ class OperationsLog:
             after = self._folded(operation)
             if shared.size_bytes > self._end:
                 shared.truncate(self._end)
-            shared.append(encode_frame(encode_operation(operation), self._end, LOG_SEED))
+            frame = encode_frame(encode_operation(operation), self._end, LOG_SEED)
+            if isinstance(operation, _GIVE_BACK):
+                with_reserve(self._storage, partial(shared.append, frame))
+            else:
+                shared.append(frame)
             self._end = shared.size_bytes
             self.refs = after
         finally:

@@ -211,11 +211,10 @@ class ScratchWriter:
                 if found is not None and offset >= found.ref_mark:
                     _add_range(found.dead, offset, offset + length)
 
-    def plan_reclaim(self) -> list[tuple[SegmentId, int, int]]:
-        """Returns the ranges worth giving back now.
-
-        Whole segments (offset 0, length = size) and long ranges of others.
-        """
+    def plan_reclaim(self, bytes_min: int | None = None) -> list[tuple[SegmentId, int, int]]:
+        """Returns ranges to give back: whole segments (offset 0), and those of `bytes_min`."""
+        if bytes_min is None:
+            bytes_min = limits.PUNCH_BYTES_MIN
         plan = []
         for segment, state in list(self._segments.items()):
             if state.file is None or not state.dead:
@@ -228,7 +227,7 @@ class ScratchWriter:
             runs = [
                 state.runs.whole(start, end)
                 for start, end in state.dead
-                if end - start >= limits.PUNCH_BYTES_MIN
+                if end - start >= bytes_min
             ]
             plan += [(segment, a, b - a) for a, b in runs if a < b and (a, b) not in state.punched]
         return plan
@@ -330,19 +329,21 @@ class ScratchWriter:
             state = self._segments.get(segment)
             if state is None or state.file is None:
                 return
-            if not any(a <= offset and offset + length <= b for a, b in state.dead):
+            end = offset + length
+            if not any(a <= offset and end <= b for a, b in state.dead):
                 return
+            # A range grows and is punched again: only what is new comes back.
+            back = length - sum(b - a for a, b in state.punched if offset <= a and b <= end)
             if offset == 0 and length == state.file.size_bytes and segment != self._current:
                 del self._segments[segment]
                 state.file.close()
                 self._storage.remove(layout.scratch(segment))
             else:
                 state.file.punch(offset, length)
-                end = offset + length
                 state.punched = {(a, b) for a, b in state.punched if b <= offset or end <= a}
                 state.punched.add((offset, end))
-            self.returned_bytes += length
-            self.garbage_bytes = max(0, self.garbage_bytes - length)
+            self.returned_bytes += back
+            self.garbage_bytes = max(0, self.garbage_bytes - back)
 
 
 def _add_range(ranges: list[tuple[int, int]], start: int, end: int) -> None:

@@ -37,6 +37,12 @@ class AppendFile(Protocol):
         error is raised. Survives the death of this process; not power loss.
         """
 
+    def extend(self, length: int) -> None:
+        """Appends zeros that take up room on the disk, if it can without writing them.
+
+        All or nothing, as `append`.
+        """
+
     def read_at(self, offset: int, length: int) -> bytes:
         """Returns up to `length` bytes from `offset`; fewer only at the end of the file."""
 
@@ -159,6 +165,9 @@ class Storage(Protocol):
 
     def allocated_bytes(self, path: str) -> int:
         """Returns the bytes of disk a file occupies, holes not counted; 0 if it is not there."""
+
+    def free_bytes(self) -> int:
+        """Returns how much more the disk takes of this user."""
 
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         """Takes the `flock` of a file, made if missing; None if it is held and `wait` is false."""

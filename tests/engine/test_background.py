@@ -358,3 +358,32 @@ async def test_a_dropped_branch_is_durable_after_the_interval(workspace, nursery
     await trio.sleep(2)
     assert read_synced(workspace.store.storage, position.layer) == position.offset
     assert not workspace.leftovers.has_closed
+
+
+async def test_on_a_tight_disk_what_was_removed_is_given_back_at_once(
+    workspace, nursery, autojump_clock, monkeypatch
+):
+    """Also what was removed while the last of it was being given back."""
+    branch = workspace.open_branch("main")
+    work = background(workspace, sync_interval=3600.0, clock=trio.current_time)
+    nursery.start_soon(work.run)
+    numbers = [make(branch, b"%d" % i, b"x" * 100_000) for i in range(3)]
+    await trio.sleep(10)
+    scratch = branch.writer.scratch
+    sync = branch.sync
+
+    def sync_late():
+        sync()
+        if numbers:
+            branch.commit(SetAttributes(numbers.pop(), None, None, None, 0, None, None, 2))
+
+    branch.commit(SetAttributes(numbers.pop(), None, None, None, 0, None, None, 2))
+    await trio.sleep(10)
+    assert scratch.returned_bytes == 0
+    monkeypatch.setattr(limits, "TIGHT_DISK_BYTES", 1 << 62)
+    monkeypatch.setattr(branch, "sync", sync_late)
+    branch.commit(SetAttributes(numbers.pop(), None, None, None, 0, None, None, 2))
+    await trio.sleep(10)
+    assert not numbers
+    assert scratch.returned_bytes == 300_000
+    assert scratch.garbage_bytes == 0

@@ -17,12 +17,13 @@ from pyi_fs.model.mutation import (
     Mutation,
     Reap,
     Remove,
+    RemoveXattr,
     SetAttributes,
     SetXattr,
     Share,
     Write,
 )
-from pyi_fs.model.superseded import MAY_SUPERSEDE, superseded
+from pyi_fs.model.superseded import MAY_SUPERSEDE, gives_back, superseded
 from pyi_fs.model.tree import root_only
 
 FILE = InodeNumber(5)
@@ -67,3 +68,22 @@ def test_ranges_that_leave_the_tree(
 
 def test_reaping_what_has_a_name_takes_nothing() -> None:
     assert superseded(EMPTY, Reap((ROOT_INODE,))) == []
+
+
+def test_what_is_made_to_hold_less_is_what_gives_back() -> None:
+    number = InodeNumber(5)
+    fewer: list[Mutation] = [
+        Remove(ROOT_INODE, b"a", False, 1),
+        Reap((number,)),
+        RemoveXattr(number, b"user.a", 1),
+        SetAttributes(number, None, None, None, 0, None, None, 1),
+        Allocate(number, 0, 10, FALLOCATE_PUNCH_HOLE | FALLOCATE_KEEP_SIZE, 1),
+    ]
+    more: list[Mutation] = [
+        Write(number, 0, 1, SegmentId(1), 0, b"", 1),
+        SetAttributes(number, 0o600, None, None, None, None, None, 1),
+        Allocate(number, 0, 10, 0, 1),
+        SetXattr(number, b"user.a", b"", 1),
+    ]
+    assert all(map(gives_back, fewer))
+    assert not any(map(gives_back, more))

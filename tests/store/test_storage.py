@@ -48,6 +48,21 @@ def test_appends_go_one_after_another_and_are_read_back(storage: Storage) -> Non
     assert storage.read("a") == b"onetwothreefourfive"
 
 
+def test_extending_appends_zeros_that_take_up_room(storage: Storage) -> None:
+    file = storage.open_append("a", create=True)
+    file.append(b"one")
+    file.extend(10_000)
+    assert file.size_bytes == 10_003
+    assert file.append(b"two") == 10_003
+    file.close()
+    assert storage.read("a") == b"one" + bytes(10_000) + b"two"
+    assert storage.allocated_bytes("a") >= 10_006
+
+
+def test_a_disk_says_how_much_it_takes(storage: Storage) -> None:
+    assert storage.free_bytes() > 0
+
+
 def test_append_of_more_parts_than_the_kernel_takes_at_once(storage: Storage) -> None:
     file = storage.open_append("a", create=True)
     parts = [bytes([number % 251]) for number in range(3000)]

@@ -117,6 +117,12 @@ class MemoryAppendFile(_Handle):
         self._size_bytes += len(data)
         return offset
 
+    def extend(self, length: int) -> None:
+        zeros = bytes(length)
+        self._before("extend", self._path, self._file, zeros)
+        self._file.change("append", self._size_bytes, zeros)
+        self._size_bytes += length
+
     def sync(self) -> None:
         self._before("sync", self._path)
         self._file.sync()

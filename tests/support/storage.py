@@ -205,6 +205,9 @@ class MemoryStorage:
         blocks = -(-len(file.content) // PUNCH_BLOCK_BYTES)
         return (blocks - len(file.hole_blocks)) * PUNCH_BLOCK_BYTES
 
+    def free_bytes(self) -> int:
+        return 1 << 40
+
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         self._before("lock", path)
         if path not in self._names.seen:
@@ -262,7 +265,7 @@ class MemoryStorage:
 CHANGING_CALLS = frozenset(
     {
         *("create", "rename", "remove", "make_directory", "remove_directory", "sync_directory"),
-        *("lock", "write_text", "append", "sync", "write_again", "punch", "truncate"),
+        *("lock", "write_text", "append", "extend", "sync", "write_again", "punch", "truncate"),
     }
 )
 """The calls that crashing and failing storages count."""
@@ -335,6 +338,26 @@ class FailingStorage(MemoryStorage):
             if call == "sync":
                 self._file(path).lose()
             raise os_error(self._errno, path)
+
+
+class SmallStorage(MemoryStorage):
+    """A disk of so many bytes: `ENOSPC` beyond. Names take none."""
+
+    def __init__(
+        self, capacity_bytes: int, *, host_root: str | os.PathLike[str] | None = None
+    ) -> None:
+        super().__init__(host_root)
+        self.capacity_bytes = capacity_bytes
+
+    def free_bytes(self) -> int:
+        files = (node for node in self._names.seen.values() if isinstance(node, MemoryFile))
+        return self.capacity_bytes - sum(len(file.content) for file in files)
+
+    def _before(
+        self, call: str, path: str, file: MemoryFile | None = None, data: bytes = b""
+    ) -> None:
+        if data and len(data) > self.free_bytes():
+            raise os_error(errno.ENOSPC, path)
 
 
 def _parent(path: str) -> str:
