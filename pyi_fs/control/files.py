@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pyi_fs.control import answers, commands
 from pyi_fs.control.log import log_line
 from pyi_fs.control.session import Session
+from pyi_fs.control.streamed import Streamed
 from pyi_fs.control.view import View
 from pyi_fs.engine.answer import Answer, line_of
 from pyi_fs.engine.branch import Branch
@@ -17,7 +18,10 @@ from pyi_fs.engine.gc_record import read_record
 from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
 from pyi_fs.model.refs import Snapshot
 
-Reader = Callable[[Session, View], bytes]
+Reader = Callable[[Session, View], bytes | Streamed]
+# More would make `status` cost what the mount has ever listed.
+_SNAPSHOT_VIEWS_TOLD_MAX = 100
+
 Writer = Callable[[Session, View, bytes], bytes]
 Continuer = Callable[[Session, View, bytes, bytes], None]
 
@@ -171,10 +175,10 @@ def _drop(session: Session, view: View, data: bytes) -> bytes:  # noqa: ARG001
     return b""
 
 
-def _log(session: Session, view: View) -> bytes:  # noqa: ARG001
+def _log(session: Session, view: View) -> Streamed:  # noqa: ARG001
     session.workspace.refresh()
-    operations = reversed(list(session.workspace.log.operations()))
-    return answers.bounded(log_line(number, operation) for number, operation in operations)
+    operations = session.workspace.log.newest_first()
+    return Streamed(log_line(number, operation) for number, operation in operations)
 
 
 def _status(session: Session, view: View) -> bytes:
@@ -188,8 +192,9 @@ def _status(session: Session, view: View) -> bytes:
     }
     if view.branch is not None:
         fields = {**session.workspace.status(view.branch), **fields}
+    fields["view_count"] = len(session.views)
     fields["views"] = [
-        {"number": shown.number, "label": shown.label} for shown in session.views.values()
+        {"number": shown.number, "label": shown.label} for shown in _views_to_tell(session)
     ]
     fields["held_elsewhere"] = session.holders()
     fields["collection"] = _last_collection(session)
@@ -207,6 +212,16 @@ def _last_collection(session: Session) -> dict[str, object] | None:
         "freed_bytes": record.freed_bytes,
         "missing_bytes": record.missing_bytes,
     }
+
+
+def _views_to_tell(session: Session) -> list[View]:
+    """Returns the views of branches, and of those of snapshots the newest few.
+
+    A listing of `snapshots/` makes a view of each.
+    """
+    snapshots = [view for view in session.views.values() if view.snapshot is not None]
+    hidden = {view.number for view in snapshots[:-_SNAPSHOT_VIEWS_TOLD_MAX]}
+    return [view for number, view in session.views.items() if number not in hidden]
 
 
 FILES: dict[bytes, ControlFile] = {

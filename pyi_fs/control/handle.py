@@ -13,6 +13,7 @@ r"""An open control file: which read or write is a new request, and which contin
 from pyi_fs.control.files import ControlFile
 from pyi_fs.control.refusals import Refusals, sentence
 from pyi_fs.control.session import Session
+from pyi_fs.control.streamed import Streamed
 from pyi_fs.control.view import View
 from pyi_fs.errors import AccessDeniedError, InvalidArgumentError, PyiError, StaleNodeError
 
@@ -29,7 +30,7 @@ class ControlHandle:
         self._view = view
         self._uid = uid
         self._refusals = refusals
-        self._answer: bytes | None = None
+        self._answer: bytes | Streamed | None = None
         self._next: bytes = b""
         self._written: bytes = b""
 
@@ -47,6 +48,8 @@ class ControlHandle:
                 self._answer = self._asked()
         elif self._answer is None:
             self._answer = b"" if self._file.acts_on_read else self._asked()
+        if isinstance(self._answer, Streamed):
+            return self._answer.part(offset, size)
         return self._answer[offset : offset + size]
 
     def write(self, offset: int, data: bytes) -> int:
@@ -72,7 +75,7 @@ class ControlHandle:
         if branch is not None:
             self._session.workspace.sync(branch)
 
-    def _asked(self) -> bytes:
+    def _asked(self) -> bytes | Streamed:
         with self._refusals.noted(self._uid):
             self._check_view()
             return self._file.read(self._session, self._view)

@@ -12,6 +12,7 @@ Invariants:
 
 import errno
 import struct
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -43,6 +44,8 @@ _NOTE = struct.Struct("<QQ")
 # What has to be possible on a full disk: what gives room back, and the two that a `Remove` may
 # need, which begins a layer when it is the first change of a mount.
 _GIVE_BACK = DropBranch | DeleteSnapshot | UnpinSnapshot | CloseUndo | Continue | Reserve
+_BATCH_RECORDS = 128
+"""Read at once where the newest come first: as many lines of a log as one read of it makes."""
 
 
 class OperationsLog:
@@ -59,6 +62,8 @@ class OperationsLog:
             raise NotFoundError(f"no workspace '{workspace}'") from error
         self._shared: SharedFile | None = None
         self._end = 0
+        # The end of each record: 8 bytes, so that the newest can be read without those before.
+        self._ends = array("Q")
         self._synced = 0
         self._is_doubtful = False
         self.refs = Refs()
@@ -118,6 +123,7 @@ class OperationsLog:
         for end, payload in frames_of(self._file, LOG_SEED, self._end, size):
             self.refs = self._folded(decode_operation(payload))
             self._end = end
+            self._ends.append(end)
         return self._end >= size
 
     def _check_end(self) -> None:
@@ -151,6 +157,7 @@ class OperationsLog:
             else:
                 shared.append(frame)
             self._end = shared.size_bytes
+            self._ends.append(self._end)
             self.refs = after
         finally:
             shared.end_turn()
@@ -213,6 +220,20 @@ class OperationsLog:
         """Yields (id, operation) from the first to the last."""
         for index, (_, payload) in enumerate(frames_of(self._file, LOG_SEED, 0, self._end)):
             yield OperationId(index + 1), decode_operation(payload)
+
+    def newest_first(self) -> Iterator[tuple[OperationId, Operation]]:
+        """Yields (id, operation) from the newest to the first, reading a few at a time.
+
+        Records that come meanwhile are not among them.
+        """
+        last = len(self._ends)
+        while last:
+            first = max(0, last - _BATCH_RECORDS)
+            start, end = self._ends[first - 1] if first else 0, self._ends[last - 1]
+            payloads = [payload for _, payload in frames_of(self._file, LOG_SEED, start, end)]
+            for index in range(last - 1, first - 1, -1):
+                yield OperationId(index + 1), decode_operation(payloads[index - first])
+            last = first
 
     def close(self) -> None:
         """Closes the file; syncs nothing."""

@@ -288,3 +288,17 @@ def test_a_refused_command_leaves_everything_as_it_was(rig: Rig, name: bytes):
 def test_an_unknown_option_is_invalid(rig: Rig):
     with pytest.raises(InvalidArgumentError, match="--fast"):
         rig.write(".pyi/branch", b"x --fast")
+
+
+def test_status_tells_of_branches_and_of_the_newest_views_of_snapshots(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("pyi_fs.control.files._SNAPSHOT_VIEWS_TOLD_MAX", 2)
+    rig.write(".pyi/branch", b"side")
+    for number in range(4):
+        rig.put("a", b"%d" % number)
+        rig.session.view_of_snapshot(rig.workspace.snapshot(rig.branch("main")).snapshot)
+    rig.resolve(".pyi/branches/side")
+    status = json.loads(rig.read(".pyi/status"))
+    numbers = [view["number"] for view in status["views"]]
+    assert (status["view_count"], numbers) == (6, [0, 3, 4, 5])

@@ -229,3 +229,21 @@ def test_in_turn_nobody_else_appends(storage: MemoryStorage) -> None:
     one.in_turn(call)
     assert refused
     assert other.append(reserve) == Reserve(InodeNumber(12))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 128])
+def test_the_newest_come_first_and_none_that_come_meanwhile(
+    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr("pyi_fs.store.oplog._BATCH_RECORDS", batch)
+    one, other = OperationsLog(storage, NAME), OperationsLog(storage, NAME)
+    for number in range(5):
+        (one, other)[number % 2].append(reserve)
+    one.refresh()
+    expected = list(one.operations())
+    assert len(expected) == 6
+    found = one.newest_first()
+    newest = next(found)
+    one.append(reserve)
+    assert [newest, *found] == expected[::-1]
+    assert list(other.newest_first())[-1] == expected[0]
