@@ -6,12 +6,15 @@ on broken ground would only say so again, less clearly.
 
 import gc
 import os
+import sqlite3
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pyi_fs.store import index
 from tests.support import transports
 
 LAYERS = (
@@ -114,6 +117,22 @@ def pytest_runtest_protocol(
             f"{item.path.parent.name} failed: the layers above it were not run"
         )
     return result
+
+
+class _ProcessConnection(sqlite3.Connection):
+    """A connection that ends with whoever holds it, like one of a process that dies."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _connections_end() -> Iterator[None]:
+    """Lets what stands for a process die with its index open; Python 3.13 warns of that."""
+    connect = partial(sqlite3.connect, factory=_ProcessConnection)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "connect", connect)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
+from sqlite3 import connect
 from types import TracebackType
 from typing import NamedTuple, Protocol
 
@@ -106,7 +107,7 @@ class ChunkIndex:
         # First by us, so that the mode is 0600; SQLite gives its other files the same.
         with suppress(FileExistsError):
             self._storage.open_append(layout.INDEX, create=True).close()
-        self._connection = sqlite3.connect(
+        self._connection = connect(
             self._storage.host_path(layout.INDEX),
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
