@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
 from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.store import Store
-from pyi_fs.engine.usage import Held, WorkspaceUsage, usage
+from pyi_fs.engine.usage import Progress, Usage, WorkspaceUsage, usage
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import WorkspaceName
@@ -13,10 +13,11 @@ from pyi_fs.ids import WorkspaceName
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes that are held: `own_bytes` by nobody else, so that removing gives them back."""
+    """Bytes that are held: `own_bytes` by nobody else; `frees_bytes`: what removing gives back."""
 
     own_bytes: int
     shared_bytes: int
+    frees_bytes: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ class CollectionFacts:
 
 @dataclass(frozen=True)
 class WorkspaceFacts:
-    """A workspace. `source`: what it began as. `sizes` are None if nobody asked for them."""
+    """A workspace. `source`: what it began as. `sizes` are None if nobody asked for them.
+
+    `undo_sizes`: of what only undo can come back to.
+    """
 
     name: str
     source: str
@@ -68,12 +72,13 @@ class WorkspaceFacts:
     snapshots: list[SnapshotFacts]
     mounts: list[LiveMount]
     sizes: Sizes | None
+    undo_sizes: Sizes | None
     collection: CollectionFacts | None = None
 
 
-def used(store: Store) -> dict[str, WorkspaceUsage]:
+def used(store: Store, progress: Progress = lambda _: None) -> dict[str, WorkspaceUsage]:
     """Returns what each workspace holds. O(store)."""
-    return {str(found.name): found for found in usage(store).workspaces}
+    return {str(found.name): found for found in usage(store, progress).workspaces}
 
 
 def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None) -> WorkspaceFacts:
@@ -113,9 +118,10 @@ def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None)
         workspace.close()
     mounts = [mount for mount in live_mounts(store.storage) if mount.workspace == name]
     whole = None if held is None else _sizes(held.held, held.log_bytes)
+    undo = None if held is None else _sizes(held.undo)
     collection = last_collection(store)
     return WorkspaceFacts(
-        name, refs.source, refs.made_ns, branches, snapshots, mounts, whole, collection
+        name, refs.source, refs.made_ns, branches, snapshots, mounts, whole, undo, collection
     )
 
 
@@ -127,9 +133,11 @@ def last_collection(store: Store) -> CollectionFacts | None:
     return CollectionFacts(record.ended_ns, record.reason, record.freed_bytes, record.missing_bytes)
 
 
-def all_facts(store: Store, *, sizes: bool) -> list[WorkspaceFacts]:
+def all_facts(
+    store: Store, *, sizes: bool, progress: Progress = lambda _: None
+) -> list[WorkspaceFacts]:
     """Returns what every workspace of a store holds, by name."""
-    held = used(store) if sizes else {}
+    held = used(store, progress) if sizes else {}
     found = []
     for name in store.workspace_names():
         try:
@@ -140,5 +148,5 @@ def all_facts(store: Store, *, sizes: bool) -> list[WorkspaceFacts]:
     return found
 
 
-def _sizes(held: Held, more_bytes: int = 0) -> Sizes:
-    return Sizes(held.own_bytes + more_bytes, held.shared_bytes)
+def _sizes(held: Usage, more_bytes: int = 0) -> Sizes:
+    return Sizes(held.own_bytes + more_bytes, held.shared_bytes, held.frees_bytes)

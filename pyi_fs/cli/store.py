@@ -25,7 +25,7 @@ from pyi_fs.cli.program import (
     store_path,
     version_option,
 )
-from pyi_fs.cli.progress import size_text
+from pyi_fs.cli.progress import size_text, step_progress
 from pyi_fs.cli.purging import purge_command
 from pyi_fs.cli.tables import show, time_text
 from pyi_fs.engine.collector import remove_and_collect
@@ -62,10 +62,13 @@ def _opened(context: click.Context) -> Store:
 def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
     """List the workspaces.
 
-    Columns: name, branches, snapshots, made, own bytes (which removing it gives back), bytes shared
-    with others, where mounted.
+    Columns: name, branches, snapshots, made, own bytes, bytes shared with others, bytes that
+    removing it gives back, where mounted.
     """
-    found = all_facts(_opened(context), sizes=not no_sizes) if context.obj.exists() else []
+    found = []
+    if context.obj.exists():
+        with step_progress("looking") as progress:
+            found = all_facts(_opened(context), sizes=not no_sizes, progress=progress)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(facts) for facts in found], indent=2))
         return
@@ -80,7 +83,7 @@ def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
         ]
         for facts in found
     ]
-    columns = ["workspace", "branches", "snapshots", "made", "own", "shared", "mounted at"]
+    columns = ["workspace", "branches", "snapshots", "made", "own", "shared", "frees", "mounted at"]
     show("", columns, rows)
 
 
@@ -94,7 +97,8 @@ def info_command(context: click.Context, workspace: str, as_json: bool, no_sizes
     if not workspaces.exists(context.obj, workspace):
         raise workspaces.missing(context.obj, workspace)
     store = _opened(context)
-    held = None if no_sizes else used(store).get(workspace)
+    with step_progress("looking") as progress:
+        held = None if no_sizes else used(store, progress).get(workspace)
     facts = workspace_facts(store, workspace, held)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(facts), indent=2))
@@ -105,7 +109,7 @@ def info_command(context: click.Context, workspace: str, as_json: bool, no_sizes
 def _show(facts: WorkspaceFacts) -> None:
     """Prints a workspace; every plain line begins with what it tells of."""
     rows = [["workspace", facts.name, time_text(facts.made_ns), *_sizes(facts.sizes), facts.source]]
-    show("", ["", "name", "made", "own", "shared", "from"], rows)
+    show("", ["", "name", "made", "own", "shared", "frees", "from"], rows)
     branches = [
         [
             "branch",
@@ -118,12 +122,15 @@ def _show(facts: WorkspaceFacts) -> None:
         ]
         for branch in facts.branches
     ]
-    show("", ["", "name", "last snapshot", "made", "own", "shared", "", "in use"], branches)
+    columns = ["", "name", "last snapshot", "made", "own", "shared", "frees", "", "in use"]
+    show("", columns, branches)
     show(
         "",
-        ["", "id", "name", "branch", "taken", "changes", "own", "shared", "message"],
+        ["", "id", "name", "branch", "taken", "changes", "own", "shared", "frees", "message"],
         [_snapshot_row(snapshot) for snapshot in facts.snapshots],
     )
+    if facts.undo_sizes is not None and facts.undo_sizes.own_bytes:
+        show("", ["", "own", "shared", "frees"], [["undo", *_sizes(facts.undo_sizes)]])
     mounts = [
         [
             "mount",
@@ -159,11 +166,11 @@ def _snapshot_row(snapshot: SnapshotFacts) -> list[str]:
 
 
 def _sizes(sizes: Sizes | None) -> list[str]:
-    """Returns own and shared bytes: for people on a terminal, to the byte elsewhere."""
+    """Returns own, shared, freed bytes: for people on a terminal, to the byte elsewhere."""
     if sizes is None:
-        return ["", ""]
-    both = (sizes.own_bytes, sizes.shared_bytes)
-    return [size_text(size) if sys.stdout.isatty() else str(size) for size in both]
+        return ["", "", ""]
+    found = (sizes.own_bytes, sizes.shared_bytes, sizes.frees_bytes)
+    return [size_text(size) if sys.stdout.isatty() else str(size) for size in found]
 
 
 @command.command("rm")
@@ -190,7 +197,7 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
 
 def _question(store: Store, facts: WorkspaceFacts) -> str:
     held = used(store).get(facts.name)
-    own = "" if held is None else f": {size_text(held.held.own_bytes)} that nobody else has"
+    own = "" if held is None else f": {size_text(held.held.frees_bytes)} that nobody else needs"
     return (
         f"Remove '{facts.name}' with {len(facts.branches)} branches "
         f"and {len(facts.snapshots)} snapshots{own}?"

@@ -1,39 +1,43 @@
-"""Who holds how much of a store.
+"""Who holds how much of a store, and what removing it gives back.
 
-Workspaces, branches and snapshots, what is their own and what they share.
+Workspaces, branches and snapshots. *Own* is what nobody else needs, *shared* what somebody else
+needs too: layers in blocks allocated, chunks in bytes stored. *Frees* is what `pyi-gc` gives back
+once the thing is removed and cannot be brought back any more: what is its own and not in a pack
+that stays as it is, because more than half of it is wanted. It is worked out as collection does it:
+the layers that go, the blocks by which seal maps become smaller, the packs that go and those that
+are written anew. Exact while nobody writes; not counted are the chunk index, the directories
+`layers/xx` and `packs/xx`, and the record of the removal in the log.
 
-The unit is what can be given back: whole layers (blocks allocated, holes not counted), and chunks
-(bytes stored in packs). Something is a workspace's *own* if no other workspace needs it: then
-removing the workspace gives it back, layers by the collector at once, chunks when packs are
-collected. Something is a branch's or snapshot's own if nothing else in the store needs it; it goes
-when the branch or snapshot has left the log, which keeps positions for `undo`.
-
-Source: `engine/roots.py` for what a log holds, `engine/references.py` for what a layer needs.
+Source: `engine/holders.py`, `engine/needs.py`; `docs/garbage.md`, *What removing gives back*.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pyi_fs.engine.branch import Branch
-from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
+from pyi_fs.engine.holders import Held, Holders, holders_of
+from pyi_fs.engine.needs import Needs, cut_map, kept, needs_of
+from pyi_fs.engine.references import layer_bytes
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.errors import NotFoundError
-from pyi_fs.ids import BranchName, ChunkId, LayerId, SnapshotId, WorkspaceName
-from pyi_fs.model.operation import Begin, Continue, MakeBranch, MoveBranch, Operation, RestorePath
-from pyi_fs.store import layout
-from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.ids import ChunkId, LayerId, PackId, SegmentId, WorkspaceName, segment_layer
+from pyi_fs.model import extent
+from pyi_fs.store import layout, sealmap, sweep
 from pyi_fs.store.packs import list_packs, pack_path
+from pyi_fs.store.storage import PUNCH_BLOCK_BYTES
+
+Progress = Callable[[str], None]
 
 
-class Held(NamedTuple):
-    """Bytes held: in layers and in chunks, own and shared with others."""
+class Usage(NamedTuple):
+    """Bytes that something holds, in layers and in chunks, and what removing it gives back."""
 
     own_layer_bytes: int = 0
     shared_layer_bytes: int = 0
     own_chunk_bytes: int = 0
     shared_chunk_bytes: int = 0
+    frees_bytes: int = 0
 
     @property
     def own_bytes(self) -> int:
@@ -47,34 +51,36 @@ class Held(NamedTuple):
 
 
 class RefUsage(NamedTuple):
-    """What a branch or snapshot holds; `name` is a snapshot's id."""
+    """What a branch or snapshot holds; `name` is a snapshot's id.
+
+    A branch takes its unnamed snapshots along when it is dropped: what they hold is counted.
+    """
 
     name: str
-    held: Held
+    held: Usage
 
 
 class WorkspaceUsage(NamedTuple):
-    """What a workspace holds. `log_bytes`: its log and locks, which are always its own."""
+    """What a workspace holds. `log_bytes`: its log and locks, which are always its own.
+
+    `undo`: what only undo can come back to; it goes by itself. `frees_layer_bytes`: what removing
+    the workspace gives back at once, without a collection.
+    """
 
     name: WorkspaceName
-    held: Held
+    held: Usage
     log_bytes: int
+    undo: Usage
     branches: tuple[RefUsage, ...]
     snapshots: tuple[RefUsage, ...]
-
-    @property
-    def frees_layer_bytes(self) -> int:
-        """Returns what the collector gives back when this workspace is removed.
-
-        Exact while nobody writes.
-        """
-        return self.held.own_layer_bytes
+    frees_layer_bytes: int
 
 
 class StoreUsage(NamedTuple):
     """What a store holds.
 
-    `unneeded_…`: nobody needs it, the collector may take it; packs and index as they are on disk.
+    `unneeded_…`: nobody needs it, the collector may take it; `frees_bytes`: what it gives back now,
+    `later_bytes`: what else when no undo window is open; packs and index as they are on disk.
     """
 
     workspaces: tuple[WorkspaceUsage, ...]
@@ -83,6 +89,8 @@ class StoreUsage(NamedTuple):
     chunk_bytes: int
     pack_bytes: int
     index_bytes: int
+    frees_bytes: int
+    later_bytes: int
 
 
 class BranchUsage(NamedTuple):
@@ -96,36 +104,27 @@ class BranchUsage(NamedTuple):
     layers: int
 
 
-def usage(store: Store) -> StoreUsage:
+def usage(store: Store, progress: Progress = lambda _: None) -> StoreUsage:
     """Returns who holds what. O(store): reads every journal and base, no file data.
 
     Also while it is mounted; then the numbers are of no one instant.
     """
-    graph = LayerGraph(store)
-    sizes = _Sizes(store)
-    refs = dict(_refs_of_workspaces(store))
-    reached = {name: graph.reach(found.all_layers()) for name, found in refs.items()}
-    holders = Counter(layer for layers in reached.values() for layer in layers)
-    needed = {layer: _chunks_of(graph, [layer]) for layer in holders}
-    owners = _ChunkOwners((name, layers) for name, layers in reached.items())
-    for layer, chunks in needed.items():
-        owners.add(layer, chunks)
-    workspaces = []
-    for name, layers in reached.items():
-        own = {layer for layer in layers if holders[layer] == 1}
-        held = sizes.held(
-            own, layers - own, owners.of(name), _chunks_of(graph, layers) - owners.of(name)
-        )
-        branches, snapshots = _of_refs(graph, sizes, refs[name], own, owners.of(name))
-        workspaces.append(WorkspaceUsage(name, held, _log_bytes(store, name), branches, snapshots))
-    everything = all_layers(store.storage)
+    held = holders_of(store)
+    needs = needs_of(store, held, progress)
+    progress("packs")
+    forecast = Forecast(store, needs)
+    undo = held.undo()
+    workspaces = {holder.workspace: None for holder in held.holders}
+    found = tuple(_of_workspace(store, held, forecast, name) for name in workspaces)
     return StoreUsage(
-        tuple(workspaces),
-        sum(sizes.layer(layer) for layer in everything),
-        sum(sizes.layer(layer) for layer in everything if layer not in holders),
-        sizes.chunks(owners.all()),
+        found,
+        forecast.layer_bytes(lambda _: True),
+        forecast.layer_bytes(lambda holders: not holders),
+        forecast.chunk_bytes(bool),
         sum(store.storage.allocated_bytes(pack_path(pack)) for pack in list_packs(store.storage)),
         sum(store.storage.allocated_bytes(layout.INDEX + suffix) for suffix in ("", "-wal")),
+        forecast.frees(0),
+        forecast.frees(undo) - forecast.frees(0),
     )
 
 
@@ -146,157 +145,172 @@ def branch_usage(workspace: Workspace, branch: Branch) -> BranchUsage:
     return BranchUsage(own, shared, len(lineage))
 
 
-class _Refs:
-    """The layers that the log of one workspace names, by who names them."""
-
-    def __init__(self, log: OperationsLog) -> None:
-        self.branches: dict[BranchName, set[LayerId]] = defaultdict(set)
-        self.snapshots: dict[SnapshotId, LayerId] = {
-            snapshot.id: snapshot.position.layer for snapshot in log.refs.ordered()
-        }
-        for _, operation in log.operations():
-            for branch, layer in _named(operation):
-                self.branches[branch].add(layer)
-
-    def all_layers(self) -> set[LayerId]:
-        return set().union(*self.branches.values(), self.snapshots.values())
-
-
-def _named(operation: Operation) -> Iterator[tuple[BranchName, LayerId]]:
-    match operation:
-        case Begin() | MakeBranch():
-            yield operation.branch, operation.position[0]
-        case Continue():
-            yield operation.branch, operation.layer
-        case MoveBranch():
-            yield operation.branch, operation.before[0]
-            yield operation.branch, operation.after[0]
-        case RestorePath():
-            yield operation.branch, operation.before[0]
-        case _:
-            return
-
-
-def _refs_of_workspaces(store: Store) -> Iterator[tuple[WorkspaceName, _Refs]]:
-    for name in store.workspace_names():
-        try:
-            log = OperationsLog(store.storage, name)
-        except NotFoundError:
-            # Removed meanwhile.
+def _of_workspace(
+    store: Store, held: Held, forecast: "Forecast", name: WorkspaceName
+) -> WorkspaceUsage:
+    undo = held.undo()
+    whole = held.of(name)
+    own_undo = whole & undo
+    branches, snapshots = [], []
+    for number, holder in enumerate(held.holders):
+        if holder.workspace != name:
             continue
-        try:
-            yield name, _Refs(log)
-        finally:
-            log.close()
+        if holder.branch is not None:
+            removed = held.with_branch.get((name, holder.branch), 1 << number)
+            branches.append(RefUsage(holder.branch, forecast.of(removed, closed=undo)))
+        elif holder.snapshot is not None:
+            found = forecast.of(1 << number, closed=undo)
+            snapshots.append(RefUsage(holder.snapshot, found))
+    log_bytes = _log_bytes(store, name)
+    everything = forecast.of(whole, closed=undo & ~own_undo)
+    return WorkspaceUsage(
+        name,
+        everything._replace(frees_bytes=everything.frees_bytes + log_bytes),
+        log_bytes,
+        forecast.of(own_undo, closed=undo & ~own_undo),
+        tuple(branches),
+        tuple(snapshots),
+        forecast.layer_bytes(lambda holders: bool(holders) and not holders & ~whole),
+    )
 
 
-def _chunks_of(graph: LayerGraph, layers: Iterable[LayerId]) -> set[ChunkId]:
-    chunks: set[ChunkId] = set()
-    for layer in layers:
-        found = graph.references(layer)
-        if found is not None:
-            chunks |= found.chunks
-    return chunks
+class Forecast:
+    """What a collection would give back if some holders were gone."""
 
-
-class _ChunkOwners:
-    """Which workspace alone needs a chunk.
-
-    One entry a chunk, whatever number of workspaces there is.
-    """
-
-    def __init__(self, reached: Iterable[tuple[WorkspaceName, set[LayerId]]]) -> None:
-        self._owners: dict[LayerId, WorkspaceName | None] = {}
-        for name, layers in reached:
-            for layer in layers:
-                self._owners[layer] = None if layer in self._owners else name
-        self._chunks: dict[ChunkId, WorkspaceName | None] = {}
-        self._own: dict[WorkspaceName, set[ChunkId]] = {}
-
-    def add(self, layer: LayerId, chunks: set[ChunkId]) -> None:
-        owner = self._owners[layer]
-        for chunk in chunks:
-            if self._chunks.setdefault(chunk, owner) != owner:
-                self._chunks[chunk] = None
-
-    def of(self, name: WorkspaceName) -> set[ChunkId]:
-        if not self._own:
-            for chunk, owner in self._chunks.items():
-                if owner is not None:
-                    self._own.setdefault(owner, set()).add(chunk)
-        return self._own.get(name, set())
-
-    def all(self) -> Iterable[ChunkId]:
-        return self._chunks
-
-
-class _Sizes:
-    """Bytes of layers and chunks; each layer is looked at once."""
-
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, needs: Needs) -> None:
+        """Looks at the sizes of everything once."""
         self._store = store
-        self._layers: dict[LayerId, int] = {}
+        self._needs = needs
+        self._sizes = {layer: layer_bytes(store.storage, layer) for layer in needs.layers}
+        self._places: dict[ChunkId, tuple[PackId, int]] = {}
+        self._wanted = dict.fromkeys(store.index.packs(), 0)
+        self._pack_sizes = {pack: sweep.pack_size(store.storage, pack) for pack in self._wanted}
+        # By who needs them: there are few different sets, whatever number of chunks.
+        self._chunks: dict[Holders, list[ChunkId]] = defaultdict(list)
+        self._layers: dict[Holders, list[LayerId]] = defaultdict(list)
+        self._segments: dict[Holders, set[SegmentId]] = defaultdict(set)
+        self._map_frees: dict[tuple[SegmentId, Holders], int] = {}
+        for layer, holders in needs.layers.items():
+            self._layers[holders].append(layer)
+        for segment, pieces in needs.segments.items():
+            for piece in pieces:
+                self._segments[piece.holders].add(segment)
+        for chunk, pack, length in sweep.entries(store.index):
+            holders = needs.chunks.get(chunk, 0)
+            self._places[chunk] = pack, length
+            self._chunks[holders].append(chunk)
+            if holders and pack in self._wanted:
+                self._wanted[pack] += length
+        self._chunk_bytes = {
+            holders: sum(self._places[chunk][1] for chunk in chunks)
+            for holders, chunks in self._chunks.items()
+        }
+        self._frees: dict[Holders, int] = {}
+        # Some part of the map is needed by nobody at all.
+        self._always_trimmed = [one for one in needs.segments if self._map_frees_of(one, 0)]
 
-    def layer(self, layer: LayerId) -> int:
-        if layer not in self._layers:
-            self._layers[layer] = layer_bytes(self._store.storage, layer)
-        return self._layers[layer]
-
-    def chunks(self, chunks: Iterable[ChunkId]) -> int:
-        return sum(found.entry.length for found in self._store.index.find(chunks).values())
-
-    def held(
-        self,
-        own: set[LayerId],
-        shared: set[LayerId],
-        own_chunks: set[ChunkId],
-        shared_chunks: set[ChunkId],
-    ) -> Held:
-        return Held(
-            sum(map(self.layer, own)),
-            sum(map(self.layer, shared)),
-            self.chunks(own_chunks),
-            self.chunks(shared_chunks),
+    def layer_bytes(self, wanted: Callable[[Holders], bool]) -> int:
+        """Returns the disk of the layers whose holders are of a kind."""
+        return sum(
+            self._sizes[layer]
+            for holders, layers in self._layers.items()
+            if wanted(holders)
+            for layer in layers
         )
 
+    def chunk_bytes(self, wanted: Callable[[Holders], bool]) -> int:
+        """Returns the bytes in packs of the chunks whose holders are of a kind."""
+        return sum(
+            size_bytes for holders, size_bytes in self._chunk_bytes.items() if wanted(holders)
+        )
 
-def _of_refs(
-    graph: LayerGraph,
-    sizes: _Sizes,
-    refs: _Refs,
-    own_layers: set[LayerId],
-    own_chunks: set[ChunkId],
-) -> tuple[tuple[RefUsage, ...], tuple[RefUsage, ...]]:
-    """Returns what each branch and each snapshot of a workspace holds.
+    def of(self, removed: Holders, *, closed: Holders) -> Usage:
+        """Returns what some holders hold, once those of `closed` are gone anyway."""
 
-    Only what is the workspace's own can be theirs.
-    """
-    by_branch = {name: graph.reach(layers) for name, layers in refs.branches.items()}
-    by_snapshot = {layer: graph.reach([layer]) for layer in set(refs.snapshots.values())}
-    holders = Counter(layer for layers in by_branch.values() for layer in layers)
-    for layer in refs.snapshots.values():
-        holders.update(by_snapshot[layer])
-    chunk_holders: Counter[ChunkId] = Counter()
-    for layer, times in holders.items():
-        for chunk in _chunks_of(graph, [layer]):
-            # A chunk of two layers has two holders even if they are one ref's: too little is said
-            # to be own, never too much.
-            chunk_holders[chunk] += times
+        def is_own(holders: Holders) -> bool:
+            return bool(holders & removed) and not holders & ~closed & ~removed
 
-    def held(layers: set[LayerId]) -> Held:
-        own = {layer for layer in layers & own_layers if holders[layer] == 1}
-        chunks = _chunks_of(graph, layers)
-        mine = {chunk for chunk in chunks & own_chunks if chunk_holders[chunk] == 1}
-        return sizes.held(own, layers - own, mine, chunks - mine)
+        def is_shared(holders: Holders) -> bool:
+            return bool(holders & removed) and bool(holders & ~closed & ~removed)
 
-    branches = tuple(RefUsage(name, held(layers)) for name, layers in sorted(by_branch.items()))
-    of_layer = {layer: held(layers) for layer, layers in by_snapshot.items()}
-    snapshots = tuple(RefUsage(name, of_layer[layer]) for name, layer in refs.snapshots.items())
-    return branches, snapshots
+        return Usage(
+            self.layer_bytes(is_own),
+            self.layer_bytes(is_shared),
+            self.chunk_bytes(is_own),
+            self.chunk_bytes(is_shared),
+            self.frees(closed | removed) - self.frees(closed),
+        )
+
+    def frees(self, removed: Holders) -> int:
+        """Returns the disk that a collection gives back without some holders."""
+        if removed not in self._frees:
+            self._frees[removed] = self._layers_and_maps(removed) + self._packs(removed)
+        return self._frees[removed]
+
+    def _layers_and_maps(self, removed: Holders) -> int:
+        gone = {
+            layer
+            for holders, layers in self._layers.items()
+            if not holders & ~removed
+            for layer in layers
+        }
+        trimmed = {
+            segment
+            for holders, segments in self._segments.items()
+            if not holders & ~removed
+            for segment in segments
+        }
+        trimmed.update(self._always_trimmed)
+        maps = sum(
+            self._map_frees_of(segment, removed)
+            for segment in trimmed
+            if segment_layer(segment) not in gone
+        )
+        return sum(self._sizes[layer] for layer in gone) + maps
+
+    def _map_frees_of(self, segment: SegmentId, removed: Holders) -> int:
+        """Returns the blocks by which a map becomes smaller."""
+        key = segment, removed
+        if key not in self._map_frees:
+            pieces = self._needs.maps[segment]
+            parts = cut_map(pieces, kept(self._needs.segments[segment], removed))
+            old_bytes = sum(piece.length for piece in extent.iterate(pieces))
+            if sum(piece.length for piece in parts) == old_bytes:
+                self._map_frees[key] = 0
+            else:
+                occupied = self._store.storage.allocated_bytes(layout.seal_map(segment))
+                size_bytes = len(sealmap.encode(parts))
+                needed = -(-size_bytes // PUNCH_BLOCK_BYTES) * PUNCH_BLOCK_BYTES
+                self._map_frees[key] = occupied - needed
+        return self._map_frees[key]
+
+    def _packs(self, removed: Holders) -> int:
+        wanted = dict(self._wanted)
+        for holders, chunks in self._chunks.items():
+            if holders and not holders & ~removed:
+                for chunk in chunks:
+                    pack, length = self._places[chunk]
+                    if pack in wanted:
+                        wanted[pack] -= length
+        live = _Live(self._needs.chunks, removed)
+        storage, index = self._store.storage, self._store.index
+        return sweep.plan_of(storage, index, wanted, live, self._pack_sizes.get).frees_bytes
+
+
+class _Live:
+    """The chunks that somebody else than some holders needs."""
+
+    def __init__(self, chunks: dict[ChunkId, Holders], removed: Holders) -> None:
+        self._chunks = chunks
+        self._removed = removed
+
+    def __contains__(self, chunk: object) -> bool:
+        return bool(self._chunks.get(chunk, 0) & ~self._removed)  # type: ignore[call-overload]
 
 
 def _log_bytes(store: Store, name: WorkspaceName) -> int:
     directory = layout.workspace_directory(name)
-    files = [directory, layout.operations_log(name), layout.log_synced(name), f"{directory}/locks"]
-    files += [f"{directory}/locks/{lock}" for lock in store.storage.list(f"{directory}/locks")]
+    locks = f"{directory}/locks"
+    files = [directory, *(f"{directory}/{name}" for name in store.storage.list(directory))]
+    files += [f"{locks}/{lock}" for lock in store.storage.list(locks)]
     return sum(map(store.storage.allocated_bytes, files))

@@ -10,8 +10,9 @@ Invariants:
 - A row moves to another pack when that one is durable, and only from the pack it was planned for.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -41,6 +42,13 @@ class PackStep(NamedTuple):
         if not self.wanted_bytes:
             return f"remove pack {name}: {self.size_bytes} bytes"
         return f"rewrite pack {name}: {self.size_bytes} bytes, {self.wanted_bytes} wanted"
+
+
+class PackSize(NamedTuple):
+    """How long a pack's file is, and the disk it occupies."""
+
+    size_bytes: int
+    allocated_bytes: int
 
 
 class SweepPlan(NamedTuple):
@@ -106,21 +114,48 @@ def plan(storage: Storage, index: ChunkIndex, live: set[ChunkId] | None = None) 
             is_wanted = chunk in live if live is not None else not condemned
             if is_wanted and pack in wanted:
                 wanted[pack] += length
+    return plan_of(storage, index, wanted, live)
+
+
+def plan_of(
+    storage: Storage,
+    index: ChunkIndex,
+    wanted: Mapping[PackId, int],
+    live: Container[ChunkId] | None = None,
+    sizes: Callable[[PackId], PackSize | None] | None = None,
+) -> SweepPlan:
+    """As `plan`, of packs whose bytes of entries that are wanted are known. O(packs)."""
+    size_of = sizes or partial(pack_size, storage)
     remove, rewrite = [], []
     for pack, wanted_bytes in sorted(wanted.items()):
-        size = storage.size_bytes(pack_path(pack))
+        size = size_of(pack)
         if size is None:
             continue
-        step = PackStep(pack, wanted_bytes, storage.allocated_bytes(pack_path(pack)))
+        step = PackStep(pack, wanted_bytes, size.allocated_bytes)
         if not wanted_bytes:
             remove.append(step)
-        elif wanted_bytes < size * limits.PACK_LIVE_SHARE_MIN:
+        elif wanted_bytes < size.size_bytes * limits.PACK_LIVE_SHARE_MIN:
             rewrite.append(step)
     new_bytes = _predicted(storage, index, [step.pack for step in rewrite], live)
     # Rewriting one small pack into another one may free nothing at all.
     if new_bytes >= sum(step.size_bytes for step in rewrite):
         rewrite, new_bytes = [], 0
     return SweepPlan(tuple(remove), tuple(rewrite), new_bytes)
+
+
+def pack_size(storage: Storage, pack: PackId) -> PackSize | None:
+    """Returns how large a pack is, or None if it is gone."""
+    size_bytes = storage.size_bytes(pack_path(pack))
+    if size_bytes is None:
+        return None
+    return PackSize(size_bytes, storage.allocated_bytes(pack_path(pack)))
+
+
+def entries(index: ChunkIndex) -> Iterator[tuple[ChunkId, PackId, int]]:
+    """Yields every chunk of the index, with its pack and the bytes of its entry there."""
+    for page in _pages(index):
+        for chunk, pack, length, _ in page:
+            yield chunk, pack, length
 
 
 def plan_all(storage: Storage, index: ChunkIndex) -> SweepPlan:
@@ -263,7 +298,7 @@ def _read(
 
 
 def _wanted_entries(
-    storage: Storage, index: ChunkIndex, pack: PackId, live: set[ChunkId] | None = None
+    storage: Storage, index: ChunkIndex, pack: PackId, live: Container[ChunkId] | None = None
 ) -> list[PackEntry]:
     """Returns the entries of a pack whose rows are in it, and live or (None) not condemned."""
     entries = read_pack_index(storage, pack)
@@ -294,7 +329,7 @@ def _move(
 
 
 def _predicted(
-    storage: Storage, index: ChunkIndex, packs: Sequence[PackId], live: set[ChunkId] | None
+    storage: Storage, index: ChunkIndex, packs: Sequence[PackId], live: Container[ChunkId] | None
 ) -> int:
     """Returns the disk that new packs with what is wanted of `packs` will occupy."""
     made = [form.HEADER_BYTES]

@@ -32,13 +32,13 @@ def test_a_store_that_is_not_there_lists_nothing_and_is_not_made(store):
 
 def test_ls_gives_a_line_of_fields_for_each(two):
     lines = [line.split("\t") for line in pyi_store("ls").output.splitlines()]
-    assert [(fields[0], fields[1], fields[2], fields[6]) for fields in lines] == [
+    assert [(fields[0], fields[1], fields[2], fields[7]) for fields in lines] == [
         ("a", "1", "0", ""),
         ("b", "1", "0", ""),
     ]
-    assert all(fields[4].isdecimal() and fields[5].isdecimal() for fields in lines)
+    assert all(field.isdecimal() for fields in lines for field in fields[4:7])
     quick = pyi_store("ls", "--no-sizes").output.splitlines()
-    assert [line.split("\t")[4:6] for line in quick] == [["", ""]] * 2
+    assert [line.split("\t")[4:7] for line in quick] == [["", "", ""]] * 2
 
 
 def test_ls_and_info_as_json(two):
