@@ -3,8 +3,13 @@
 The raw change (`Graft`) that makes a path of the present tree what it is in another tree.
 
 Only directories with something touched below them are looked into. A restored inode keeps its
-number if that number is free in the present tree; if it is in use elsewhere (moved away,
-hard-linked, unlinked but open) the path gets a copy under a fresh number.
+number if that number is free in the present tree; if it is in use elsewhere (moved away, unlinked
+but open) the path gets a copy under a fresh number.
+
+Hard links: names within the path that were one file are one file again. A name comes back as
+another name of a file that is still there under a name it had then, within the path or outside, if
+that file is what it was; if it was changed, a link would change it outside, so the path gets a
+copy. A file that has a name within the path then and now is made what it was, under all its names.
 """
 
 from collections.abc import Callable
@@ -16,6 +21,7 @@ from pyi_fs.errors import (
     NotFoundError,
 )
 from pyi_fs.ids import ROOT_INODE, InodeNumber
+from pyi_fs.limits import LINKS_MAX
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import Graft
 from pyi_fs.model.touched import Touched
@@ -88,6 +94,9 @@ class _Regraft:
         # Python's stack.
         self._equal: list[InodeNumber] = []
         self._made_equal: set[InodeNumber] = set()
+        self._added: list[tuple[InodeNumber, bytes, InodeNumber]] = []
+        # Files that got a fresh record: then -> now. Their other names become names of it.
+        self._copies: dict[InodeNumber, InodeNumber] = {}
 
     def run(self, parts: list[bytes]) -> Graft:
         *directories, name = parts
@@ -105,6 +114,8 @@ class _Regraft:
         self._replace(parent, name, old, new)
         while self._equal:
             self._make_equal(self._equal.pop())
+        for dentry in self._added:
+            self._add(*dentry)
         if (parent, name) in self._dentries:
             record = self._record(parent)
             self._records[parent] = with_fields(
@@ -135,7 +146,8 @@ class _Regraft:
         if old is not None:
             self._remove(parent, name, old)
         if new is not None:
-            self._add(parent, name, new)
+            # Not before it is known which names stay: they may be other names of this file.
+            self._added.append((parent, name, new))
 
     def _make_equal(self, number: InodeNumber) -> None:
         present, past = self._record(number), self._past.existing(number)
@@ -205,6 +217,13 @@ class _Regraft:
 
     def _add_one(self, parent: InodeNumber, name: bytes, past_number: InodeNumber) -> InodeNumber:
         past = self._past.named(name, past_number)
+        linked = None if past.is_directory else self._linked_again(past_number, past)
+        if linked is not None:
+            record = self._record(linked)
+            links = (*record.links, (parent, name))
+            self._records[linked] = with_fields(record, links=links, nlink=record.nlink + 1)
+            self._dentries[parent, name] = linked
+            return linked
         taken = past_number in self._records or self._present.inode(past_number) is not None
         number = self._fresh() if taken else past_number
         self._dentries[parent, name] = number
@@ -213,6 +232,28 @@ class _Regraft:
             self._count_subdirectory(parent, 1)
         else:
             self._records[number] = with_fields(past, parent=parent, name=name, links=(), nlink=1)
+            self._copies[past_number] = number
+        return number
+
+    def _linked_again(self, number: InodeNumber, past: Inode) -> InodeNumber | None:
+        """Returns the inode that a name becomes another name of; None: it is a file of its own.
+
+        A copy made for another name that was this file, or the file itself where it still has a
+        name that it had then and is what it was.
+        """
+        copy = self._copies.get(number)
+        if copy is not None:
+            return copy if self._record(copy).nlink < LINKS_MAX else None
+        if self._present.inode(number) is None:
+            return None
+        record = self._record(number)
+        if not set(past.dentries()).intersection(record.dentries()) or record.nlink >= LINKS_MAX:
+            return None
+        names = {"parent": past.parent, "name": past.name, "links": past.links}
+        was = with_fields(record, nlink=past.nlink, ctime_ns=past.ctime_ns, **names)
+        if was != past:
+            return None
+        self._records[number] = with_fields(record, ctime_ns=self._time_ns)
         return number
 
     def _count_subdirectory(self, parent: InodeNumber, difference: int) -> None:

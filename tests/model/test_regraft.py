@@ -63,6 +63,12 @@ class Bench:
         assert check(self.tree) == []
         return graft
 
+    def names(self, path: str) -> set[str]:
+        """Returns all paths of the file at one."""
+        number = self.tree.resolve(path.encode())
+        assert self.tree.existing(number).nlink == len(self.tree.paths(number))
+        return {found.decode() for found in self.tree.paths(number)}
+
     def sizes(self) -> dict[str, int]:
         """Returns all paths; files with their size, directories with -1."""
         return {
@@ -169,6 +175,66 @@ def test_two_names_that_were_one_file_come_back(bench: Bench) -> None:
     bench.remove("d/z")
     bench.restore("d", past)
     assert {"d/y", "d/z"} <= bench.sizes().keys()
+    assert bench.names("d/y") == {"d/y", "d/z"}
+
+
+def test_a_name_of_a_file_that_is_still_there_is_a_link_again(bench: Bench) -> None:
+    """Another name within the path, one outside, and both; the record stays the same file's."""
+    bench.link("d/y", "d/z")
+    bench.link("d/y", "out")
+    past, number = bench.tree, bench.tree.resolve(b"d/y")
+    for lost in (["d/y"], ["d/y", "d/z"], ["out", "d/y"]):
+        for path in lost:
+            bench.remove(path)
+        bench.make("d/y")
+        bench.restore("d", past)
+        assert bench.tree.resolve(b"d/y") == bench.tree.resolve(b"d/z") == number
+        if "out" in lost:
+            assert bench.names("d/y") == {"d/y", "d/z"}
+            bench.link("d/y", "out")
+        assert bench.names("d/y") == {"d/y", "d/z", "out"}
+
+
+def test_a_file_within_is_made_what_it_was_before_a_name_of_it_comes_back(bench: Bench) -> None:
+    bench.link("d/y", "d/z")
+    past = bench.tree
+    bench.remove("d/z")
+    bench.size("d/y", 7)
+    bench.restore("d", past)
+    assert bench.names("d/y") == {"d/y", "d/z"}
+    assert bench.sizes()["d/z"] == 0
+
+
+def test_a_file_outside_that_was_changed_is_not_touched_by_a_link(bench: Bench) -> None:
+    bench.link("d/y", "d/z")
+    bench.link("d/y", "out")
+    past, number = bench.tree, bench.tree.resolve(b"d/y")
+    bench.remove("d/y")
+    bench.remove("d/z")
+    bench.size("out", 7)
+    bench.restore("d", past)
+    assert (bench.sizes()["out"], bench.sizes()["d/y"]) == (7, 0)
+    assert bench.names("d/y") == {"d/y", "d/z"}
+    assert bench.tree.resolve(b"out") == number
+
+
+def test_one_name_alone_comes_back_as_a_link(bench: Bench) -> None:
+    bench.link("d/y", "out")
+    past = bench.tree
+    bench.remove("d/y")
+    bench.make("d/y")
+    bench.restore("d/y", past)
+    assert bench.names("d/y") == {"d/y", "out"}
+
+
+def test_names_that_a_file_did_not_have_then_get_no_links(bench: Bench) -> None:
+    bench.link("d/y", "d/z")
+    past = bench.tree
+    bench.rename("d/y", "moved")
+    bench.remove("d/z")
+    bench.restore("d", past)
+    assert bench.names("d/y") == {"d/y", "d/z"}
+    assert bench.names("moved") == {"moved"}
 
 
 def test_the_directory_it_is_in_shows_the_time_of_the_restore(bench: Bench) -> None:

@@ -180,6 +180,7 @@ class Machine:
         self.naive.note("move", name, before.copy())
         now = oracle_of(self.rig.workspace.reader, branch.tree)
         assert _below(now, path) == _below(past, path)
+        assert _one_file(now, path) == _one_file(past, path)
         # A file inside that has another name outside stays one file.
         both = _numbers(before, path) | _numbers(now, path)
         assert _beside(now, path, both) == _beside(before, path, both)
@@ -289,6 +290,18 @@ def _below(oracle: Oracle, path: bytes) -> object:
     names = oracle.nodes[number].names
     below = {name: _below(oracle, path + b"/" + name) for name in names}
     return _facts(oracle, number), below
+
+
+def _one_file(oracle: Oracle, path: bytes) -> set[frozenset[bytes]]:
+    """Returns which paths at and below one are names of one file."""
+    start = _node(oracle, path)
+    found: dict[int, set[bytes]] = {}
+    waiting = [(path, start)] if start is not None else []
+    while waiting:
+        above, number = waiting.pop()
+        found.setdefault(number, set()).add(above)
+        waiting += [(above + b"/" + name, n) for name, n in oracle.nodes[number].names.items()]
+    return {frozenset(paths) for paths in found.values()}
 
 
 def _numbers(oracle: Oracle, path: bytes) -> set[int]:
