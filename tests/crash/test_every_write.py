@@ -11,7 +11,6 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine import left_layers
-from pyi_fs.ids import InodeNumber
 from pyi_fs.model import extent
 from pyi_fs.model.mutation import (
     FALLOCATE_KEEP_SIZE,
@@ -19,7 +18,6 @@ from pyi_fs.model.mutation import (
     RENAME_EXCHANGE,
     Allocate,
     Create,
-    Reap,
     RemoveXattr,
     SetAttributes,
     SetXattr,
@@ -70,13 +68,6 @@ def share(source: str, target: str, length: int) -> Step:
         rig.commit(Share(rig.number(target), 0, length, pieces, rig.now()))
 
     return f"share {source} with {target}", do
-
-
-def temporary_file(rig: Rig) -> None:
-    """A file without a name, as `O_TMPFILE` or an unlinked open file, and its end."""
-    number = rig.make("temporary", text(9, 5000))
-    rig.remove("temporary")
-    rig.commit(Reap((InodeNumber(number),)))
 
 
 def sync(rig: Rig) -> None:
