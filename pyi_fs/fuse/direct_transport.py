@@ -23,7 +23,7 @@ from pyi_fs.fuse import protocol
 from pyi_fs.fuse.direct_requests import Caller, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
-from pyi_fs.fuse.protocol import Header, InitFlag, Opcode
+from pyi_fs.fuse.protocol import InitFlag, Opcode
 from pyi_fs.fuse.translate import Translator
 from pyi_fs.ids import Buffer, NodeId
 
@@ -54,6 +54,9 @@ _NOTHING_THERE = frozenset((errno.EAGAIN, errno.EINTR, errno.ENOENT))
 _COPIED_BYTES_MAX = 4096
 # Asked for once in the life of a mount; from then on the kernel does without (docs/transport.md).
 _UNKNOWN = frozenset((Opcode.FLUSH, Opcode.ACCESS, Opcode.POLL, Opcode.IOCTL, Opcode.BMAP))
+_UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY))
+# What answering says of a caller that gave up, or when the mount is gone.
+_NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
 _SIGKILL_BIT = 1 << 8
 
 
@@ -85,7 +88,6 @@ class DirectTransport:
         self._handlers = Requests(handlers, writeback=writeback).table
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
-        self._buffers = (self.buffer,)
         self._view = memoryview(self.buffer)
         self._caller = Caller(0, 0)
         self._reads: dict[int, tuple[int, trio.CancelScope]] = {}
@@ -120,71 +122,68 @@ class DirectTransport:
             self._nursery.cancel_scope.cancel()
 
     async def _serve(self) -> None:
-        while not self._is_greeted:
-            if not await self._take_next() or self._too_old is not None:
+        device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
+        wait, is_greeted = self._facade.wait_readable, False
+        while self._too_old is None:
+            if self._is_greeted is not is_greeted:
+                is_greeted = True
+                self._ready()
+            await wait(device)
+            try:
+                length = readv(device, buffers)
+            except OSError as error:
+                if error.errno in _NOTHING_THERE:
+                    continue
+                if error.errno in _ENDED:
+                    return
+                raise
+            if length == 0:
                 return
-        self._ready()
-        while await self._take_next():
-            pass
-
-    async def _take_next(self) -> bool:
-        """Takes one request if there is one; returns whether there may be more."""
-        await self._facade.wait_readable(self._device)
-        try:
-            length = os.readv(self._device, self._buffers)
-        except OSError as error:
-            if error.errno in _NOTHING_THERE:
-                return True
-            if error.errno in _ENDED:
-                return False
-            raise
-        if length == 0:
-            return False
-        self.take(length)
-        return True
+            take(length)
 
     def take(self, length: int) -> None:
         """Answers the request of so many bytes in `buffer`, or sees to it that it will be."""
         try:
-            request = protocol.header(self.buffer, length)
+            header = protocol.header(self.buffer, length)
         except MalformedRequestError as error:
             self.translator.errno_of(error, "device")
             if length >= protocol.IN_HEADER_BYTES:
                 self._refuse(int.from_bytes(self.buffer[8:16], "little"), errno.EIO)
             return
-        opcode, unique, uid = request.opcode, request.unique, request.uid
-        self._counts[opcode] = self._counts.get(opcode, 0) + 1
+        _, opcode, unique, node, uid, gid, pid, extension_words, _ = header
+        counts = self._counts
+        counts[opcode] = counts.get(opcode, 0) + 1
         caller = self._caller
-        if uid != caller.uid or request.gid != caller.gid:
-            caller = self._caller = Caller(uid, request.gid)
-        body = self._view[protocol.IN_HEADER_BYTES : length - request.extension_bytes]
+        if uid != caller.uid or gid != caller.gid:
+            caller = self._caller = Caller(uid, gid)
+        body = self._view[protocol.IN_HEADER_BYTES : length - 8 * extension_words]
         handler = self._handlers.get(opcode)
         try:
             if handler is None:
-                self._unusual(request, body)
+                self._unusual(opcode, unique, body)
                 return
-            answer = handler(NodeId(request.node), caller, body)
+            answer = handler(NodeId(node), caller, body)
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
-            self._refuse(unique, self.translator.errno_of(error, _name(opcode)), opcode)
-            return
-        if answer is None:
+            number = self.translator.errno_of(error, _name(opcode))
+            if opcode not in _UNANSWERED:
+                self._refuse(unique, number)
             return
         if isinstance(answer, Later):
-            self._begin(request, answer)
-        else:
+            self._begin(opcode, unique, pid, answer)
+        elif answer is not None:
             self._answer(unique, answer)
 
-    def _unusual(self, request: Header, body: Buffer) -> None:
-        if request.opcode == Opcode.INIT:
-            self._greet(request.unique, body)
-        elif request.opcode == Opcode.INTERRUPT:
+    def _unusual(self, opcode: int, unique: int, body: Buffer) -> None:
+        if opcode == Opcode.INIT:
+            self._greet(unique, body)
+        elif opcode == Opcode.INTERRUPT:
             self._interrupt(body)
-        elif request.opcode == Opcode.DESTROY:
-            self._answer(request.unique, b"")
-        elif request.opcode != Opcode.NOTIFY_REPLY:
-            if request.opcode not in _UNKNOWN:
-                log.info("the kernel asked for %s", _name(request.opcode))
-            self._refuse(request.unique, errno.ENOSYS)
+        elif opcode == Opcode.DESTROY:
+            self._answer(unique, b"")
+        elif opcode != Opcode.NOTIFY_REPLY:
+            if opcode not in _UNKNOWN:
+                log.info("the kernel asked for %s", _name(opcode))
+            self._refuse(unique, errno.ENOSYS)
 
     def _greet(self, unique: int, body: Buffer) -> None:
         offer = protocol.init_request(body)
@@ -207,29 +206,30 @@ class DirectTransport:
         )
         self._answer(unique, body)
 
-    def _begin(self, request: Header, later: Later) -> None:
+    def _begin(self, opcode: int, unique: int, thread: int, later: Later) -> None:
         # No more of them than clients that wait, and the read-ahead that INIT allows.
         assert self._nursery is not None, "BUG: a request outside the loop"
         self._facade.begin_task()
         scope = trio.CancelScope()
         if later.is_read:
-            self._reads[request.unique] = (request.pid, scope)
-        self._nursery.start_soon(self._finish, request, later, scope)
+            self._reads[unique] = (thread, scope)
+        self._nursery.start_soon(self._finish, opcode, unique, later, scope)
 
-    async def _finish(self, request: Header, later: Later, scope: trio.CancelScope) -> None:
+    async def _finish(
+        self, opcode: int, unique: int, later: Later, scope: trio.CancelScope
+    ) -> None:
         try:
             with scope:
                 try:
                     body = await later.body()
                 except Exception as error:  # noqa: BLE001 - the one translator decides and logs
-                    number = self.translator.errno_of(error, _name(request.opcode))
-                    self._refuse(request.unique, number)
+                    self._refuse(unique, self.translator.errno_of(error, _name(opcode)))
                 else:
-                    self._answer(request.unique, body)
+                    self._answer(unique, body)
             if scope.cancelled_caught:
-                self._refuse(request.unique, errno.EINTR)
+                self._refuse(unique, errno.EINTR)
         finally:
-            self._reads.pop(request.unique, None)
+            self._reads.pop(unique, None)
             self._facade.end_task()
 
     def _interrupt(self, body: Buffer) -> None:
@@ -243,28 +243,23 @@ class DirectTransport:
             found[1].cancel()
 
     def _answer(self, unique: int, body: Buffer) -> None:
-        if len(body) <= _COPIED_BYTES_MAX:
-            self._send(unique, protocol.answer(unique, body))
-        else:
-            self._send(unique, protocol.answer_header(unique, len(body)), body)
-
-    def _refuse(self, unique: int, number: int, opcode: int = 0) -> None:
-        if opcode not in (Opcode.FORGET, Opcode.BATCH_FORGET):
-            self._send(unique, protocol.refusal(unique, number))
-
-    def _send(self, unique: int, *parts: Buffer) -> None:
         try:
-            if len(parts) == 1:
-                os.write(self._device, parts[0])
+            if len(body) <= _COPIED_BYTES_MAX:
+                os.write(self._device, protocol.answer(unique, body))
             else:
-                os.writev(self._device, parts)
+                header = protocol.answer_header(unique, len(body))
+                os.writev(self._device, (header, body))
         except OSError as error:
-            if error.errno == errno.ENOENT or error.errno in _ENDED:
-                # Given up by its caller, or the mount is gone.
-                return
-            log.error("BUG: the kernel refuses an answer (%s)", error)
-            if len(parts[0]) > protocol.OUT_HEADER_BYTES or len(parts) > 1:
+            if error.errno not in _NOT_WAITED_FOR:
+                log.error("BUG: the kernel refuses an answer (%s)", error)
                 self._refuse(unique, errno.EIO)
+
+    def _refuse(self, unique: int, number: int) -> None:
+        try:
+            os.write(self._device, protocol.refusal(unique, number))
+        except OSError as error:
+            if error.errno not in _NOT_WAITED_FOR:
+                log.error("BUG: the kernel refuses a refusal (%s)", error)
 
 
 def _name(opcode: int) -> str:

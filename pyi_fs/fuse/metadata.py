@@ -88,7 +88,8 @@ class MetadataHandlers:
             drop_capability(branch, number, inode, now)
         mode, uid, gid, size, atime_ns, mtime_ns, ctime_ns = wanted
         times = (nearest_time(atime_ns), nearest_time(mtime_ns))
-        changed = now if ctime_ns is None else ctime_ns
+        changed = nearest_time(now if ctime_ns is None else ctime_ns)
+        assert changed is not None, "BUG: a time became none"
         branch.commit(SetAttributes(number, mode, uid, gid, size, *times, changed, clear))
         return Entry(node, branch.tree.existing(number))
 

@@ -129,17 +129,8 @@ WRITE_KILL_SUIDGID = 1 << 2
 """In the flags of a WRITE: the writer may not keep set-id bits."""
 
 
-class Header(NamedTuple):
-    """What stands before every request; `extension_bytes` follow its body."""
-
-    length: int
-    opcode: int
-    unique: int
-    node: int
-    uid: int
-    gid: int
-    pid: int
-    extension_bytes: int
+Header = tuple[int, int, int, int, int, int, int, int, int]
+"""length, opcode, unique, node, uid, gid, pid, words of extensions behind the body, padding."""
 
 
 class InitRequest(NamedTuple):
@@ -155,11 +146,10 @@ def header(message: Buffer, length: int) -> Header:
     """Returns the header of a request of `length` bytes; `MalformedRequestError`."""
     if length < IN_HEADER_BYTES:
         raise MalformedRequestError(f"a request of {length} bytes has no header")
-    said, opcode, unique, node, uid, gid, pid, extension_words, _ = _IN_HEADER.unpack_from(message)
-    extension_bytes = extension_words * 8
-    if said != length or extension_bytes > length - IN_HEADER_BYTES:
-        raise MalformedRequestError(f"a request of {length} bytes says that it has {said}")
-    return Header(said, opcode, unique, node, uid, gid, pid, extension_bytes)
+    found: Header = _IN_HEADER.unpack_from(message)
+    if found[0] != length or found[7] * 8 > length - IN_HEADER_BYTES:
+        raise MalformedRequestError(f"a request of {length} bytes says that it has {found[0]}")
+    return found
 
 
 def answer(unique: int, body: Buffer) -> bytes:

@@ -6,6 +6,7 @@ tuples, the rest as named ones. A body may be longer than its form says: newer k
 Source: include/uapi/linux/fuse.h.
 """
 
+import stat
 import struct
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ _SETATTR = struct.Struct("<I4xQQQqqqIIII4xII4x")
 
 _MODE, _UID, _GID, _SIZE, _ATIME, _MTIME = (1 << bit for bit in range(6))
 _ATIME_NOW, _MTIME_NOW, _CTIME = 1 << 7, 1 << 8, 1 << 10
+_MADE_BY_MKNOD = frozenset((stat.S_IFREG, stat.S_IFIFO, stat.S_IFSOCK, stat.S_IFCHR, stat.S_IFBLK))
 _BILLION = 1_000_000_000
 
 NOW = -(1 << 100)
@@ -95,6 +97,9 @@ def symlink(body: Buffer) -> tuple[bytes, bytes]:
 def mknod(body: Buffer) -> tuple[bytes, int, int]:
     """Returns name, mode and device; the kernel has applied the umask."""
     mode, rdev, _ = _fields(_MKNOD, body)
+    is_device = stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+    if mode >> 12 << 12 not in _MADE_BY_MKNOD or (rdev and not is_device):
+        raise MalformedRequestError(f"MKNOD of mode {mode:o} and device {rdev}")
     return name(body[_MKNOD.size :]), mode, rdev
 
 

@@ -1,9 +1,11 @@
 """Serving: mounted, unmounted in every way, and what survives."""
 
 import contextlib
+import json
 import os
 import re
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +125,35 @@ def test_a_user_mounts_with_the_help_of_fusermount3(open_directory):
     assert done is not None
     assert done.stdout == b"x\n", done.stderr
     assert process.returncode == 0, log.decode()
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare(1) makes user namespaces")
+@pytest.mark.skipif(
+    os.geteuid() != 0 and not users_may_mount(), reason="/dev/fuse is root's alone here"
+)
+def test_a_mount_in_a_user_namespace(tmp_path, transport):
+    """There is a root who may mount, and no fusermount3."""
+    (tmp_path / "mount").mkdir()
+    options = json.dumps({"transport": transport})
+    server = [sys.executable, "-m", "tests.support.mount_runner", "store", "w", "mount", options]
+    script = (
+        "import subprocess, sys; p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE);"
+        "assert p.stdout.readline() == b'ready\\n';"
+        "open('mount/f', 'w').write('kept'); print(open('mount/f').read());"
+        "print(open('mount/.pyi/snapshot').read()); p.terminate(); sys.exit(p.wait(60))"
+    )
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", script, *server],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        timeout=100,
+    )
+    if b"unshare failed" in done.stderr:
+        pytest.skip("this kernel lets nobody make a user namespace")
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.startswith(b"kept\n1-")
 
 
 def test_a_bug_in_the_background_does_not_end_the_mount(tmp_path):

@@ -41,8 +41,8 @@ DECODERS = [
 def test_requests_with_names():
     assert requests.name(b"caf\xc3\xa9\xff\0") == b"caf\xc3\xa9\xff"
     assert requests.symlink(b"link\0../target/of it\0") == (b"link", b"../target/of it")
-    body = bytes(structs.MknodIn(0o10644, 259, 0o22, 0)) + b"p\0"
-    assert requests.mknod(body) == (b"p", 0o10644, 259)
+    body = bytes(structs.MknodIn(0o20644, 259, 0o22, 0)) + b"p\0"
+    assert requests.mknod(body) == (b"p", 0o20644, 259)
     assert requests.mkdir(bytes(structs.MkdirIn(0o755, 0o22)) + b"d\0") == (b"d", 0o755)
     assert requests.rename((9).to_bytes(8, "little") + b"a\0b\0") == (9, b"a", b"b")
     body = bytes(structs.Rename2In(9, 1, 0)) + b"a\0b\0"
@@ -51,6 +51,16 @@ def test_requests_with_names():
     body = bytes(structs.CreateIn(0x8241, 0o100644, 0o22, 0)) + b"f\0"
     assert requests.create(body) == (b"f", 0o100644, 0x8241)
     assert requests.tmpfile(body[:-2] + b"/\0") == (0o100644, 0x8241)
+
+
+@pytest.mark.parametrize(
+    ("mode", "rdev"),
+    [(0o10644, 1), (0o100644, 1), (0o644, 0), (0o40755, 0), (0o120777, 0), (0o1100644, 0)],
+)
+def test_what_mknod_cannot_make_is_malformed(mode, rdev):
+    """A device number of no device, which the fuzzer found, made a tree that no check passes."""
+    with pytest.raises(MalformedRequestError):
+        requests.mknod(bytes(structs.MknodIn(mode, rdev, 0, 0)) + b"p\0")
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0", b"a", b"a/b\0", b"a\0b", b"a\0b\0", b"a\0\0"])

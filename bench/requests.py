@@ -1,0 +1,268 @@
+"""How many requests each operation makes of a mount, and how long it takes, on both transports.
+
+    .venv/bin/python -m bench.requests [--rounds 5] [--files 1000] [--dir DIR] [--spin-us US]
+
+Prints markdown tables. Both transports are mounted at the same time and take turns, operation by
+operation and round by round, so that a busy machine is busy for both. Everything lies below a
+temporary directory (in --dir) that is removed.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+TRANSPORTS = ("pyfuse3", "direct")
+BLOCK = b"x" * 4096
+LISTED = 100
+# A directory that changed is not remembered for 200 ms.
+SETTLED_NS = 300_000_000
+# Told in batches when the kernel finds the time; nobody waits for them.
+NOT_WAITED_FOR = {"forget", "batch_forget"}
+
+
+def create(path: Path) -> None:
+    """Makes a file of 4 KiB."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+    os.write(descriptor, BLOCK)
+    os.close(descriptor)
+
+
+def read(path: Path) -> None:
+    """Reads a file of 4 KiB."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.read(descriptor, 4096)
+    os.close(descriptor)
+
+
+def overwrite(path: Path) -> None:
+    """Overwrites a file of 4 KiB in place."""
+    descriptor = os.open(path, os.O_WRONLY)
+    os.write(descriptor, BLOCK)
+    os.close(descriptor)
+
+
+def missing(path: Path) -> None:
+    """Looks for a name that is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(path.with_suffix(".none"))
+
+
+def listing(path: Path) -> None:
+    """Lists the hundred names of the directory `listed` beside."""
+    os.listdir(path.parent / "listed")
+
+
+def long_listing(path: Path) -> None:
+    """Lists that directory with the attributes of each name, as `ls -l`."""
+    with os.scandir(path.parent / "listed") as entries:
+        for entry in entries:
+            entry.stat(follow_symlinks=False)
+
+
+def rename(path: Path) -> None:
+    """Gives a file another name in its directory."""
+    os.rename(path, path.with_suffix(".new"))
+
+
+def unlink(path: Path) -> None:
+    """Removes that name."""
+    os.unlink(path.with_suffix(".new"))
+
+
+Operation = Callable[[Path], None]
+WRITTEN: dict[str, Operation] = {
+    "create + write + close": create,
+    "stat, just made": os.stat,  # type: ignore[dict-item]
+    "open + overwrite + close": overwrite,
+    "missing name, first": missing,
+    "missing name, again": missing,
+}
+"""In order, on a mount that made the files itself."""
+SEEN: dict[str, Operation] = {
+    "stat, cold": os.stat,  # type: ignore[dict-item]
+    "stat, warm": os.stat,  # type: ignore[dict-item]
+    "open + read + close, cold": read,
+    "open + read + close, warm": read,
+    "readdir, cold": listing,
+    "readdir, warm": listing,
+    "readdir with stat, warm": long_listing,
+    "rename": rename,
+    "unlink": unlink,
+}
+"""In order, on a mount that has not seen the files before."""
+
+
+class Bench:
+    """A workspace mounted on one transport."""
+
+    def __init__(self, base: Path, transport: str, spin_us: int) -> None:
+        """Mounts a new workspace."""
+        self.transport = transport
+        self.mountpoint = base / transport
+        self.mountpoint.mkdir()
+        self._spin_us = spin_us
+        self._environment = os.environ | {"PYI_STORE": str(base / "store")}
+        self._status = -1
+        self.mount()
+
+    def mount(self) -> None:
+        """Mounts the workspace, again if it was."""
+        options = ("--transport", self.transport, "--spin-us", str(self._spin_us))
+        self._run("pyi-mount", *options, self.transport, str(self.mountpoint))
+        self._status = os.open(self.mountpoint / ".pyi" / "status", os.O_RDONLY)
+
+    def unmount(self) -> None:
+        """Takes the mount away."""
+        if self._status >= 0:
+            os.close(self._status)
+            self._status = -1
+            self._run("pyi-mount", "--unmount", str(self.mountpoint))
+
+    def files(self, count: int) -> list[Path]:
+        """Returns the paths that operations are about."""
+        return [self.mountpoint / "d" / f"f{index}" for index in range(count)]
+
+    def prepare(self) -> None:
+        """Makes the directories."""
+        (self.mountpoint / "d" / "listed").mkdir(parents=True)
+        for index in range(LISTED):
+            (self.mountpoint / "d" / "listed" / f"n{index}").touch()
+
+    def requests(self) -> Counter[str]:
+        """Returns what was asked so far; asking is one `read`."""
+        found = json.loads(os.pread(self._status, 1 << 20, 0))["requests"]
+        return Counter({name: n for name, n in found.items() if name not in NOT_WAITED_FOR})
+
+    def cost(self, operation: Operation, path: Path) -> dict[str, int]:
+        """Returns the requests that one operation makes, in directories that are at rest."""
+        self._settle(path.parent)
+        before = self.requests()
+        operation(path)
+        after = self.requests()
+        after.subtract(before)
+        after["read"] -= 1
+        return {name: n for name, n in sorted(after.items()) if n}
+
+    def _settle(self, directory: Path) -> None:
+        """Waits until the kernel keeps the directories' attributes (fuse/attributes.py)."""
+        for place in (self.mountpoint, directory, directory / "listed"):
+            while time.time_ns() - os.stat(place).st_ctime_ns < SETTLED_NS:
+                time.sleep(SETTLED_NS / 1e9 / 10)
+            os.stat(place)
+
+    def _run(self, *words: str) -> None:
+        subprocess.run(
+            [BIN / words[0], *words[1:]],
+            check=True,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+@contextlib.contextmanager
+def benches(base: Path, spin_us: int, names: tuple[str, ...] = TRANSPORTS) -> Iterator[list[Bench]]:
+    """Gives a mount on each transport, and takes them away."""
+    found: list[Bench] = []
+    try:
+        for name in names:
+            found.append(Bench(base, name, spin_us))
+            found[-1].prepare()
+        yield found
+    finally:
+        for bench in found:
+            bench.unmount()
+
+
+def counted(bench: Bench) -> dict[str, dict[str, int]]:
+    """Returns the requests of each operation, done once; mounts again between the two halves."""
+    path = bench.files(1)[0]
+    # The directory is known, as it is to whoever works in it.
+    os.stat(path.parent)
+    found = {name: bench.cost(operation, path) for name, operation in WRITTEN.items()}
+    bench.unmount()
+    bench.mount()
+    os.stat(path.parent / "listed")
+    return found | {name: bench.cost(operation, path) for name, operation in SEEN.items()}
+
+
+def timed(found: list[Bench], rounds: int, count: int) -> dict[str, dict[str, float]]:
+    """Returns microseconds of each operation on each transport, the median of the rounds."""
+    taken: dict[str, dict[str, list[float]]] = {}
+    for turn in range(rounds):
+        for operations in (WRITTEN, SEEN):
+            for name, operation in operations.items():
+                # Who goes first changes from round to round.
+                for bench in found[:: 1 if turn % 2 else -1]:
+                    paths = bench.files(count)
+                    start = time.perf_counter()
+                    for path in paths:
+                        operation(path)
+                    each = (time.perf_counter() - start) / count * 1e6
+                    taken.setdefault(name, {}).setdefault(bench.transport, []).append(each)
+            for bench in found:
+                bench.unmount()
+                bench.mount()
+                os.stat(bench.files(1)[0].parent / "listed")
+    return {
+        name: {transport: statistics.median(each) for transport, each in row.items()}
+        for name, row in taken.items()
+    }
+
+
+def print_tables(
+    counts: dict[str, dict[str, dict[str, int]]], times: dict[str, dict[str, float]]
+) -> None:
+    """Prints both tables, and the geometric mean of the ratios."""
+    print("| requests | " + " | ".join(counts) + " |\n|---|" + "---|" * len(counts))
+    for name in WRITTEN | SEEN:
+        cells = [
+            ", ".join(f"{n} {what}" if n > 1 else what for what, n in found[name].items()) or "none"
+            for found in counts.values()
+        ]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    print("\n| us | pyfuse3 | direct | ratio |\n|---|---|---|---|")
+    ratios = []
+    for name, row in times.items():
+        ratio = row["pyfuse3"] / row["direct"]
+        ratios.append(ratio)
+        print(f"| {name} | {row['pyfuse3']:.1f} | {row['direct']:.1f} | {ratio:.2f} |")
+    print(f"| geometric mean | | | {statistics.geometric_mean(ratios):.2f} |")
+
+
+def main() -> None:
+    """Runs everything and prints it."""
+    parser = argparse.ArgumentParser(prog="bench.requests")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--spin-us", type=int, default=50)
+    parser.add_argument("--dir", type=Path, default=Path("/var/tmp"))
+    arguments = parser.parse_args()
+    base = Path(tempfile.mkdtemp(prefix="pyi-bench-", dir=arguments.dir))
+    print(f"Python {platform.python_version()}, Linux {platform.release()}, {os.cpu_count()} cores")
+    try:
+        (base / "counted").mkdir()
+        with benches(base / "counted", arguments.spin_us) as found:
+            counts = {bench.transport: counted(bench) for bench in found}
+        (base / "timed").mkdir()
+        with benches(base / "timed", arguments.spin_us) as found:
+            times = timed(found, arguments.rounds, arguments.files)
+        print_tables(counts, times)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""What each operation asks of the direct transport, pinned, with the reason for each request."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.requests import SEEN, WRITTEN, benches, counted
+from pyi_fs.fuse.transports import DIRECT
+
+pytestmark = [pytest.mark.mount, pytest.mark.slow]
+TRANSPORTS = [DIRECT]
+
+WANTED = {
+    # LOOKUP: is the name free (the kernel asks before it creates). GETXATTR: the first write(2) to
+    # a file looks for `security.capability`, once a file. RELEASE: nobody waits for it.
+    "create + write + close": {"lookup": 1, "create": 1, "getxattr": 1, "write": 1, "release": 1},
+    # The write changed the file's blocks and times.
+    "stat, just made": {"getattr": 1},
+    # What was known of `security.capability` went with the attributes that were asked for again.
+    "open + overwrite + close": {"open": 1, "getxattr": 1, "write": 1, "release": 1},
+    "missing name, first": {"lookup": 1},
+    "missing name, again": {},
+    "stat, cold": {"lookup": 1},
+    "stat, warm": {},
+    # FLUSH: at the first close of a mount, refused for good.
+    "open + read + close, cold": {"open": 1, "read": 1, "flush": 1, "release": 1},
+    # OPEN and RELEASE: decision 0006 says why they are not given up.
+    "open + read + close, warm": {"open": 1, "release": 1},
+    # READDIRPLUS begins; the rest of a listing is plain until somebody looks at what is in it. The
+    # last answer says that there is no more.
+    "readdir, cold": {"opendir": 1, "readdirplus": 1, "readdir": 1, "releasedir": 1},
+    # Out of the kernel's pages.
+    "readdir, warm": {"opendir": 1, "releasedir": 1},
+    "readdir with stat, warm": {"opendir": 1, "releasedir": 1},
+    # LOOKUP of the new name.
+    "rename": {"lookup": 1, "rename": 1},
+    "unlink": {"unlink": 1},
+}
+
+
+def test_every_operation_asks_for_no_more_than_it_must(tmp_path: Path) -> None:
+    with benches(tmp_path, 50, (DIRECT,)) as (bench,):
+        found = counted(bench)
+    assert found.keys() == (WRITTEN | SEEN).keys() == WANTED.keys()
+    assert found == WANTED
