@@ -56,7 +56,7 @@ class Session:
         self._of_snapshot: dict[SnapshotId, View] = {}
         if isinstance(root, Snapshot):
             source = partial(workspace.snapshot_tree, root)
-            self.root = View(ViewNumber(0), None, root, True, source)
+            self.root = View(ViewNumber(0), None, root, True, source, reads=root.position)
         else:
             is_fixed = self.read_only or root.read_only
             self.root = View(ViewNumber(0), root.name, None, is_fixed, lambda: root.tree, root)
@@ -258,9 +258,8 @@ class Session:
         if snapshot is None:
             view = View(number, name, None, True, lambda: self._first_tree(view))
         else:
-            view = View(
-                number, None, snapshot, True, partial(self.workspace.snapshot_tree, snapshot)
-            )
+            source = partial(self.workspace.snapshot_tree, snapshot)
+            view = View(number, None, snapshot, True, source, reads=snapshot.position)
         self.views[number] = view
         return view
 
@@ -276,12 +275,14 @@ class Session:
         """Makes a branch's view live if it can be, else lets it show the newest snapshot."""
         if view is self.root or view.name is None:
             return
-        old_tree = view.held_tree
+        old_tree, old_reads = view.held_tree, view.reads
         view.branch = self._branch_for_view(view.name)
         view.read_only = self.read_only or view.branch is None
-        view.held_tree = self.workspace.newest_tree(view.name)[0] if view.branch is None else None
+        view.held_tree = view.reads = None
+        if view.branch is None:
+            view.held_tree, view.reads = self.workspace.newest_tree(view.name)
         if old_tree is not None and view.tree is not old_tree:
-            self._tell(ViewChange(view, old_tree, None, None))
+            self._tell(ViewChange(view, old_tree, None, None, old_reads))
 
     def _branch_for_view(self, name: BranchName) -> Branch | None:
         if self.read_only:

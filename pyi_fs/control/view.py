@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pyi_fs.engine.branch import Branch
-from pyi_fs.ids import BranchName, ViewNumber
+from pyi_fs.ids import BranchName, Position, ViewNumber
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.model.tree import Tree
 
@@ -21,8 +21,8 @@ class View:
 
     `name`: the branch that is meant, None for a snapshot. `branch`: set while it is live.
     `held_tree`: what is shown while another process has the branch. `source` finds the tree when
-    neither is set. `is_gone`: the path of the view does not exist any more; who has files of it
-    open may keep using them.
+    neither is set. `reads`: where in a layer that tree is, if nobody here writes it. `is_gone`: the
+    path of the view does not exist any more; who has files of it open may keep using them.
     """
 
     number: ViewNumber
@@ -32,6 +32,7 @@ class View:
     source: Callable[[], Tree] = field(repr=False)
     branch: Branch | None = None
     held_tree: Tree | None = None
+    reads: Position | None = None
     is_gone: bool = False
 
     @property
@@ -57,6 +58,7 @@ class ViewChange:
     """A view shows something else, by other means than a publish of its branch.
 
     `old_tree`: what it showed, None if it is gone. `old_branch`: the branch it wrote to.
+    `old_reads`: where that was, if nobody here wrote it.
     `moved_to`: the view that shows `old_branch` from now on, if any. With `view.is_gone` the path
     of the view is gone too.
     """
@@ -65,3 +67,4 @@ class ViewChange:
     old_tree: Tree | None
     old_branch: Branch | None
     moved_to: View | None
+    old_reads: Position | None = None

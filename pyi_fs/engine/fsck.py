@@ -50,6 +50,9 @@ _TOP = {
     layout.CHUNKS_LOCK,
     layout.COLLECTOR_LOCK,
     layout.RESERVE,
+    layout.COLLECTOR_RECORD,
+    layout.COLLECTOR_SETTINGS,
+    layout.LEASES,
     # Of the command lines: who is mounted where, and what they logged.
     "mounts",
     "logs",

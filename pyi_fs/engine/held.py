@@ -30,7 +30,15 @@ def readable(roots: Roots, graph: LayerGraph) -> Roots:
         except StoreError as error:
             del positions[name]
             held[name] = str(error)
-    return Roots(positions, held)
+    leased = dict(roots.leased)
+    stuck: set[LayerId] = set()
+    for layer in roots.leased:
+        try:
+            graph.reach([layer])
+        except StoreError:
+            del leased[layer]
+            stuck.add(layer)
+    return Roots(positions, held, leased, frozenset(stuck))
 
 
 def frozen(
@@ -38,7 +46,7 @@ def frozen(
 ) -> set[LayerId]:
     """Returns the layers of held workspaces and of forks on their way, with all they name."""
     guard = Guard(store, frozenset(), now_ns)
-    found = {layer for layer in listed if guard.is_being_forked(layer)}
+    found = {layer for layer in listed if guard.is_being_forked(layer)} | roots.stuck
     if roots.held:
         names = set(map(str, roots.held))
         found.update(layer for layer in listed if _is_of(store, layer, names))

@@ -9,6 +9,8 @@ that who was allowed to undo finds the place still there. For the same reason a 
 deleted stays a root for the grace while a branch of its workspace is in use: who saw it there a
 moment ago may be about to write what names it.
 
+What processes read and hold a lease of is a root, whatever the logs say.
+
 A workspace whose log is damaged is *held*: what it can come back to is not known, so all its layers
 and whatever they name stay as they are (`engine/held.py`); other workspaces go on. Reads only.
 """
@@ -37,6 +39,7 @@ from pyi_fs.model.operation import (
 )
 from pyi_fs.model.refs import BranchRef, Refs
 from pyi_fs.store import layout
+from pyi_fs.store.leases import leased
 from pyi_fs.store.oplog import OperationsLog
 
 
@@ -62,16 +65,19 @@ class Roots(NamedTuple):
     """What must be kept.
 
     `positions`: by workspace, offsets in each layer. `held`: workspaces of which that is not known,
-    and why.
+    and why. `leased`: what processes read, in the log or not (`store/leases.py`); `stuck`: layers
+    of that which cannot be read.
     """
 
     positions: dict[WorkspaceName, dict[LayerId, set[int]]]
     held: dict[WorkspaceName, str]
+    leased: dict[LayerId, set[int]]
+    stuck: frozenset[LayerId] = frozenset()
 
     def all_positions(self) -> dict[LayerId, set[int]]:
         """Returns the offsets of all workspaces."""
         found: dict[LayerId, set[int]] = defaultdict(set)
-        for of_workspace in self.positions.values():
+        for of_workspace in (*self.positions.values(), self.leased):
             for layer, offsets in of_workspace.items():
                 found[layer] |= offsets
         return found
@@ -196,7 +202,12 @@ def roots_of(
             held[name] = str(error)
             continue
         found[name] = offsets
-    return Roots(found, held)
+    # Last: who took a lease before something left a log is seen by who reads the log before.
+    of_readers: dict[LayerId, set[int]] = defaultdict(set)
+    for position in leased(store.storage):
+        if not store.layers.is_gone(position.layer):
+            of_readers[position.layer].add(position.offset)
+    return Roots(found, held, of_readers)
 
 
 def logged_names(store: Store) -> list[WorkspaceName]:

@@ -53,6 +53,7 @@ from pyi_fs.model.operation import (
 from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
+from pyi_fs.store.leases import Leases
 from pyi_fs.store.oplog import OperationsLog
 
 
@@ -73,6 +74,7 @@ class Workspace:
         self.holder_text = holder
         self.log = OperationsLog(store.storage, name)
         self.history = History(store.layers)
+        self.leases = Leases(store.storage)
         self.reader = Reader(store.layers, store.chunks)
         self.leftovers = Leftovers()
         """What branches left that were closed here unsynced; see `sync_leftovers`."""
@@ -255,13 +257,19 @@ class Workspace:
     def newest_tree(self, name: str) -> tuple[Tree, Position]:
         """Returns the newest snapshot's tree of a branch, with its position.
 
-        Another process may hold it. Without a snapshot: the tree it started from.
+        Another process may hold it. Without a snapshot: the tree it started from. It is leased, as
+        by `snapshot_tree`.
         """
-        ref = self.refresh().branch(name)
-        snapshot = self.refs.nearest(ref.last)
-        position = snapshot.position if snapshot is not None else ref.position
-        position = nearest(self.history, self.log, position)
-        return self.history.tree(position), position
+        refs = self.refresh()
+        while True:
+            ref = refs.branch(name)
+            snapshot = refs.nearest(ref.last)
+            position = snapshot.position if snapshot is not None else ref.position
+            position = nearest(self.history, self.log, position)
+            before, is_new = refs, self.leases.hold(position)
+            refs = self.refresh()
+            if not is_new or refs is before:
+                return self.history.tree(position), position
 
     def present(self, name: str) -> Position:
         """Returns the position of a branch's present, also while another process writes it.
@@ -299,8 +307,27 @@ class Workspace:
         self.log.append(lambda _: DeleteSnapshot(time.time_ns(), snapshot.id, reason))
 
     def snapshot_tree(self, snapshot: Snapshot) -> Tree:
-        """Returns the tree of a snapshot, folding it when it was not looked at lately."""
+        """Returns the tree of a snapshot, folding it when it was not looked at lately.
+
+        It is leased from now on: its bytes stay, whoever deletes it, until that is let go of
+        (`leases`) or this workspace is closed. `NotFoundError` if it was deleted before.
+        """
+        if self.leases.hold(snapshot.position) and snapshot.id not in self.refresh().snapshots:
+            self.leases.let_go(snapshot.position)
+            raise NotFoundError(f"no snapshot '{snapshot.id}': it was deleted")
         return self.history.tree(snapshot.position)
+
+    def lease_dropped(self, name: BranchName) -> Position | None:
+        """Leases what a branch that was dropped had; None if nothing of it is there."""
+        ref = self.refs.branches.get(name)
+        if ref is None:
+            return None
+        try:
+            position = present(self.history, self.log, ref)
+        except (NotFoundError, FileNotFoundError):
+            return None
+        self.leases.hold(position)
+        return position
 
     def diff(self, a: Snapshot, b: Snapshot | Branch) -> list[Change]:
         """Returns what changed from a snapshot to another one or to a branch's present."""
@@ -366,4 +393,5 @@ class Workspace:
         """Closes every branch and the log; syncs nothing."""
         for branch in list(self._branches.values()):
             self.close_branch(branch)
+        self.leases.close()
         self.log.close()

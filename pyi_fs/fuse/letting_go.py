@@ -1,4 +1,7 @@
-"""Gives up branches that were only looked at below `branches/`, so that others can have them.
+"""Gives up what was only looked at, so that others can have it.
+
+Branches below `branches/`, which another process may want to write, and leases of snapshots, which
+keep their space.
 
 Looks when the kernel has let go of something and some time has passed; a mount that nobody uses is
 never woken for it.
@@ -31,4 +34,5 @@ def let_go(state: MountState) -> bool:
             state.session.let_go(view)
         else:
             is_waiting = True
+    state.session.workspace.leases.keep_only(state.read_positions())
     return is_waiting

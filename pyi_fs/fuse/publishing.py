@@ -22,7 +22,7 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.fuse.handles import FileHandle, Handles
 from pyi_fs.fuse.invalidation import Invalidation
 from pyi_fs.fuse.nodes import VIEW_BITS, Gone, NodeTable, Place
-from pyi_fs.ids import InodeNumber, NodeId
+from pyi_fs.ids import InodeNumber, NodeId, Position
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
@@ -126,13 +126,16 @@ class Publication:
         target = change.moved_to or _frozen(view, branch.tree if branch is not None else None)
         for node, handles in self._handles.open_files():
             if handles[0].view is view:
+                if branch is not None and target.is_gone and target.reads is None:
+                    # Dropped: its layers are kept for undo, and longer for who has files open.
+                    target.reads = self._session.workspace.lease_dropped(branch.name)
                 self._move(node, handles, target, bind=change.moved_to is not None)
                 if change.moved_to is not None:
                     self._arrived.add(node)
 
     def _view_replaced(self, change: ViewChange, old: Tree) -> None:
         view, new = change.view, change.view.tree
-        target = change.moved_to or _frozen(view, old)
+        target = change.moved_to or _frozen(view, old, change.old_reads)
         arrived, self._arrived = self._arrived, set()
         for node, number in list(self._nodes.known_of(view)):
             if node in arrived:
@@ -286,8 +289,10 @@ def _numbers(touched: Touched, old: Tree, new: Tree) -> set[InodeNumber]:
     return numbers
 
 
-def _frozen(view: View, tree: Tree | None) -> View:
+def _frozen(view: View, tree: Tree | None, reads: Position | None = None) -> View:
     """Returns a read-only view for who has files open of a tree that no view shows now."""
     if tree is None:
         return view
-    return View(view.number, view.name, view.snapshot, True, lambda: tree, is_gone=True)
+    return View(
+        view.number, view.name, view.snapshot, True, lambda: tree, reads=reads, is_gone=True
+    )

@@ -17,6 +17,7 @@ from pyi_fs.fuse.invalidation import Invalidation, Notifier
 from pyi_fs.fuse.nodes import NodeTable
 from pyi_fs.fuse.publishing import Publication
 from pyi_fs.fuse.syncing import GroupSync
+from pyi_fs.ids import Position
 
 RunInThread = Callable[..., Awaitable[Any]]
 
@@ -70,7 +71,7 @@ class MountState:
 
     def note_given_up(self) -> None:
         """Something of a view is not used any more: perhaps nothing of it is."""
-        if len(self.session.views) > 1:
+        if len(self.session.views) > 1 or len(self.session.workspace.leases) > 0:
             self.given_up.set()
 
     async def before_control(self) -> None:
@@ -84,6 +85,13 @@ class MountState:
         if branch is None or view.read_only:
             raise ReadOnlyError(f"{view.label} is read-only")
         return branch
+
+    def read_positions(self) -> set[Position]:
+        """Returns where the trees are that somebody may read here and nobody here writes."""
+        views = [self.session.root]
+        views += [view for view in self.session.views.values() if not self.is_unused(view)]
+        views += [handle.view for _, handles in self.handles.open_files() for handle in handles]
+        return {view.reads for view in views if view.reads is not None}
 
     def is_unused(self, view: View) -> bool:
         """Returns whether the kernel knows nothing of a view and nobody has a file of it open."""

@@ -2,6 +2,7 @@
 
 format                              one line: `pyi-fs store VERSION`
 index.sqlite                        chunk index, leases
+leases/HEX                          what a process reads that may leave the logs
 packs/xx/HEX.pack                   immutable packs
 chunks.lock                         held by who puts chunks, and against the collector
 gc.lock                             held by the collector
@@ -37,6 +38,7 @@ WORKSPACES = "workspaces"
 INDEX = "index.sqlite"
 CHUNKS_LOCK = "chunks.lock"
 COLLECTOR_LOCK = "gc.lock"
+LEASES = "leases"
 COLLECTOR_SETTINGS = "gc.settings"
 COLLECTOR_RECORD = "gc.last"
 RESERVE = "reserve"

@@ -10,6 +10,7 @@ from pyi_fs import limits
 from pyi_fs.cli.worker import worker_command
 from pyi_fs.engine import collecting
 from pyi_fs.engine.collecting import Disk, collect_if_due, disk_of, is_due, why_due
+from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.gc_record import Record, read_record, write_record
 from pyi_fs.engine.gc_settings import DEFAULT, Settings, write_settings
 from pyi_fs.engine.store import Store
@@ -94,6 +95,7 @@ def test_one_collects_and_the_others_find_nothing_to_do(tmp_path: Path) -> None:
         assert (last.snapshots, last.freed_bytes) == (3, done.freed_bytes)
         assert (last.began_ns, last.reason) == (later, "time has passed")
         assert collect_if_due(store, clock_ns=lambda: later) is None
+        assert check_store(store, verify_data=True) == []
 
 
 def test_a_disk_that_is_short_of_space_gets_what_can_be_given_back(
