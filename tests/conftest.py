@@ -57,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def writeback(request: pytest.FixtureRequest) -> bool:
+    """Returns whether mounts use the kernel's writeback cache; see `pytest_generate_tests`."""
+    return bool(request.param)
+
+
 @pytest.fixture(scope="session")
 def is_long(pytestconfig: pytest.Config) -> bool:
     """Returns whether a test may take minutes."""
@@ -64,11 +70,25 @@ def is_long(pytestconfig: pytest.Config) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs tests that mount on every transport, or on those of their module's `TRANSPORTS`."""
-    folder = Path(str(metafunc.definition.path)).parent.name
-    if folder in transports.FOLDERS and metafunc.definition.get_closest_marker("mount"):
-        names = getattr(metafunc.module, "TRANSPORTS", transports.NAMES)
+    """Runs tests that mount on every transport, and those with `writeback` in both modes.
+
+    Or on the `TRANSPORTS` of their module. What also runs on the host says so itself
+    (`tests/posix/conftest.py`).
+    """
+    definition, fixtures = metafunc.definition, metafunc.fixturenames
+    folder = Path(str(definition.path)).parent.name
+    if folder not in transports.FOLDERS or not definition.get_closest_marker("mount"):
+        return
+    names = getattr(metafunc.module, "TRANSPORTS", transports.NAMES)
+    if "writeback" not in fixtures:
         metafunc.parametrize("transport", names, indirect=True, scope="module")
+    elif "spot" not in fixtures:
+        is_long = metafunc.config.getoption("--long")
+        is_seldom = definition.get_closest_marker("long_in_writeback") is not None
+        kinds = transports.kinds(is_long, names, folder=folder, is_seldom=is_seldom)
+        metafunc.parametrize(
+            "transport, writeback", kinds.values(), ids=kinds, indirect=True, scope="module"
+        )
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,25 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_of
+from pyi_fs.cli.mountinfo import absolute, mount_of
+from pyi_fs.cli.refused_filesystems import NO_STORE_ON
 
 DEVICE = Path("/dev/fuse")
 FUSE_CONF = Path("/etc/fuse.conf")
 _STATUS = Path("/proc/self/status")
+_UID_MAP = Path("/proc/self/uid_map")
 _CAP_SYS_ADMIN = 21
-# `flock` across machines, `mmap` of what another one writes, holes and syncs: not to be trusted
-# there.
-_NO_STORE_ON = {
-    "nfs": "NFS",
-    "nfs4": "NFS",
-    "cifs": "SMB",
-    "smb3": "SMB",
-    "smbfs": "SMB",
-    "lustre": "Lustre",
-    "overlay": "an overlay",
-    "fuse.sshfs": "sshfs",
-    FILESYSTEM_TYPE: "a mounted workspace",
-}
 FREE_BYTES_MIN = 1 << 30
 # Segments, packs, the index and the user's own: see limits.OPEN_SEGMENTS_MAX.
 DESCRIPTORS_MIN = 1024
@@ -82,12 +71,11 @@ def _device() -> Iterator[Lack]:
 
 
 def _root() -> Iterator[Lack]:
-    for line in _STATUS.read_text().splitlines():
-        if line.startswith("CapEff:") and not int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1:
-            yield Lack(
-                "root may not mount here (no CAP_SYS_ADMIN)",
-                "start the container with `--cap-add SYS_ADMIN`",
-            )
+    if not int(_status_field("CapEff") or "0", 16) >> _CAP_SYS_ADMIN & 1:
+        yield Lack(
+            "root may not mount here (no CAP_SYS_ADMIN)",
+            "start the container with `--cap-add SYS_ADMIN`",
+        )
 
 
 def _user(allow_other: bool) -> Iterator[Lack]:
@@ -99,7 +87,18 @@ def _user(allow_other: bool) -> Iterator[Lack]:
         )
     else:
         status = Path(helper).stat()
-        if not status.st_mode & stat.S_ISUID or status.st_uid != 0:
+        if _status_field("NoNewPrivs") == "1":
+            yield Lack(
+                f"{helper} cannot become root (this process has no_new_privs)",
+                "take away what sets it (`--security-opt no-new-privileges` of a container, "
+                "NoNewPrivileges= of a service), or mount as root",
+            )
+        if status.st_mode & stat.S_ISUID and not _has_root():
+            yield Lack(
+                f"{helper} cannot become root (there is none in this user namespace)",
+                "make the namespace with `unshare --map-root-user --mount`, or mount outside of it",
+            )
+        elif not status.st_mode & stat.S_ISUID or status.st_uid != 0:
             yield Lack(
                 f"{helper} is not set-uid root",
                 "reinstall the package fuse3 (in some containers it cannot be)",
@@ -109,6 +108,21 @@ def _user(allow_other: bool) -> Iterator[Lack]:
             f"{FUSE_CONF} does not let users mount for others",
             f"as root run `echo user_allow_other >> {FUSE_CONF}`, or leave out --allow-other",
         )
+
+
+def _status_field(name: str) -> str | None:
+    """Returns what the kernel says of this process under a name, None if it says nothing."""
+    for line in _STATUS.read_text().splitlines():
+        field, _, value = line.partition(":")
+        if field == name:
+            return value.strip()
+    return None
+
+
+def _has_root() -> bool:
+    """Returns whether the root of the machine or of this user namespace can be become here."""
+    ranges = [line.split() for line in _UID_MAP.read_text().splitlines()]
+    return any(int(first) == 0 for first, _, _ in ranges)
 
 
 def _allows_others() -> bool:
@@ -125,16 +139,18 @@ def _place(store: Path) -> Iterator[Lack]:
         existing = existing.parent
     remedy = "name another place with `--store /local/DIR`"
     mount = mount_of(absolute(existing))
-    if mount is not None and mount.type in _NO_STORE_ON:
+    if mount is not None and mount.type in NO_STORE_ON:
         yield Lack(
-            f"the store {store} is on {_NO_STORE_ON[mount.type]} ({mount.mountpoint})",
+            f"the store {store} is on {NO_STORE_ON[mount.type]} ({mount.mountpoint})",
             f"a store needs a local disk: {remedy}",
         )
     if not existing.is_dir():
         yield Lack(f"{existing} is not a directory", remedy)
         return
     if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
-        yield Lack(f"{existing} may not be written by this user", remedy)
+        what = f"{existing} may not be written by this user"
+        new = "" if existing == store else f"the store {store} cannot be made, "
+        yield Lack(new + what, remedy)
         return
     space = os.statvfs(existing)
     free = space.f_bavail * space.f_frsize

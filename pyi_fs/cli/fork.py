@@ -4,13 +4,14 @@ import click
 
 from pyi_fs.cli import workspaces
 from pyi_fs.cli.arguments import place
+from pyi_fs.cli.completion import workspace_names
 from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
 
 NAME = "pyi-fork"
 
 
 @click.command(NAME, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("workspace", metavar="WORKSPACE[@SNAPSHOT]")
+@click.argument("workspace", metavar="WORKSPACE[@SNAPSHOT]", shell_complete=workspace_names)
 @click.argument("new")
 @store_option
 @version_option(NAME)

@@ -5,6 +5,7 @@ import json
 import click
 import msgspec
 
+from pyi_fs.cli.completion import workspace_names
 from pyi_fs.cli.gc_settings import Size, with_words, words_of
 from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
 from pyi_fs.cli.progress import size_text, step_progress
@@ -31,7 +32,10 @@ NAME = "pyi-gc"
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--settings", "show_settings", is_flag=True, help="Print the settings, and stop.")
 @click.argument(
-    "words", nargs=-1, metavar="[WORKSPACE]... | pin|unpin WORKSPACE ID | set NAME=VALUE..."
+    "words",
+    nargs=-1,
+    metavar="[WORKSPACE]... | pin|unpin WORKSPACE ID | set NAME=VALUE...",
+    shell_complete=workspace_names,
 )
 @version_option(NAME)
 def command(

@@ -13,6 +13,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from pyi_fs.cli import program
+from pyi_fs.cli.completion import workspace_names
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.git.export import Options, Progress, Report, export
@@ -34,7 +35,7 @@ Running it again adds what is new. Exit codes: 0 done, 1 refused or failed, 2 us
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.argument("workspace")
+@click.argument("workspace", shell_complete=workspace_names)
 @click.argument("repo", type=click.Path(path_type=Path))
 @program.store_option
 @click.option("--branch", default="main", show_default=True, help="The branch of the workspace.")

@@ -8,9 +8,10 @@ import json
 import os
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from pyi_fs.store.storage import Storage
 
@@ -20,7 +21,10 @@ _EXIT_SECONDS_MAX = 10.0
 
 @dataclass(frozen=True)
 class LiveMount:
-    """A mount and its process. `at`: the snapshot it shows, None for a branch."""
+    """A mount and its process. `at`: the snapshot it shows, None for a branch.
+
+    `writeback`: the kernel holds back what is written to it.
+    """
 
     pid: int
     workspace: str
@@ -29,10 +33,23 @@ class LiveMount:
     mountpoint: str
     read_only: bool
     since_ns: int
+    writeback: bool = False
 
 
-Announce = Callable[[str, str | None, str | None, str, bool], None]
-"""Given workspace, branch, snapshot, mountpoint, and whether it is read-only."""
+class Announce(Protocol):
+    """Tells others of a mount."""
+
+    def __call__(
+        self,
+        workspace: str,
+        branch: str | None,
+        at: str | None,
+        mountpoint: str,
+        read_only: bool,
+        *,
+        writeback: bool = False,
+    ) -> None:
+        """`at`: the snapshot that is shown."""
 
 
 @contextmanager
@@ -52,9 +69,16 @@ def announcement(storage: Storage) -> Iterator[Announce]:
         lock.release()
 
     def announce(
-        workspace: str, branch: str | None, at: str | None, mountpoint: str, read_only: bool
+        workspace: str,
+        branch: str | None,
+        at: str | None,
+        mountpoint: str,
+        read_only: bool,
+        *,
+        writeback: bool = False,
     ) -> None:
-        mount = LiveMount(os.getpid(), workspace, branch, at, mountpoint, read_only, time.time_ns())
+        now = time.time_ns()
+        mount = LiveMount(os.getpid(), workspace, branch, at, mountpoint, read_only, now, writeback)
         lock.write_text(json.dumps(asdict(mount)) + "\n")
 
     try:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import stat
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,30 @@ import click
 
 from pyi_fs.cli import checks, mount_helper, unmounting, workspaces
 from pyi_fs.cli.arguments import Place, Seconds, place
+from pyi_fs.cli.completion import directories, workspace_names
 from pyi_fs.cli.daemon import Reporter, in_background
 from pyi_fs.cli.log_file import FORMAT, LogFile, log_path
 from pyi_fs.cli.mount_flags import check_flags
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_at
+from pyi_fs.cli.process_title import set_command_line
 from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
-from pyi_fs.errors import BusyError, DirectoryNotEmptyError, NotFoundError, UnsupportedError
+from pyi_fs.errors import (
+    AccessDeniedError,
+    BusyError,
+    DirectoryNotEmptyError,
+    NotFoundError,
+    UnsupportedError,
+)
 
 NAME = "pyi-mount"
 
 
 @click.command(NAME, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("workspace", metavar="WORKSPACE[@SNAPSHOT]", required=False)
-@click.argument("mountpoint", required=False)
+@click.argument(
+    "workspace", metavar="WORKSPACE[@SNAPSHOT]", required=False, shell_complete=workspace_names
+)
+@click.argument("mountpoint", required=False, shell_complete=directories)
 @store_option
 @click.option("--branch", metavar="NAME", help="The branch at the root (default: main).")
 @click.option(
@@ -67,7 +78,12 @@ NAME = "pyi-mount"
 )
 @click.option("--flag", "flags", multiple=True, hidden=True)
 @click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
-@click.option("--unmount", metavar="MOUNTPOINT", help="End a mount, all being durable.")
+@click.option(
+    "--unmount",
+    metavar="MOUNTPOINT",
+    shell_complete=directories,
+    help="End a mount, all being durable.",
+)
 @click.option("--check", is_flag=True, help="Say what is missing for mounting here.")
 @click.option(
     "--install-helper",
@@ -88,6 +104,9 @@ def command(
 
     A workspace that does not exist is made. A snapshot mounts read-only. See docs/commands.md.
     """
+    if "" in (unmount, mountpoint):
+        # An empty variable of a script, which would be the current directory.
+        raise click.UsageError("the mountpoint is empty")
     if unmount is not None:
         unmounting.unmount(unmount)
         return 0
@@ -96,7 +115,7 @@ def command(
     if install_helper:
         click.echo(f"installed {mount_helper.install()}")
         return 0
-    if workspace is None or mountpoint is None:
+    if not workspace or not mountpoint:
         raise click.UsageError("WORKSPACE and MOUNTPOINT are needed")
     where = place(workspace)
     if where.at is not None and (options["branch"] or options["source"]):
@@ -159,6 +178,7 @@ def _check_mountpoint(path: Path, *, over: bool) -> None:
         raise NotFoundError(f"{path} does not exist: make it with `mkdir {path}`") from None
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectoryError(20, "Not a directory", str(path))
+    _check_owner(path, status)
     if over:
         return
     mount = mount_at(str(path))
@@ -170,6 +190,18 @@ def _check_mountpoint(path: Path, *, over: bool) -> None:
         is_empty = next(entries, None) is None
     if not is_empty:
         raise DirectoryNotEmptyError(f"{path} is not empty: name another one, or use --over")
+
+
+def _check_owner(path: Path, status: os.stat_result) -> None:
+    """Refuses what fusermount3 would, before anything is made for it (`check_perm` there)."""
+    if os.geteuid() == 0:
+        return
+    is_others = status.st_mode & stat.S_ISVTX and status.st_uid != os.geteuid()
+    if is_others or not os.access(path, os.W_OK):
+        raise AccessDeniedError(
+            f"{path} is not a directory that this user may write to and mount on: name another "
+            "one, or mount as root"
+        )
 
 
 def _make_workspace(request: MountRequest, source: str | None, *, must_exist: bool) -> None:
@@ -188,9 +220,17 @@ def _log_to(path: Path) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[LogFile(path)])
 
 
+def _show_names(request: MountRequest) -> None:
+    """Has ps(1) name workspace and mountpoint, where that was typed as a relative path."""
+    if str(request.mountpoint) not in sys.argv:
+        branch = [f"--branch={request.branch}"] if request.branch else []
+        set_command_line([NAME, *branch, str(request.where), str(request.mountpoint)])
+
+
 def _serve_here(request: MountRequest) -> None:
     from pyi_fs.cli.serving import serve
 
+    _show_names(request)
     logging.basicConfig(level=logging.INFO, format=FORMAT)
     # A closed terminal is no reason to keep the mount.
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -204,6 +244,7 @@ def _serve_here(request: MountRequest) -> None:
 def _serve_reporting(request: MountRequest, reporter: Reporter) -> None:
     from pyi_fs.cli.serving import serve
 
+    _show_names(request)
     serve(request, ready=reporter.ready, note=reporter.note)
 
 

@@ -69,7 +69,25 @@ def mount_at(mountpoint: str) -> Mount | None:
 
 
 def mount_of(path: str) -> Mount | None:
-    """Returns the mount that a path lies on, by its name alone."""
+    """Returns the mount that a path lies on, as far as this process sees it.
+
+    Asks the kernel: by its name alone a path may lie on a mount that another one has covered. By
+    its name where it cannot be opened.
+    """
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return _mount_of_name(path)
+    try:
+        text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+    finally:
+        os.close(descriptor)
+    numbers = [int(line.split()[1]) for line in text.splitlines() if line.startswith("mnt_id:")]
+    found = [mount for mount in mounts() if mount.number in numbers]
+    return found[0] if found else _mount_of_name(path)
+
+
+def _mount_of_name(path: str) -> Mount | None:
     best: Mount | None = None
     for mount in mounts():
         if is_below(path, mount.mountpoint) and (

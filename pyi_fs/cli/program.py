@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 import pyi_fs
-from pyi_fs.errors import PyiError
+from pyi_fs.errors import NotFoundError, PyiError
 
 FAILED = 1
 USAGE = 2
@@ -99,8 +99,16 @@ def sentence(error: BaseException) -> str:
 def store_path(option: str | None) -> Path:
     """Returns the store to use: the option, else `$PYI_STORE`, else `~/.local/share/pyi`."""
     text = option or os.environ.get("PYI_STORE")
-    path = Path(text) if text else Path.home() / ".local" / "share" / "pyi"
-    return Path(os.path.abspath(path))
+    if text:
+        return Path(os.path.abspath(text))
+    try:
+        home = Path.home()
+    except RuntimeError:
+        # No $HOME, and no line in passwd(5): in containers that run under a bare number.
+        raise NotFoundError(
+            "this user has no home directory for a store: name one with `--store DIR` or $PYI_STORE"
+        ) from None
+    return Path(os.path.abspath(home / ".local" / "share" / "pyi"))
 
 
 def store_option(function: _F) -> _F:

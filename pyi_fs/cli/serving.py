@@ -56,9 +56,15 @@ def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[s
             mountpoint=mountpoint,
         )
         stack.callback(session.close)
-        announce(
-            name, None if branch is None else branch.name, snapshot, mountpoint, branch is None
+        tell = partial(
+            announce,
+            name,
+            None if branch is None else branch.name,
+            snapshot,
+            mountpoint,
+            branch is None,
         )
+        tell()
         options = mount_options(request, snapshot)
         background = Background(
             workspace,
@@ -71,7 +77,7 @@ def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[s
                 session,
                 request.mountpoint,
                 options,
-                ready=partial(_ready, request, ready),
+                ready=partial(_ready, request, tell, ready),
                 tasks=[] if branch is None else [background.run],
             )
         )
@@ -131,7 +137,10 @@ def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOpt
     )
 
 
-def _ready(request: MountRequest, ready: Callable[[], None]) -> None:
+def _ready(request: MountRequest, tell: Callable[..., None], ready: Callable[[], None]) -> None:
+    if request.writeback:
+        # Whoever reads that asks the mount to flush, which it can from now on.
+        tell(writeback=True)
     if request.flags and os.geteuid() == 0:
         set_flags(str(request.mountpoint), request.flags)
     ready()

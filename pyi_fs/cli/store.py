@@ -8,6 +8,7 @@ import sys
 import click
 
 from pyi_fs.cli import workspaces
+from pyi_fs.cli.completion import workspace_names
 from pyi_fs.cli.inventory import (
     Sizes,
     SnapshotFacts,
@@ -37,7 +38,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.
 _quick_option = click.option("--no-sizes", is_flag=True, help="Leave out what takes reading.")
 
 
-@click.group(NAME, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(NAME, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @store_option
 @version_option(NAME)
 @click.pass_context
@@ -88,7 +89,7 @@ def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
 
 
 @command.command("info")
-@click.argument("workspace")
+@click.argument("workspace", shell_complete=workspace_names)
 @_json_option
 @_quick_option
 @click.pass_context
@@ -174,7 +175,7 @@ def _sizes(sizes: Sizes | None) -> list[str]:
 
 
 @command.command("rm")
-@click.argument("workspace")
+@click.argument("workspace", shell_complete=workspace_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def remove_command(context: click.Context, workspace: str, yes: bool) -> int:

@@ -1,6 +1,7 @@
 """Making the workspace that a mount is about to show: empty, from a directory, or as a fork."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from pyi_fs.cli.arguments import is_directory, place
@@ -66,6 +67,7 @@ def make_from(store_path: Path, name: str, source: str, mountpoint: Path) -> lis
 
 def fork(store_path: Path, source: str, name: str) -> str:
     """Makes a fork of `WORKSPACE[@SNAPSHOT]`; returns the sentence that says so."""
+    from pyi_fs.cli.flushing import flush_branch
     from pyi_fs.engine.founding import fork_workspace
     from pyi_fs.engine.store import Store
 
@@ -74,7 +76,8 @@ def fork(store_path: Path, source: str, name: str) -> str:
         raise missing(store_path, where.workspace)
     store = Store.open(store_path, create=False)
     try:
-        fork_workspace(store, where.workspace, where.at, name)
+        flush = partial(flush_branch, store.storage)
+        fork_workspace(store, where.workspace, where.at, name, flush=flush)
     finally:
         store.close()
     return f"new workspace '{name}', a fork of {where}"

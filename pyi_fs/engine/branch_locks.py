@@ -82,8 +82,18 @@ class BranchLocks:
         if lock is not None:
             lock.release()
             return None
+        process = self._process(path)
+        return "another process" if process is None else f"{process[1]} (process {process[0]})"
+
+    def holding_process(self, name: BranchName) -> int | None:
+        """Returns the number of the process that holds a branch, None if none is known to."""
+        path = layout.branch_lock(self._workspace, name)
+        process = self._process(path) if self.holder(name) is not None else None
+        return None if process is None else process[0]
+
+    def _process(self, path: str) -> tuple[int, str] | None:
         try:
             fields = json.loads(self._storage.read(path))
-            return f"{fields['holder'] or 'a program'} (process {fields['pid']})"
+            return int(fields["pid"]), fields["holder"] or "a program"
         except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+            return None

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pyi_fs.engine.store import Store, boot_id
@@ -57,18 +58,29 @@ def begin_workspace(
         raise AlreadyExistsError(f"workspace '{name}' exists") from None
 
 
-def fork_workspace(store: Store, source: str, at: str | None, name: str) -> None:
+def fork_workspace(
+    store: Store,
+    source: str,
+    at: str | None,
+    name: str,
+    *,
+    flush: Callable[[WorkspaceName, BranchName], None] | None = None,
+) -> None:
     """Makes a workspace that begins where another is.
 
     At its branch `main` or a branch or snapshot named by `at`. O(1).
 
     Also while the parent is mounted and written by another process; afterwards either may be
-    written, dropped, collected or die. What the parent had acknowledged is in the fork.
-    `NotFoundError`, `AlreadyExistsError`.
+    written, dropped, collected or die. What the parent had acknowledged is in the fork: with the
+    writeback cache the kernel acknowledges before the parent has it, so `flush` is called first
+    with the branch whose present is meant. `NotFoundError`, `AlreadyExistsError`.
     """
     fork = _free_name(store, name)
     parent = Workspace(store, WorkspaceName(source))
     try:
+        branch = _branch_of_fork(parent, at)
+        if branch is not None and flush is not None:
+            flush(parent.name, branch)
         position = _pinned_start(parent, at, fork)
         # The log of the fork is durable, so what it names has to be; where the parent is synced,
         # this costs nothing.
@@ -95,15 +107,22 @@ def _pinned_start(parent: Workspace, at: str | None, fork: WorkspaceName) -> Pos
 
 
 def _start_of_fork(parent: Workspace, at: str | None) -> Position:
+    branch = _branch_of_fork(parent, at)
+    return parent.find_snapshot(str(at)).position if branch is None else parent.present(branch)
+
+
+def _branch_of_fork(parent: Workspace, at: str | None) -> BranchName | None:
+    """Returns the branch at whose present a fork starts, None if it starts at a snapshot."""
     names = parent.refresh().branch_names()
     if at is None:
-        return parent.present(FIRST_BRANCH if FIRST_BRANCH in names else names[0])
+        return FIRST_BRANCH if FIRST_BRANCH in names else names[0]
     try:
-        return parent.find_snapshot(at).position
+        parent.find_snapshot(at)
     except NotFoundError:
         if at in names:
-            return parent.present(at)
+            return BranchName(at)
         raise NotFoundError(f"'{parent.name}' has no snapshot or branch '{at}'") from None
+    return None
 
 
 def remove_workspace(store: Store, name: str) -> None:

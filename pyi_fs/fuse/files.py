@@ -121,8 +121,9 @@ class FileHandlers:
             finally:
                 await self._state.invalidation.settled()
         # The request does not say who writes (pyfuse3 3.5): the opener counts, as with file
-        # descriptors passed on.
-        return self._write(handle, offset, data, kill_setid=not handle.privileged)
+        # descriptors passed on. Pages of the writeback cache come by anybody's handle.
+        kill_setid = not (handle.privileged or self._state.is_write_cached)
+        return self._write(handle, offset, data, kill_setid=kill_setid)
 
     def write_now(
         self, handle_id: HandleId, offset: int, data: Buffer, *, kill_setid: bool
@@ -142,7 +143,9 @@ class FileHandlers:
         branch, number = self._state.branch_of(handle.view), handle.number
         inode = branch.tree.existing(number)
         now = self._state.clock()
-        if inode.xattrs:
+        # With the writeback cache the kernel writes pages when it likes, perhaps after privileges
+        # were given: who is to take them away is known at write(2), and the kernel does it then.
+        if inode.xattrs and not self._state.is_write_cached:
             drop_capability(branch, number, inode, now)
         clear = kill_setid and bool(inode.mode & SETID_BITS)
         return branch.write(number, offset, data, now, clear_setid=clear)
@@ -152,6 +155,7 @@ class FileHandlers:
         handle = self._handles.get(handle_id)
         if isinstance(handle, ControlFile):
             if handle.control.needs_sync:
+                await self._state.before_control()
                 await self._state.run_in_thread(handle.control.sync_blocking)
         elif isinstance(handle, (FileHandle, ListingHandle)):
             branch = handle.view.branch

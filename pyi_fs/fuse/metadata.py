@@ -77,9 +77,12 @@ class MetadataHandlers:
         branch = self._state.branch_of(view)
         inode = branch.tree.existing(number)
         # With FUSE_HANDLE_KILLPRIV_V2 a write that shall take privileges away sends a request for
-        # nothing at all first, and so does chown(path, -1, -1).
+        # nothing at all first, and so does chown(path, -1, -1): but for the time of it, which the
+        # kernel tells with the writeback cache.
         is_owner_change = (
-            wanted.uid is not None or wanted.gid is not None or wanted == _NOTHING_WANTED
+            wanted.uid is not None
+            or wanted.gid is not None
+            or wanted._replace(ctime_ns=None) == _NOTHING_WANTED
         )
         is_user_truncation = wanted.size is not None and caller.uid != 0
         clear = bool(inode.mode & SETID_BITS) and (is_owner_change or is_user_truncation)

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # A mount that was taken away while files are open is served this much longer, so that they can be
 # closed.
 _LINGER_SECONDS = 2.0
+# Service managers kill what has not ended some 90 s after their signal.
+_FLUSH_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,12 @@ async def serve(
     try:
         async with trio.open_nursery() as nursery:
             # Started before the first request: a signal must not find the default action.
-            await nursery.start(_unmount_on_signal, mounted, transport)
+            await nursery.start(_unmount_on_signal, state, mounted, transport)
             nursery.start_soon(let_go_of_unused, state, options.sync_interval)
+            if options.writeback:
+                nursery.start_soon(_flush_every, state, options.sync_interval)
             if options.snapshot_every is not None:
-                nursery.start_soon(_snapshot_every, session, options.snapshot_every)
+                nursery.start_soon(_snapshot_every, state, options.snapshot_every)
             for task in tasks:
                 nursery.start_soon(_guarded, task)
             try:
@@ -115,6 +119,7 @@ async def serve(
 
 
 async def _unmount_on_signal(
+    state: MountState,
     mounted: Mounted,
     transport: Transport,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
@@ -123,6 +128,9 @@ async def _unmount_on_signal(
         task_status.started()
         async for number in signals:
             log.info("%s: unmounting %s", signal.Signals(number).name, mounted.mountpoint)
+            with trio.move_on_after(_FLUSH_SECONDS_MAX):
+                # What is open then is cut off, and what the kernel still holds of it is lost.
+                await _flush(state)
             await _unmount(mounted)
             # Nobody uses it: the loop ends by itself. Somebody does: it ends without them.
             await trio.sleep(_LINGER_SECONDS)
@@ -162,14 +170,31 @@ def _reported(what: str) -> Iterator[None]:
         log.exception("BUG: %s", what)
 
 
+async def _flush(state: MountState) -> None:
+    """Has the kernel write what it holds back; what cannot be now may be the next time."""
+    try:
+        await state.before_control()
+    except OSError as error:
+        log.error("flush: %s", error)
+
+
 def _live_branches(state: MountState) -> list[Branch]:
     branches = [view.branch for view in state.session.views.values()]
     return [branch for branch in branches if branch is not None and not branch.read_only]
 
 
-async def _snapshot_every(session: Session, seconds: float) -> None:
+async def _flush_every(state: MountState, seconds: float) -> None:
+    """Leaves to the syncs of the background what the kernel would hold back for longer."""
     while True:
         await trio.sleep(seconds)
+        await _flush(state)
+
+
+async def _snapshot_every(state: MountState, seconds: float) -> None:
+    session = state.session
+    while True:
+        await trio.sleep(seconds)
+        await _flush(state)
         branch = session.root.branch
         if branch is None or not branch.is_changed:
             changed = trio.Event()

@@ -74,6 +74,11 @@ class MountState:
         if len(self.session.views) > 1 or len(self.session.workspace.leases) > 0:
             self.given_up.set()
 
+    @property
+    def is_write_cached(self) -> bool:
+        """Returns whether the kernel holds back what is written (its writeback cache)."""
+        return self.flush_kernel is not None
+
     async def before_control(self) -> None:
         """Returns when what was written before a control request has reached us."""
         if self.flush_kernel is not None:

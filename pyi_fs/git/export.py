@@ -26,6 +26,8 @@ from pyi_fs.git.repository import (
     Git,
     GitCommit,
     Repository,
+    branch_ref,
+    is_nothing,
     open_repository,
 )
 from pyi_fs.git.stream import EXECUTABLE, REGULAR, SYMLINK, FastImport
@@ -117,8 +119,10 @@ def export(
     lineage = _chosen(chain(workspace, options.branch), options)
     git = Git(environment)
     git_branch = options.git_branch or default_git_branch(workspace.name, options.branch)
+    ref = branch_ref(git, git_branch)
+    if options.onto is not None and is_nothing(Path(repository)):
+        raise NotFoundError(f"no commit '{options.onto}': there is no repository {repository} yet")
     repo = open_repository(git, Path(repository), bare=options.bare, head=git_branch)
-    ref = repo.check_branch_name(git_branch)
     place = repo.checked_out().get(ref)
     if place is not None:
         raise BusyError(f"'{git_branch}' is checked out in {place} (use --git-branch)")
@@ -151,6 +155,9 @@ def _chosen(lineage: list[Snapshot], options: Options) -> list[Snapshot]:
 def _start(
     workspace: Workspace, repo: Repository, ref: str, git_branch: str, options: Options
 ) -> _Start:
+    parent = None if options.onto is None else repo.resolve(options.onto)
+    if options.onto is not None and parent is None:
+        raise NotFoundError(f"no commit '{options.onto}' in {repo.path}")
     tip = repo.resolve(ref)
     if tip is not None:
         found = _made_here(workspace, repo.commits(tip), options)
@@ -161,11 +168,8 @@ def _start(
                 f"the tip of '{git_branch}' is not a snapshot of '{workspace.name}'"
                 f" (use --onto {git_branch} or --git-branch)"
             )
-    if options.onto is None:
-        return _Start(None)
-    parent = repo.resolve(options.onto)
     if parent is None:
-        raise NotFoundError(f"no commit '{options.onto}' in {repo.path}")
+        return _Start(None)
     if tip is not None and not repo.contains(parent, tip):
         raise AlreadyExistsError(f"'{git_branch}' has commits that '{options.onto}' does not have")
     found = _made_here(workspace, repo.recent(parent), options)

@@ -114,14 +114,6 @@ class Repository:
                 found[value] = place
         return found
 
-    def check_branch_name(self, name: str) -> str:
-        """Returns the full ref of a branch; `InvalidArgumentError` if git takes no such name."""
-        full = f"refs/heads/{name}"
-        done = self.git.run(["check-ref-format", full], ok=(0, 1))
-        if done.returncode or name.startswith("-") or name == "HEAD":
-            raise InvalidArgumentError(f"git takes no branch name {name!r} (use --git-branch)")
-        return full
-
     def resolve(self, revision: str) -> str | None:
         """Returns the id of the commit that a revision names, or None."""
         arguments = [
@@ -157,13 +149,27 @@ class Repository:
         return self.commits(revision, _SEARCH_COMMITS_MAX)
 
 
+def branch_ref(git: Git, name: str) -> str:
+    """Returns the full ref of a branch; `InvalidArgumentError` if git takes no such name."""
+    full = f"refs/heads/{name}"
+    done = git.run(["check-ref-format", full], ok=(0, 1))
+    if done.returncode or name.startswith("-") or name == "HEAD":
+        raise InvalidArgumentError(f"git takes no branch name {name!r} (use --git-branch)")
+    return full
+
+
+def is_nothing(path: Path) -> bool:
+    """Returns whether a repository would be made at a path: an empty directory is nothing."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+
+
 def open_repository(git: Git, path: Path, *, bare: bool = False, head: str = "") -> Repository:
     """Returns the repository whose top or git directory is `path`; makes it if there is nothing.
 
     An empty directory is nothing. A new bare repository has `head` as its HEAD, so that a clone of
     it shows something. Never finds a repository further up.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if is_nothing(path):
         # A bare repository has nothing checked out, so its HEAD may be the branch we write.
         kind = ["--bare", f"--initial-branch={head}"] if bare and head else []
         git.run(["init", "--quiet", *kind, "--", str(path)])

@@ -25,8 +25,7 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def served(request: pytest.FixtureRequest, place: Path) -> Iterator[Served]:
-    """Gives a mount of a new workspace `w`; parameter: with the kernel's writeback cache."""
-    writeback = bool(getattr(request, "param", False))
+def served(place: Path, writeback: bool) -> Iterator[Served]:
+    """Gives a mount of a new workspace `w`, in both modes of writing."""
     with Served(place / "store", "w", place / "mount", writeback=writeback) as mount:
         yield mount

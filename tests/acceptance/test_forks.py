@@ -36,10 +36,11 @@ def pyi(command: str, store: Path, *arguments: str) -> str:
     )
 
 
-def test_ten_forks_written_at_once_outlive_their_parent(place, is_long):
+@pytest.mark.long_in_writeback
+def test_ten_forks_written_at_once_outlive_their_parent(place, writeback, is_long):
     """Forked while the parent is written and unsealed; each is what its own program made it."""
     store, edits = place / "store", 400 if is_long else 80
-    with Served(store, "parent", place / "parent") as parent:
+    with Served(store, "parent", place / "parent", writeback=writeback) as parent:
         make_source(parent.path / "tree", 200)
         (parent.path / "shared").write_bytes(b"from the parent\n")
         (parent.path / "busy").touch()
@@ -52,7 +53,9 @@ def test_ten_forks_written_at_once_outlive_their_parent(place, is_long):
         finish(writer)
     with contextlib.ExitStack() as stack:
         mounts = [
-            stack.enter_context(Served(store, f"fork{number}", place / f"m{number}"))
+            stack.enter_context(
+                Served(store, f"fork{number}", place / f"m{number}", writeback=writeback)
+            )
             for number in range(FORKS)
         ]
         programs = [
@@ -86,7 +89,7 @@ def test_ten_forks_written_at_once_outlive_their_parent(place, is_long):
     assert "parent" not in pyi("store", store, "ls")
     # Everything again from the disk, by new processes.
     for number in (0, FORKS - 1):
-        with Served(store, f"fork{number}", place / f"m{number}") as mount:
+        with Served(store, f"fork{number}", place / f"m{number}", writeback=writeback) as mount:
             assert differences(picture(mount.path / "tree", times=True), base) == []
             assert b"by %d\n" % number in (mount.path / "shared").read_bytes()
             assert sorted(os.listdir(mount.path)) == ["busy", "shared", "tree", f"work{number}"]

@@ -115,7 +115,6 @@ CHANGES: tuple[Callable[[Path], object], ...] = (
 )
 
 
-@pytest.mark.parametrize("served", [False, True], indirect=True, ids=["write-through", "writeback"])
 def test_restore_undo_redo_and_switch_leave_nothing_stale(served, is_long):
     """Everything warmed (stat, read, listed, mapped, looked up in vain) before each publish."""
     count = 20_000 if is_long else 1000

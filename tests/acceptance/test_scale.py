@@ -168,11 +168,11 @@ def disk_bytes(store: Path) -> int:
     return total
 
 
-def test_a_file_rewritten_again_and_again_leaves_a_bounded_store(place, is_long):
+def test_a_file_rewritten_again_and_again_leaves_a_bounded_store(place, writeback, is_long):
     """100 MB 200 times between two snapshots (or 20 MB 50 times) leaves a few files' worth."""
     size, times = (100 * MEGABYTE, 200) if is_long else (20 * MEGABYTE, 50)
     store = place / "store"
-    with Served(store, "w", place / "mount", seconds=400) as served:
+    with Served(store, "w", place / "mount", seconds=400, writeback=writeback) as served:
         (served.path / "other").write_bytes(b"beside")
         served.snapshot()
         started = time.perf_counter()

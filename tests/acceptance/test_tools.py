@@ -49,7 +49,6 @@ def source(place, is_long):
     return top
 
 
-@pytest.mark.parametrize("served", [False, True], indirect=True, ids=["write-through", "writeback"])
 def test_git_clone_is_sound_and_stays_clean(served, source):
     """Also after a restore that brings the clone back, where git trusts stat alone."""
     clone = served.path / "clone"
@@ -95,10 +94,10 @@ def is_up_to_date(top: Path) -> bool:
     return "up to date" in run("make", "-C", top)
 
 
-def test_make_builds_and_knows_what_is_up_to_date(place, is_long):
+def test_make_builds_and_knows_what_is_up_to_date(place, writeback, is_long):
     """After a restore, an undo and a remount, too: make compares times to the nanosecond."""
     count = 100 if is_long else 20
-    with Served(place / "store", "w", place / "mount") as served:
+    with Served(place / "store", "w", place / "mount", writeback=writeback) as served:
         top = served.path / "project"
         write_project(top, count)
         empty = served.snapshot()
@@ -115,7 +114,7 @@ def test_make_builds_and_knows_what_is_up_to_date(place, is_long):
         (top / "f1.c").write_text("int f1(int x) { return x * 1001; }\n")
         assert "f1.o" in run("make", "-C", top)
         assert run(top / "prog").strip() == str(sum(range(count)) + 1000)
-    with Served(place / "store", "w", place / "mount") as served:
+    with Served(place / "store", "w", place / "mount", writeback=writeback) as served:
         assert is_up_to_date(served.path / "project")
         served.control("restore", built)
         assert is_up_to_date(served.path / "project")

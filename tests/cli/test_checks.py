@@ -10,6 +10,7 @@ import pytest
 from pyi_fs.cli import checks
 from pyi_fs.cli.checks import lacks
 from pyi_fs.cli.mountinfo import Mount
+from tests.support.commands import program, run_command
 
 
 @pytest.fixture
@@ -75,6 +76,20 @@ def test_a_user_without_the_helper(as_user, monkeypatch, tmp_path):
     only(texts(tmp_path), "fusermount3 is missing", "fuse3")
 
 
+def test_a_user_whose_helper_cannot_become_root(as_user, monkeypatch, tmp_path):
+    monkeypatch.setattr(checks, "_device", lambda: iter(()))
+    monkeypatch.setattr(checks, "_STATUS", tmp_path / "status")
+    monkeypatch.setattr(checks, "_UID_MAP", tmp_path / "uid_map")
+    (tmp_path / "uid_map").write_text("         0          0 4294967295\n")
+    (tmp_path / "status").write_text("Name:\tx\nNoNewPrivs:\t1\n")
+    only(texts(tmp_path), "no_new_privs", "no-new-privileges", "NoNewPrivileges=")
+    (tmp_path / "status").write_text("Name:\tx\nNoNewPrivs:\t0\n")
+    assert texts(tmp_path) == []
+    for text in ("      1000       1000          1\n", ""):
+        (tmp_path / "uid_map").write_text(text)
+        only(texts(tmp_path), "user namespace", "--map-root-user")
+
+
 def test_a_user_who_may_not_share(as_user, monkeypatch, tmp_path):
     conf = tmp_path / "fuse.conf"
     conf.write_text("#user_allow_other\n")
@@ -88,13 +103,39 @@ def test_a_user_who_may_not_share(as_user, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "word"),
-    [("nfs4", "NFS"), ("cifs", "SMB"), ("lustre", "Lustre"), ("overlay", "overlay")],
+    [("nfs4", "NFS"), ("cifs", "SMB"), ("lustre", "Lustre"), ("ceph", "Ceph"), ("9p", "9p")],
 )
 def test_a_store_on_a_disk_that_is_not_local(kind, word, monkeypatch, tmp_path):
     mount = Mount(1, 0, "0:1", "/far", ("rw",), kind, "server:/x", ("rw",))
     monkeypatch.setattr(checks, "_device", lambda: iter(()))
     monkeypatch.setattr(checks, "mount_of", lambda path: mount)
     only(texts(tmp_path), word, "/far", "--store /local")
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_a_store_on_a_real_overlay(tmp_path):
+    """In its upper layer, where writing would work; a covered mount on the way counts for nothing.
+
+    NFS, SMB and the others cannot be mounted where the tests run: their kernel has none of them.
+    """
+    if os.geteuid() != 0 or "overlay" not in Path("/proc/filesystems").read_text():
+        pytest.skip("needs root and overlayfs")
+    # The upper layer cannot be on another overlay, nor be what the tests' own place may be on.
+    script = (
+        "set -e; mount -t tmpfs none $1; cd $1; mkdir lower upper work merged local covered\n"
+        "mount -t overlay none -o lowerdir=lower,upperdir=upper,workdir=work merged\n"
+        'shift; "$@" --store merged/a/b || echo "code $?"; "$@" --store merged || true\n'
+        "mkdir -p local/in; mount -t overlay none -o lowerdir=lower:covered local/in\n"
+        'mount -t tmpfs none local; mkdir local/in; "$@" --store local/in/store\n'
+    )
+    command = program("mount", "--check")
+    done = run_command(["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path), *command])
+    first, code, second, third = done.output.splitlines()
+    assert f"the store {tmp_path}/merged/a/b is on an overlay ({tmp_path}/merged)" in first
+    assert "--store /local" in first
+    assert (code, third) == ("code 1", "nothing is missing"), done.errors
+    assert "is on an overlay" in second
 
 
 def test_a_store_where_there_is_no_room(monkeypatch, tmp_path):

@@ -88,6 +88,8 @@ def test_what_is_wrong_is_one_line(rig, capsys, arguments, code, words):
     assert err.startswith("pyi-git-export: ")
     assert words in err
     assert err.count("\n") == 1
+    # Nor is anything left behind.
+    assert not rig.repo.exists()
 
 
 def test_no_such_workspace_makes_no_repository(rig, capsys):

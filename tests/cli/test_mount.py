@@ -60,6 +60,8 @@ def took_no_harm(store: Path, mountpoint: Path) -> None:
     [
         ([], "WORKSPACE and MOUNTPOINT are needed"),
         (["ws"], "are needed"),
+        (["ws", ""], "the mountpoint is empty"),
+        (["--unmount", ""], "the mountpoint is empty"),
         (["ws@", "MNT"], "not WORKSPACE"),
         (["./ws", "MNT"], "is a path"),
         (["ws@1", "MNT", "--branch", "dev"], "excludes --branch"),
@@ -125,6 +127,17 @@ def test_what_is_missing_is_said_before_anything_is_made(store, mountpoint, monk
     assert done.code == 1
     assert "modprobe" in done.errors
     took_no_harm(store, mountpoint)
+
+
+@a_mount
+def test_a_relative_mountpoint_is_named_in_full(store, mountpoint):
+    """In what ps shows of the process, which stands in `/`."""
+    done = run("mount", "--must-exist", "ws", mountpoint.name, cwd=mountpoint.parent)
+    assert done.code == 1
+    done = run("mount", "ws", mountpoint.name, cwd=mountpoint.parent)
+    assert done.code == 0, done.errors
+    words = Path(f"/proc/{server_of(store, mountpoint)}/cmdline").read_bytes().rstrip(b"\0")
+    assert words.decode() == f"pyi-mount ws {mountpoint}"
 
 
 @a_mount

@@ -1,26 +1,47 @@
 """`pyi-mount` run by a user who is not root: what works, and how what may not be done is told."""
 
 import os
-import shlex
 import shutil
+import stat
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from pyi_fs.cli.mountinfo import mount_at
-from tests.support.commands import Done, program, run_command
+from tests.support.commands import ROOT, Done, run_command
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 AS_A_USER = """
 mknod $D/fuse c 10 229 && chmod 666 $D/fuse && mount --bind $D/fuse /dev/fuse
-u() { setpriv --reuid=65534 --regid=65534 --clear-groups \\
-    --inh-caps=-all,+dac_read_search --ambient-caps=-all,+dac_read_search "$@"; }
-pyi_mount() { u env PYI_STORE=$D/store "$@"; echo "code $?"; }
+as() { id=$1; shift; setpriv --reuid=$id --regid=$id --clear-groups \\
+    --inh-caps=-all --ambient-caps=-all env -u XDG_RUNTIME_DIR HOME=$D "$@"; }
+u() { as 65534 "$@"; }
+pyi() { u env PYI_STORE=$D/store PYTHONPATH=@root @python -m pyi_fs "$@"; }
+pyi_mount() { pyi mount "$@"; echo "code $?"; }
 """
-"""Makes `u` run what follows as a user: one who may read everything, since the interpreter may lie
-where only root looks, but may write and mount only what users may."""
+"""Makes `u COMMAND` run a command as a user without any privilege, `as NUMBER` as another one."""
+
+
+def opened_ways() -> str:
+    """Returns commands after which every user reaches interpreter and checkout in a namespace.
+
+    They may lie below directories that only root may enter; those become empty but for them.
+    """
+    blocked: dict[Path, set[Path]] = {}
+    for path in (Path(sys.base_prefix).resolve(), Path(sys.prefix), ROOT):
+        closed = [parent for parent in path.parents if not parent.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            blocked.setdefault(closed[-1], set()).add(path)
+    lines = []
+    for number, (parent, paths) in enumerate(blocked.items()):
+        kept = [(f"$D/.way-{number}-{index}", path) for index, path in enumerate(sorted(paths))]
+        lines += [f"mkdir {way}; mount --bind {path} {way}" for way, path in kept]
+        lines += [f"mount -t tmpfs -o mode=755 none {parent}"]
+        lines += [f"mkdir -p {path}; mount --move {way} {path}; rmdir {way}" for way, path in kept]
+    return "\n".join(lines) + "\n"
 
 
 @pytest.fixture
@@ -37,8 +58,8 @@ def user_shell():
         os.chown(directory, 65534, 65534)
         (directory / "mnt").mkdir()
         os.chown(directory / "mnt", 65534, 65534)
-        words = " ".join(shlex.quote(word) for word in program("mount"))
-        prologue = f"D={name}\n" + AS_A_USER.replace('"$@"; echo', f'{words} "$@"; echo')
+        text = AS_A_USER.replace("@root", str(ROOT)).replace("@python", sys.executable)
+        prologue = f"umask 022; D={name}\n{opened_ways()}cd /\n{text}"
 
         def run_script(script: str) -> Done:
             return run_command(["unshare", "--mount", "sh", "-c", prologue + script])
@@ -91,3 +112,127 @@ def test_a_user_clears_a_dead_mount_away(user_shell):
     )
     assert done.output.split() == ["code", "0", "code", "0", "kept", "code", "0"], done.errors
     assert "cleared away the dead mount" in done.errors
+
+
+def codes(done: Done) -> list[str]:
+    """Returns the codes of all `pyi_mount` of a script."""
+    return [line.removeprefix("code ") for line in done.output.splitlines() if "code " in line]
+
+
+def test_nobody_else_enters_and_nobody_else_reads_the_store(user_shell):
+    """Neither another user nor root looks into the mount; root may end it."""
+    done = user_shell(
+        "pyi_mount ws $D/mnt\n"
+        "u sh -c 'echo secret > $0/f' $D/mnt\n"
+        "as 12345 ls $D/mnt; as 12345 cat $D/mnt/.pyi/last; as 12345 ls $D/store; ls $D/mnt\n"
+        "u sh -c 'find $0 -type d ! -perm 0700 -o -type f ! -perm 0600' $D/store\n"
+        "as 12345 fusermount3 -u $D/mnt; as 65534 cat $D/mnt/f\n"
+        f"PYTHONPATH={ROOT} {sys.executable} -m pyi_fs mount --unmount $D/mnt; echo code $?\n"
+    )
+    assert done.output == "code 0\nsecret\ncode 0\n", done.errors
+    assert done.errors.count("Permission denied") == 4
+    assert "fusermount3: could not determine username" in done.errors
+
+
+def test_allow_other_with_the_consent_of_root(user_shell):
+    """Refused without it, in one line with the remedy; with it modes decide, and `.pyi` is shut."""
+    done = user_shell(
+        "mkdir -p $D/shared $D/etc; chown 65534 $D/shared\n"
+        "cp /etc/fuse.conf $D/etc/fuse.conf; sed -i /^user_allow_other/d $D/etc/fuse.conf\n"
+        "mount --bind $D/etc/fuse.conf /etc/fuse.conf\n"
+        "pyi_mount --check --allow-other\n"
+        "pyi_mount --allow-other ws $D/shared\n"
+        "echo user_allow_other >> $D/etc/fuse.conf\n"
+        "pyi_mount --check --allow-other\n"
+        "pyi_mount --allow-other ws $D/shared\n"
+        "u sh -c 'cd $0; echo shared > s; echo private > p; chmod 600 p' $D/shared\n"
+        "as 12345 cat $D/shared/s $D/shared/p $D/shared/.pyi/last\n"
+        "as 12345 sh -c 'echo x > $0/new' $D/shared\n"
+        "cat $D/shared/p; u fusermount3 -u $D/shared; u ls $D/shared\n"
+    )
+    assert codes(done) == ["1", "1", "0", "0"], done.errors
+    (check, *_), lines = done.output.splitlines(), done.errors.splitlines()
+    for line in (check, lines[0]):
+        assert "echo user_allow_other >> /etc/fuse.conf" in line
+    assert lines[0].startswith("pyi-mount: ")
+    assert done.output.endswith("nothing is missing\ncode 0\ncode 0\nshared\nprivate\n")
+    assert done.errors.lower().count("permission denied") == 3
+
+
+def test_each_lack_of_a_user_has_its_line(user_shell):
+    """Really missing, one after the other; nothing is made by a mount that is refused."""
+    done = user_shell(
+        "chmod 600 $D/fuse; pyi_mount --check; chmod 666 $D/fuse\n"
+        "u setpriv --no-new-privs true && u env PYI_STORE=$D/store setpriv --no-new-privs "
+        f"env PYTHONPATH={ROOT} {sys.executable} -m pyi_fs mount --check\n"
+        f"u unshare -U env PYI_STORE=$D/store PYTHONPATH={ROOT} {sys.executable} -m pyi_fs mount "
+        "--check\n"
+        "(ulimit -n 512; pyi_mount --check)\n"
+        "mkdir $D/theirs; pyi_mount --store=$D/theirs/x ws $D/mnt\n"
+        "as 65534 env -u HOME true; pyi_mount ws $D/theirs; pyi_mount --over ws /tmp\n"
+        "cp $(command -v fusermount3) $D/plain; mount --bind $D/plain $(command -v fusermount3)\n"
+        "pyi_mount --check\n"
+        "ls -A $D\n"
+    )
+    printed = done.output
+    for words in (
+        "/dev/fuse may not be opened by this user: as root run `chmod 0666 /dev/fuse`",
+        "cannot become root (this process has no_new_privs)",
+        "cannot become root (there is none in this user namespace)",
+        "at most 512 files may be open, 1024 are needed",
+        "is not set-uid root: reinstall the package fuse3",
+    ):
+        assert words in printed, done
+    shared, owned, sticky = done.errors.splitlines()
+    assert "theirs may not be written by this user: name another place with `--store" in shared
+    assert "/theirs is not a directory that this user may write to and mount on" in owned
+    assert "/tmp is not a directory" in sticky
+    assert codes(done) == ["1"] * 6
+    assert printed.splitlines()[-4:] == ["fuse", "mnt", "plain", "theirs"]
+
+
+def test_a_busy_mount_of_a_user_names_who_uses_it(user_shell):
+    done = user_shell(
+        "pyi_mount ws $D/mnt\n"
+        "mkfifo $D/go; chmod 666 $D/go\n"
+        "u sh -c 'cd $0/mnt; exec 7>f; echo in; read x < $0/go' $D > $D/out &\n"
+        "until grep -q in $D/out; do :; done\n"
+        "pyi_mount --unmount $D/mnt; u fusermount3 -u $D/mnt\n"
+        "echo > $D/go; wait; pyi_mount --unmount $D/mnt\n"
+    )
+    assert codes(done) == ["0", "1", "0"], done.errors
+    assert "is in use: " in done.errors
+    assert " sh (working directory)" in done.errors
+    assert "fusermount3: failed to unmount" in done.errors
+
+
+def test_in_a_user_namespace_anybody_is_root_enough(user_shell):
+    """With root mapped, and mounts of its own: no set-uid helper is needed."""
+    done = user_shell(
+        "mount -t tmpfs -o mode=755 none /usr/local/bin\n"
+        f"u env PYI_STORE=$D/store PYTHONPATH={ROOT} P={sys.executable} D=$D "
+        "unshare -Ur --mount sh -c '\n"
+        'pyi() { $P -m pyi_fs mount "$@"; echo "code $?"; }\n'
+        "pyi --check; pyi ws $D/mnt; echo inside > $D/mnt/f; cat $D/mnt/f\n"
+        "chown 0:0 $D/mnt/f; cut -c1-3 $D/mnt/.pyi/snapshot\n"
+        "(cd $D/mnt; pyi --unmount $D/mnt); pyi --unmount $D/mnt; ls $D/mnt'\n"
+        "pyi_mount ws $D/mnt; u cat $D/mnt/f; pyi_mount --unmount $D/mnt\n"
+    )
+    lines = done.output.splitlines()
+    assert lines[:5] == ["nothing is missing", "code 0", "code 0", "inside", "2-" + lines[4][2:]]
+    assert lines[5:] == ["code 1", "code 0", "code 0", "inside", "code 0"], done
+
+
+def test_the_session_of_the_readme_works_for_a_user(user_shell):
+    """What the README shows first, in the user's own home and default store."""
+    done = user_shell(
+        f'u sh -c \'P="{sys.executable} -m pyi_fs"; export PYTHONPATH={ROOT}; set -e\n'
+        "cd $HOME; mkdir src work; echo one > src/top.v; unset PYI_STORE\n"
+        "$P mount --from ./src demo work; cd work; echo two > top.v; touch notes\n"
+        "cut -f2 .pyi/snapshot; echo good > .pyi/snapshot; rm -rf *; cat .pyi/diff/good..\n"
+        "echo good > .pyi/restore; ls; cut -c1-4 .pyi/undo\n"
+        "cd ..; $P mount --unmount work; stat -c %a .local/share/pyi\n"
+        "$P fsck; $P store ls | cut -f1'\n"
+    )
+    wanted = ["+1 ~1 -0", "D\tnotes", "D\ttop.v", "notes", "top.v", "undo", "700", "demo"]
+    assert done.output.splitlines() == wanted, done

@@ -107,3 +107,11 @@ def test_a_directory_that_is_no_store_is_refused(tmp_path):
 def test_a_store_is_private(store):
     Store.open(store).close()
     assert stat.S_IMODE(store.stat().st_mode) == 0o700
+
+
+def test_without_a_command_one_is_asked_for(store):
+    done = pyi_store()
+    assert (done.code, done.errors) == (
+        2,
+        "pyi-store: Missing command. (see `pyi-store --help`)\n",
+    )

@@ -22,28 +22,28 @@ def users_may_mount():
     return os.path.exists("/dev/fuse") and os.stat("/dev/fuse").st_mode & 0o6 == 0o6
 
 
-def test_mount_is_of_its_own_type_and_keeps_what_is_written(tmp_path):
-    with mounted(tmp_path) as mount:
+def test_mount_is_of_its_own_type_and_keeps_what_is_written(tmp_path, writeback):
+    with mounted(tmp_path, writeback=writeback) as mount:
         (mount.path / "d").mkdir()
         (mount.path / "d" / "f").write_bytes(b"kept")
         assert re.search(rf"pyi:w {mount.path} fuse\.pyi ", Path("/proc/mounts").read_text())
         number = os.stat(mount.path / "d" / "f").st_ino
     assert not os.path.ismount(mount.path)
-    with mounted(tmp_path) as mount:
+    with mounted(tmp_path, writeback=writeback) as mount:
         assert (mount.path / "d" / "f").read_bytes() == b"kept"
         assert os.stat(mount.path / "d" / "f").st_ino == number
 
 
-def test_mount_survives_kill_with_everything_acknowledged(tmp_path):
-    mount = Mount(tmp_path / "store", tmp_path / "mount")
+def test_mount_survives_kill_with_everything_acknowledged(tmp_path, writeback):
+    mount = Mount(tmp_path / "store", tmp_path / "mount", {"writeback": writeback})
     (mount.path / "f").write_bytes(b"x" * 100_000)
     mount.kill()
-    with mounted(tmp_path) as mount:
+    with mounted(tmp_path, writeback=writeback) as mount:
         assert (mount.path / "f").read_bytes() == b"x" * 100_000
 
 
-def test_external_umount_ends_the_process(tmp_path):
-    mount = Mount(tmp_path / "store", tmp_path / "mount")
+def test_external_umount_ends_the_process(tmp_path, writeback):
+    mount = Mount(tmp_path / "store", tmp_path / "mount", {"writeback": writeback})
     subprocess.run(["umount", str(mount.path)], check=True)
     mount.wait()
     assert mount.process.returncode == 0
@@ -56,8 +56,8 @@ def test_a_missing_mountpoint_is_refused_with_a_reason(tmp_path):
         Mount(tmp_path / "store", tmp_path / "file")
 
 
-def test_a_signal_while_files_are_open_ends_the_mount_all_the_same(tmp_path):
-    with mounted(tmp_path) as mount:
+def test_a_signal_while_files_are_open_ends_the_mount_all_the_same(tmp_path, writeback):
+    with mounted(tmp_path, writeback=writeback) as mount:
         held = os.open(mount.path / "f", os.O_CREAT | os.O_RDWR)
         os.write(held, b"acknowledged")
         mount.unmount()
@@ -66,24 +66,24 @@ def test_a_signal_while_files_are_open_ends_the_mount_all_the_same(tmp_path):
         with contextlib.suppress(OSError):
             # Closing asks to flush, and nobody answers; the descriptor is gone all the same.
             os.close(held)
-    with mounted(tmp_path) as mount:
+    with mounted(tmp_path, writeback=writeback) as mount:
         assert (mount.path / "f").read_bytes() == b"acknowledged"
 
 
-def test_a_snapshot_can_be_mounted_and_not_written(tmp_path):
-    with mounted(tmp_path) as mount:
+def test_a_snapshot_can_be_mounted_and_not_written(tmp_path, writeback):
+    with mounted(tmp_path, writeback=writeback) as mount:
         (mount.path / "f").write_bytes(b"1")
         snapshot = mount.snapshot()
         (mount.path / "f").write_bytes(b"2")
-    with mounted(tmp_path, snapshot=snapshot) as mount:
+    with mounted(tmp_path, snapshot=snapshot, writeback=writeback) as mount:
         assert (mount.path / "f").read_bytes() == b"1"
         with pytest.raises(OSError, match="Read-only"):
             (mount.path / "f").write_bytes(b"3")
         assert snapshot in os.listdir(mount.path / ".pyi" / "snapshots")
 
 
-def test_few_descriptors_are_enough_for_many_files(tmp_path):
-    with mounted(tmp_path) as mount:
+def test_few_descriptors_are_enough_for_many_files(tmp_path, writeback):
+    with mounted(tmp_path, writeback=writeback) as mount:
         resource.prlimit(mount.process.pid, resource.RLIMIT_NOFILE, (64, 64))
         for index in range(300):
             (mount.path / f"f{index}").write_bytes(b"x")

@@ -14,9 +14,9 @@ pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 
 @pytest.fixture
-def mount(tmp_path):
-    """Gives a mount of a new workspace."""
-    with mounted(tmp_path) as mount:
+def mount(tmp_path, writeback):
+    """Gives a mount of a new workspace, in both modes of writing."""
+    with mounted(tmp_path, writeback=writeback) as mount:
         yield mount
 
 

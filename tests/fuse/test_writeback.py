@@ -1,13 +1,15 @@
 """The writeback cache: what is flushed before a snapshot, and that the snapshot has it."""
 
+import contextlib
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from pyi_fs.fuse.writeback import KernelFlush
 from tests.support.fuse_rig import DIRECTORY, OWNER, ROOT
-from tests.support.mounting import mounted
+from tests.support.mounting import PATIENCE_SECONDS, Mount, mounted
 
 
 async def test_files_open_for_writing_are_flushed_by_a_path(rig):
@@ -37,3 +39,38 @@ def test_a_snapshot_has_what_was_written_before_it(tmp_path):
         assert old.read_bytes() == b"".join(b"%04d" % index for index in range(200))
         mount.control("restore", snapshot)
         assert (mount.path / "f").read_bytes() == old.read_bytes()
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_what_the_control_file_was_synced_for_survives(tmp_path):
+    """`fsync` of `.pyi/snapshot` alone, without reading it, reaches what the kernel held back."""
+    mount = Mount(tmp_path / "store", tmp_path / "mount", {"writeback": True})
+    file = os.open(mount.path / "f", os.O_WRONLY | os.O_CREAT, 0o644)
+    os.write(file, b"written" * 1000)
+    control = os.open(mount.path / ".pyi" / "snapshot", os.O_WRONLY)
+    os.fsync(control)
+    mount.kill()
+    for descriptor in (file, control):
+        with contextlib.suppress(OSError):
+            # Closing asks to flush, and nobody answers; the descriptor is gone all the same.
+            os.close(descriptor)
+    with mounted(tmp_path) as again:
+        assert (again.path / "f").read_bytes() == b"written" * 1000
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_snapshots_and_syncs_of_the_clock_have_what_was_written(tmp_path):
+    """Nobody asks, so the mount itself has the kernel flush: the kernel would wait for 30 s."""
+    options = {"writeback": True, "snapshot_every": 0.02, "sync_interval": 0.02}
+    with mounted(tmp_path, **options) as mount, (mount.path / "f").open("wb", buffering=0) as file:
+        file.write(b"written")
+        deadline = time.monotonic() + PATIENCE_SECONDS / 4
+        # Listings and snapshots are looked at without a flush; control files are not read.
+        snapshots = mount.path / ".pyi" / "snapshots"
+        while not any(
+            (snapshots / name / "f").exists() and (snapshots / name / "f").stat().st_size
+            for name in os.listdir(snapshots)
+        ):
+            assert time.monotonic() < deadline, os.listdir(snapshots)

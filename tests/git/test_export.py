@@ -234,8 +234,11 @@ def test_the_first_commit_goes_onto_a_revision_and_later_runs_go_on(rig):
     run(rig, onto="upstream")
     assert subjects(rig) == ["by hand", "one", "two"]
     assert rig.committed("pyi/ws~1") == rig.expected(rig.workspace.snapshot_tree(one))
-    with pytest.raises(NotFoundError, match="no commit 'nope'"):
-        run(rig, onto="nope", git_branch="x")
+    for git_branch in ("x", "", "pyi/ws"):
+        # Also where the branch is there already, and would go on without it.
+        with pytest.raises(NotFoundError, match="no commit 'nope'"):
+            run(rig, onto="nope", git_branch=git_branch)
+    assert subjects(rig) == ["by hand", "one", "two"]
 
 
 def test_commits_that_the_revision_has_not_are_never_lost(rig):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
-from pyi_fs.git.repository import Git, complaint, open_repository
+from pyi_fs.git.repository import Git, branch_ref, complaint, is_nothing, open_repository
 
 
 @pytest.fixture
@@ -87,10 +87,18 @@ def test_the_identity_is_that_of_the_repository_then_the_user_then_ours(git, tmp
 
 
 @pytest.mark.parametrize("name", ["a..b", "x.lock", "-x", "a b", "HEAD", "a/", ""])
-def test_bad_branch_names_are_refused(git, tmp_path, name):
-    repo = open_repository(git, tmp_path / "repo")
+def test_bad_branch_names_are_refused(git, name):
+    """Asked before a repository is made for it."""
     with pytest.raises(InvalidArgumentError, match="no branch name"):
-        repo.check_branch_name(name)
+        branch_ref(git, name)
+
+
+def test_what_a_repository_would_be_made_of(tmp_path):
+    assert is_nothing(tmp_path / "missing")
+    assert is_nothing(tmp_path)
+    (tmp_path / "file").touch()
+    assert not is_nothing(tmp_path)
+    assert not is_nothing(tmp_path / "file")
 
 
 def test_a_revision_that_is_not_there_is_none(git, tmp_path):

@@ -8,11 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs.fuse.transports import PYFUSE3
+from tests.support import transports
 from tests.support.acceptance import disk_directory
 from tests.support.mounting import Mount
 from tests.support.posix_both import Both
 
 _NUMBERS = count()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs what has a `spot` on the host, too."""
+    if "spot" in metafunc.fixturenames:
+        kinds = transports.kinds(metafunc.config.getoption("--long"))
+        metafunc.parametrize(
+            "spot, transport, writeback",
+            [("host", PYFUSE3, False), *(("mount", *kind) for kind in kinds.values())],
+            ids=["host", *kinds],
+            indirect=True,
+            scope="module",
+        )
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +39,12 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def mount(place: Path, transport: str) -> Iterator[Mount]:
-    """Gives one mount for a module and transport; needs root, who alone may let others in."""
+def mount(place: Path, transport: str, writeback: bool) -> Iterator[Mount]:
+    """Gives one mount for a module, transport and mode; needs root, who alone lets others in."""
     if os.geteuid() != 0:
         pytest.skip("needs root: users, owners and devices are compared")
-    with Mount(place / "store", place / "mount", {"allow_other": True}) as mounted:
+    options = {"allow_other": True, "writeback": writeback}
+    with Mount(place / "store", place / "mount", options) as mounted:
         mounted.path.chmod(0o755)
         yield mounted
 

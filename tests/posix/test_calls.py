@@ -33,7 +33,7 @@ _AT_SYMLINK_FOLLOW = 0x400
 _NUMBERS = count()
 
 
-@pytest.fixture(params=["host", "mount"])
+@pytest.fixture
 def spot(request: pytest.FixtureRequest, mount: Mount, host: Path) -> Iterator[Path]:
     """Gives a fresh directory on one side."""
     top = host if request.param == "host" else mount.path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import transports
 from tests.support.acceptance import Served, assert_sound
 from tests.support.posix_exerciser import Exerciser
 
@@ -30,11 +31,14 @@ def operations(is_long: bool) -> int:
     return int(os.environ.get("PYI_EXERCISER_OPERATIONS", 1_000_000 if is_long else 4_000))
 
 
-def test_a_file_is_what_was_written_whatever_happens_in_between(place: Path, is_long: bool) -> None:
+def test_a_file_is_what_was_written_whatever_happens_in_between(
+    place: Path, writeback: bool, is_long: bool
+) -> None:
     count = operations(is_long)
-    store = place / "exercised"
+    store = place / f"exercised-{transports.current()}-{writeback}"
     seconds = 100 + count // 50
-    with Served(store, "w", place / "exercise", settings=HURRIED, seconds=seconds) as mount:
+    options = {"settings": HURRIED, "seconds": seconds, "writeback": writeback}
+    with Served(store, "w", place / "exercise", **options) as mount:
         exerciser = Exerciser(mount, "file", seed=20261121)
         try:
             exerciser.run(count)
