@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
 from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.store import Store
-from pyi_fs.engine.usage import Progress, Usage, WorkspaceUsage, usage
+from pyi_fs.engine.usage import Progress, Usage, WorkspaceUsage
+from pyi_fs.engine.usage_record import noted_usage
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import WorkspaceName
@@ -77,8 +78,8 @@ class WorkspaceFacts:
 
 
 def used(store: Store, progress: Progress = lambda _: None) -> dict[str, WorkspaceUsage]:
-    """Returns what each workspace holds. O(store)."""
-    return {str(found.name): found for found in usage(store, progress).workspaces}
+    """Returns what each workspace holds, and notes it for `status`. O(store)."""
+    return {str(found.name): found for found in noted_usage(store, progress).workspaces}
 
 
 def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None) -> WorkspaceFacts:

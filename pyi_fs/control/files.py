@@ -7,6 +7,8 @@ read gives, empty for "as if nothing had been written". Reading has no effect, b
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from pyi_fs.control import answers, commands
 from pyi_fs.control.log import log_line
 from pyi_fs.control.session import Session
@@ -15,6 +17,7 @@ from pyi_fs.control.view import View
 from pyi_fs.engine.answer import Answer, line_of
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.gc_record import read_record
+from pyi_fs.engine.usage_record import read_usage
 from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
 from pyi_fs.model.refs import Snapshot
 
@@ -198,6 +201,7 @@ def _status(session: Session, view: View) -> bytes:
     ]
     fields["held_elsewhere"] = session.holders()
     fields["collection"] = _last_collection(session)
+    fields["usage"] = _last_usage(session)
     fields.update(session.mount_status())
     return answers.json_line(fields)
 
@@ -212,6 +216,12 @@ def _last_collection(session: Session) -> dict[str, object] | None:
         "freed_bytes": record.freed_bytes,
         "missing_bytes": record.missing_bytes,
     }
+
+
+def _last_usage(session: Session) -> object:
+    """Returns who held how much when somebody last looked: one small file, no walk."""
+    workspace = session.workspace
+    return msgspec.to_builtins(read_usage(workspace.store.storage, workspace.name))
 
 
 def _views_to_tell(session: Session) -> list[View]:

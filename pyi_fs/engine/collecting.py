@@ -13,6 +13,7 @@ from pyi_fs.engine import garbage
 from pyi_fs.engine.gc_record import Record, read_record, write_record
 from pyi_fs.engine.gc_settings import Settings, read_settings
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.usage_record import note_usage
 from pyi_fs.errors import BusyError
 from pyi_fs.store import layout
 from pyi_fs.store.storage import Storage
@@ -140,6 +141,7 @@ def _carried_out(
     progress: garbage.Progress,
 ) -> garbage.Freed:
     done = garbage.carry_out_locked(store, planned, clock_ns, progress)
+    note_usage(store)
     record = Record(
         began_ns,
         clock_ns(),

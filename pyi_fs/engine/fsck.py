@@ -181,7 +181,7 @@ def _examine_names(storage: Storage, report: Report) -> None:
                 report.add("warning", "stray", path, "not a layer")
     for workspace in storage.list(layout.WORKSPACES):
         for name in storage.list(f"{layout.WORKSPACES}/{workspace}"):
-            if name not in {"log", "locks", "synced"}:
+            if name not in {"log", "locks", "synced", "usage"}:
                 path = f"{layout.WORKSPACES}/{workspace}/{name}"
                 _add_stray(report, path, "not a file of a workspace")
     examine_pack_names(storage, report)

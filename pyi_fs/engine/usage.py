@@ -25,7 +25,7 @@ from pyi_fs.ids import ChunkId, LayerId, PackId, SegmentId, WorkspaceName, segme
 from pyi_fs.model import extent
 from pyi_fs.store import layout, sealmap, sweep
 from pyi_fs.store.packs import list_packs, pack_path
-from pyi_fs.store.storage import PUNCH_BLOCK_BYTES
+from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, Storage
 
 Progress = Callable[[str], None]
 
@@ -161,7 +161,7 @@ def _of_workspace(
         elif holder.snapshot is not None:
             found = forecast.of(1 << number, closed=undo)
             snapshots.append(RefUsage(holder.snapshot, found))
-    log_bytes = _log_bytes(store, name)
+    log_bytes = log_bytes_of(store.storage, name)
     everything = forecast.of(whole, closed=undo & ~own_undo)
     return WorkspaceUsage(
         name,
@@ -308,9 +308,10 @@ class _Live:
         return bool(self._chunks.get(chunk, 0) & ~self._removed)  # type: ignore[call-overload]
 
 
-def _log_bytes(store: Store, name: WorkspaceName) -> int:
+def log_bytes_of(storage: Storage, name: WorkspaceName) -> int:
+    """Returns the disk of a workspace's own directory: log, locks, notes."""
     directory = layout.workspace_directory(name)
     locks = f"{directory}/locks"
-    files = [directory, *(f"{directory}/{name}" for name in store.storage.list(directory))]
-    files += [f"{locks}/{lock}" for lock in store.storage.list(locks)]
-    return sum(map(store.storage.allocated_bytes, files))
+    files = [directory, *(f"{directory}/{name}" for name in storage.list(directory))]
+    files += [f"{locks}/{lock}" for lock in storage.list(locks)]
+    return sum(map(storage.allocated_bytes, files))

@@ -19,6 +19,7 @@ layers/xx/LAYER/noted               the same, found out by somebody else than it
 layers/xx/LAYER/pins                who starts from this layer
 workspaces/NAME/log                 operations log
 workspaces/NAME/synced              how far the log was durable
+workspaces/NAME/usage               who held how much, and when
 workspaces/NAME/locks/BRANCH        the lock of a branch's writer
 """
 
@@ -117,6 +118,11 @@ def operations_log(name: WorkspaceName) -> str:
 def log_synced(name: WorkspaceName) -> str:
     """Returns the note of how far a workspace's operations log is durable."""
     return f"{WORKSPACES}/{name}/synced"
+
+
+def usage_record(name: WorkspaceName) -> str:
+    """Returns the note of who held how much of a workspace, and when."""
+    return f"{WORKSPACES}/{name}/usage"
 
 
 def branch_lock(name: WorkspaceName, branch: BranchName) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from pyi_fs.control.files import FILES, diff_range
 from pyi_fs.engine.gc_record import Record, write_record
+from pyi_fs.engine.usage_record import noted_usage
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, RequestError
 from tests.support.control_rig import Rig
@@ -256,6 +257,17 @@ def test_the_status_says_when_the_store_was_collected(rig: Rig):
         "freed_bytes": 6,
         "missing_bytes": 9,
     }
+
+
+def test_the_status_says_who_held_how_much_when_somebody_last_looked(rig: Rig):
+    """Without looking itself: what is written afterwards changes nothing."""
+    assert json.loads(rig.read(".pyi/status"))["usage"] is None
+    store = rig.session.workspace.store
+    (found,) = noted_usage(store).workspaces
+    said = json.loads(rig.read(".pyi/status"))["usage"]
+    assert said["branches"]["main"]["own_bytes"] == found.branches[0].held.own_bytes
+    assert set(said["undo"]) == {"own_bytes", "shared_bytes", "frees_bytes"}
+    assert json.loads(rig.read(".pyi/status"))["usage"] == said
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
