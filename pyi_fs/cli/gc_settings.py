@@ -9,6 +9,8 @@ import msgspec
 from pyi_fs.engine.gc_settings import Settings
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+# More are no size of any disk, and no float either.
+_DIGITS_MAX = 24
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
 _PERIODS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _PERIOD = re.compile(r"(\d+)([smhdw])")
@@ -114,7 +116,9 @@ _EXAMPLES = {
 
 def _size(text: str) -> int | None:
     found = _SIZE.fullmatch(text.strip())
-    return None if found is None else int(float(found[1]) * _UNITS[found[2].lower()])
+    if found is None or len(found[1]) > _DIGITS_MAX:
+        return None
+    return int(float(found[1]) * _UNITS[found[2].lower()])
 
 
 def _limit_text(size_bytes: int | None, percent: int | None) -> str:

@@ -32,7 +32,7 @@ class LogFile(logging.Handler):
                 os.replace(self._path, f"{self._path}.1")
                 self._open()
             os.write(_STANDARD_ERROR, data)
-        except OSError:
+        except Exception:  # noqa: BLE001 - a record that cannot be written is lost, and nothing else
             return
 
     def _open(self) -> None:

@@ -74,8 +74,9 @@ def exit_code(
 
 
 def complain(name: str, text: str) -> None:
-    """Prints one line on standard error."""
-    click.echo(f"{name}: {' '.join(text.split())}", err=True)
+    """Prints one line on standard error; bytes of a name that are no text are escaped."""
+    line = f"{name}: {' '.join(text.split())}"
+    click.echo(line.encode(errors="backslashreplace").decode(), err=True)
 
 
 def is_confirmed(question: str) -> bool:

@@ -214,7 +214,7 @@ class Branch:
             try:
                 return self.reader.read(inode, offset, length)
             except CorruptSegmentError:
-                if self.tree.inode(number) is inode:
+                if self.tree.inode(number) == inode:  # A base's record is another object each time.
                     raise
 
     def next_inode(self) -> InodeNumber:

@@ -8,7 +8,8 @@ from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.model.extent import Extent
 from pyi_fs.store import layout
-from pyi_fs.store.index import ChunkIndex, ChunkLocation
+from pyi_fs.store.index import ChunkIndex
+from pyi_fs.store.index_schema import ChunkLocation
 from pyi_fs.store.packs import PackReader, list_packs, pack_path, read_pack_index, verify_pack
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 

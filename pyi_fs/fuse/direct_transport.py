@@ -24,7 +24,7 @@ from pyi_fs.fuse.direct_requests import Caller, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.protocol import InitFlag, Opcode
-from pyi_fs.fuse.translate import Translator
+from pyi_fs.fuse.translate import Translator, report
 from pyi_fs.ids import Buffer, NodeId
 
 log = logging.getLogger(__name__)
@@ -251,7 +251,7 @@ class DirectTransport:
                 os.writev(self._device, (header, body))
         except OSError as error:
             if error.errno not in _NOT_WAITED_FOR:
-                log.error("BUG: the kernel refuses an answer (%s)", error)
+                report(f"BUG: the kernel refuses an answer ({error})")
                 self._refuse(unique, errno.EIO)
 
     def _refuse(self, unique: int, number: int) -> None:
@@ -259,7 +259,7 @@ class DirectTransport:
             os.write(self._device, protocol.refusal(unique, number))
         except OSError as error:
             if error.errno not in _NOT_WAITED_FOR:
-                log.error("BUG: the kernel refuses a refusal (%s)", error)
+                report(f"BUG: the kernel refuses a refusal ({error})")
 
 
 def _name(opcode: int) -> str:

@@ -10,6 +10,7 @@ never woken for it.
 import trio
 
 from pyi_fs.fuse.state import MountState
+from pyi_fs.fuse.translate import report
 
 
 async def let_go_of_unused(state: MountState, seconds: float) -> None:
@@ -18,7 +19,12 @@ async def let_go_of_unused(state: MountState, seconds: float) -> None:
         await state.given_up.wait()
         await trio.sleep(seconds)
         state.given_up = trio.Event()
-        if let_go(state):
+        try:
+            is_waiting = let_go(state)
+        except Exception as error:  # noqa: BLE001 - our mistake must not be the end of a mount
+            report("BUG: letting go of branches", error)
+            is_waiting = True
+        if is_waiting:
             state.given_up.set()
 
 

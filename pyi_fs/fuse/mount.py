@@ -5,6 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -17,6 +18,7 @@ from pyi_fs.fuse import device, transports
 from pyi_fs.fuse.device import DeviceOptions, Mounted
 from pyi_fs.fuse.letting_go import let_go_of_unused
 from pyi_fs.fuse.state import MountState
+from pyi_fs.fuse.translate import report
 from pyi_fs.fuse.transports import Transport
 from pyi_fs.fuse.writeback import KernelFlush
 from pyi_fs.model.mutation import Reap
@@ -28,6 +30,8 @@ log = logging.getLogger(__name__)
 _LINGER_SECONDS = 2.0
 # Service managers kill what has not ended some 90 s after their signal.
 _FLUSH_SECONDS_MAX = 60.0
+# A background task that a mistake has ended begins anew after this: else nothing would be synced.
+_AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ async def serve(
             if options.writeback:
                 nursery.start_soon(_flush_every, state, options.sync_interval)
             if options.snapshot_every is not None:
-                nursery.start_soon(_snapshot_every, state, options.snapshot_every)
+                every = partial(_snapshot_every, state, options.snapshot_every)
+                nursery.start_soon(_guarded, every)
             for task in tasks:
                 nursery.start_soon(_guarded, task)
             try:
@@ -131,7 +136,8 @@ async def _unmount_on_signal(
             with trio.move_on_after(_FLUSH_SECONDS_MAX):
                 # What is open then is cut off, and what the kernel still holds of it is lost.
                 await _flush(state)
-            await _unmount(mounted)
+            with _reported("unmounting"):
+                await _unmount(mounted)
             # Nobody uses it: the loop ends by itself. Somebody does: it ends without them.
             await trio.sleep(_LINGER_SECONDS)
             transport.stop()
@@ -149,7 +155,8 @@ async def _unmount(mounted: Mounted) -> None:
 
 async def _leave(state: MountState, mounted: Mounted) -> None:
     """Unmounts if still mounted, reaps what nobody can hold now, and makes all durable."""
-    await _unmount(mounted)
+    with _reported("unmounting"):
+        await _unmount(mounted)
     for branch in _live_branches(state):
         with _reported(f"leaving branch {branch.name}"):
             if branch.tree.unlinked:
@@ -165,17 +172,15 @@ def _reported(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, PyiError) as error:
-        log.error("%s: %s", what, error)
-    except Exception:
-        log.exception("BUG: %s", what)
+        report(f"{what}: {error}")
+    except Exception as error:  # noqa: BLE001 - our mistake, and no reason to take a tree away
+        report(f"BUG: {what}", error)
 
 
 async def _flush(state: MountState) -> None:
     """Has the kernel write what it holds back; what cannot be now may be the next time."""
-    try:
+    with _reported("flush"):
         await state.before_control()
-    except OSError as error:
-        log.error("flush: %s", error)
 
 
 def _live_branches(state: MountState) -> list[Branch]:
@@ -206,7 +211,11 @@ async def _snapshot_every(state: MountState, seconds: float) -> None:
 
 
 async def _guarded(task: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await task()
-    except Exception:
-        log.exception("a background task ended")
+    """Runs a task beside the requests; begins it anew when a mistake of ours has ended it."""
+    while True:
+        try:
+            await task()
+            return
+        except Exception as error:  # noqa: BLE001 - our mistake, and no reason to take a tree away
+            report("BUG: a background task ended", error)
+        await trio.sleep(_AGAIN_SECONDS)

@@ -203,9 +203,13 @@ class Transport(pyfuse3.Operations):
     def readlink(self, inode: int, ctx: RequestContext) -> bytes:
         return self._names.readlink(NodeId(inode))
 
-    @_answering
-    def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
-        self._reaper.forget([(NodeId(node), count) for node, count in inode_list])
+    async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
+        self.requests["forget"] = self.requests.get("forget", 0) + 1
+        try:
+            self._reaper.forget([(NodeId(node), count) for node, count in inode_list])
+        except Exception as error:  # noqa: BLE001 - the one translator decides and logs
+            # Nobody waits for an answer, and pyfuse3 ends its loop with whatever this raises.
+            self.translator.errno_of(error, "forget")
 
     @_answering
     def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:

@@ -10,6 +10,7 @@
 
 import errno
 import logging
+from contextlib import suppress
 
 from pyi_fs.errors import MalformedRequestError, RequestError, StoreError
 
@@ -43,7 +44,7 @@ class Translator:
         if isinstance(error, (StoreError, MalformedRequestError)):
             self._log_once(f"{request}: {error}")
             return error.errno
-        log.error("BUG: %s failed", request, exc_info=error)
+        report(f"BUG: {request} failed", error)
         return errno.EIO
 
     def _log_once(self, message: str) -> None:
@@ -51,4 +52,13 @@ class Translator:
             return
         if len(self._logged) < _MESSAGES_MAX:
             self._logged.add(message)
-        log.error("%s", message)
+        report(message)
+
+
+def report(message: str, error: BaseException | None = None) -> None:
+    """Logs an error, with its traceback if it is our mistake.
+
+    Never raises: a log writer that fails (a full disk, a bug in it) must not end a mount.
+    """
+    with suppress(Exception):
+        log.error("%s", message, exc_info=error)

@@ -34,7 +34,14 @@ from pyi_fs.errors import (
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.store import layout
-from pyi_fs.store.index_schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from pyi_fs.store.index_schema import (
+    APPLICATION_ID,
+    QUESTIONS_1,
+    SCHEMA_VERSION,
+    ChunkLocation,
+    location_of,
+    migrate,
+)
 from pyi_fs.store.storage import Storage
 
 LOCK_PATH = f"{layout.INDEX}.lock"
@@ -58,13 +65,6 @@ _ADD_CHUNK = f"""
 _ADD_PACK = """
     INSERT INTO pack (id, size_bytes, entry_count) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
-
-
-class ChunkLocation(NamedTuple):
-    """Where a chunk is: an entry of a pack."""
-
-    pack: PackId
-    entry: PackEntry
 
 
 class PackSource(Protocol):
@@ -134,7 +134,7 @@ class ChunkIndex:
             for batch in _batches(chunks):
                 query = f"SELECT {_COLUMNS} FROM chunk WHERE id IN ({_marks(batch)})"
                 for row in self._connection.execute(query, batch):
-                    found[ChunkId(row[0])] = _location(row)
+                    found[ChunkId(row[0])] = location_of(row)
         return found
 
     def locate(self, chunk: ChunkId) -> ChunkLocation | None:
@@ -146,7 +146,7 @@ class ChunkIndex:
                 self._connection.close()
                 self._connect()
                 row = self._connection.execute(_LOCATE, (chunk,)).fetchone()
-        return None if row is None else _location(row)
+        return None if row is None else location_of(row)
 
     def known(self, chunks: Iterable[ChunkId]) -> set[ChunkId]:
         """Returns those of the chunks that the index knows, condemned ones included."""
@@ -287,6 +287,8 @@ class ChunkIndex:
             raise FormatTooNewError(
                 f"{layout.INDEX}: schema {version}, this knows {SCHEMA_VERSION}"
             )
+        for question in QUESTIONS_1:
+            self._connection.execute(question)  # 10 us: only compiled, it asks for no row.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
@@ -365,12 +367,6 @@ class _Transaction:
                 self._connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _location(row: tuple[bytes, bytes, int, int, int, int]) -> ChunkLocation:
-    chunk, pack, offset, raw_length, stored_length, method = row
-    entry = PackEntry(ChunkId(chunk), offset, raw_length, stored_length, method)
-    return ChunkLocation(PackId(pack), entry)
-
-
 def _batches(chunks: Iterable[ChunkId]) -> Iterator[list[ChunkId]]:
     rest = iter(chunks)
     while batch := list(islice(rest, QUERY_IDS_MAX)):
@@ -381,6 +377,10 @@ def _marks(batch: Sequence[ChunkId]) -> str:
     return ",".join("?" * len(batch))
 
 
+# The last: a table or a column is not there.
+_OTHER_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
 def _translated(error: sqlite3.Error) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
@@ -389,6 +389,6 @@ def _translated(error: sqlite3.Error) -> Exception:
         return BusyError(
             f"{layout.INDEX}: locked for {BUSY_TIMEOUT_SECONDS:.0f} s by another process"
         )
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if code in _OTHER_DATABASE:
         return CorruptError(layout.INDEX, 0, "a sound database", str(error))
     return OSError(errno.EIO, str(error), layout.INDEX)

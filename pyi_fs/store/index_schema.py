@@ -2,10 +2,17 @@
 
 The reference documentation of `index.sqlite`. What is released is never edited: a change is a new
 tuple of statements, a migration in `store/index.py`, and `SCHEMA_VERSION` counted up. The database
-holds the version as `PRAGMA user_version`: a process that finds it right needs nothing else.
+holds the version as `PRAGMA user_version`; `QUESTIONS_1` is how a process looks that the tables are
+there, and `location_of` that a row is one.
 """
 
 import sqlite3
+from typing import NamedTuple
+
+from pyi_fs.errors import CorruptError
+from pyi_fs.format.pack import CHUNK_RAW_BYTES_MAX, METHOD_RAW, METHOD_ZSTD, PackEntry
+from pyi_fs.ids import ChunkId, PackId
+from pyi_fs.store import layout
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x70796966
@@ -51,6 +58,14 @@ TABLES_1 = (
     "INSERT INTO meta (key, value) VALUES ('generation', 0), ('syncs', 0)",
 )
 
+QUESTIONS_1 = (
+    "SELECT id, pack, offset, raw_length, stored_length, method, condemned FROM chunk LIMIT 0",
+    "SELECT id, size_bytes, entry_count FROM pack LIMIT 0",
+    "SELECT holder, generation FROM lease LIMIT 0",
+    "SELECT key, value FROM meta LIMIT 0",
+)
+"""What the tables of version 1 answer; another database of that version does not."""
+
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Makes the tables that are missing, and the database one with a write-ahead log."""
@@ -69,3 +84,29 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     connection.execute("PRAGMA journal_mode = WAL")
     migrations.apply(Database(connection))
+
+
+class ChunkLocation(NamedTuple):
+    """Where a chunk is: an entry of a pack."""
+
+    pack: PackId
+    entry: PackEntry
+
+
+def location_of(row: tuple[bytes, bytes, int, int, int, int]) -> ChunkLocation:
+    """Returns what a row (id, pack, offset, raw length, stored length, method) says.
+
+    Any process that has the store may have written it, and SQLite takes any type in any column: it
+    is asked before it is believed. `CorruptError`.
+    """
+    chunk, pack, offset, raw_length, stored_length, method = row
+    if (
+        all(type(value) is int for value in row[2:])
+        and all(type(digest) is bytes and len(digest) == 32 for digest in row[:2])
+        and 0 <= offset < 1 << 62
+        and 0 <= stored_length <= raw_length <= CHUNK_RAW_BYTES_MAX
+        and method in (METHOD_RAW, METHOD_ZSTD)
+    ):
+        entry = PackEntry(ChunkId(chunk), offset, raw_length, stored_length, method)
+        return ChunkLocation(PackId(pack), entry)
+    raise CorruptError(layout.INDEX, 0, "a row of an entry", row)

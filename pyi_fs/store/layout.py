@@ -94,7 +94,12 @@ def seal_map(segment: SegmentId) -> str:
 def segment_of(name: str, prefix: str = "scratch-") -> int | None:
     """Returns the index in a segment's file name (`scratch-000003`: 3), or None for other names."""
     digits = name.removeprefix(prefix)
-    return int(digits) if name.startswith(prefix) and digits.isdecimal() else None
+    # As it is written, and no other digits of the world: else two names would be one segment.
+    is_index = digits.isascii() and digits.isdecimal() and 6 <= len(digits) <= 8
+    if not name.startswith(prefix) or not is_index:
+        return None
+    index = int(digits)
+    return index if f"{index:06d}" == digits and index <= 0xFFFFFF else None
 
 
 def layer_of(name: str) -> LayerId | None:

@@ -21,6 +21,7 @@ from pyi_fs.errors import CorruptError
 from pyi_fs.format import pack as form
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
+from pyi_fs.store import layout
 from pyi_fs.store.index import LOCK_PATH, ChunkIndex
 from pyi_fs.store.packs import PackReader, PackWriter, pack_path, read_pack_index
 from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, Storage
@@ -77,7 +78,9 @@ def condemn(index: ChunkIndex, live: set[ChunkId]) -> int:
     with index.transaction() as connection:
         connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
         row = connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-        generation = int(row[0])
+        if row is None or type(row[0]) is not int:
+            raise CorruptError(layout.INDEX, 0, "a generation", row)
+        generation: int = row[0]
     for page in _pages(index):
         dead = [chunk for chunk, _, _, condemned in page if chunk not in live and not condemned]
         for batch in _batches(dead):
@@ -369,6 +372,8 @@ def _pages(index: ChunkIndex) -> Iterator[list[tuple[ChunkId, PackId, int, bool]
             ).fetchall()
         if not rows:
             return
+        if any(tuple(map(type, row[:3])) != (bytes, bytes, int) for row in rows):
+            raise CorruptError(layout.INDEX, 0, "rows of chunks", "values of other types")
         after = rows[-1][0]
         yield [
             (ChunkId(chunk), PackId(pack), form.ENTRY_HEADER_BYTES + length, bool(condemned))

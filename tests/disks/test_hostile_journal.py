@@ -8,7 +8,7 @@ and memory. `tests/model/test_fold.py` is the same without a store, for many mor
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pyi_fs.engine.history import History
@@ -30,10 +30,9 @@ from pyi_fs.model.operation import DeleteSnapshot, Operation, TakeSnapshot
 from pyi_fs.store.journal import journal_seed
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.hostile import mutations, operations, possible
-from tests.support.judging import bounded, fresh_copy, judged
+from tests.support.judging import SETTINGS, bounded, fresh_copy, judged
 
 pytestmark = [pytest.mark.slow]
-SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 LOG_SEED = 0x6C6F67
 
 

@@ -23,7 +23,8 @@ from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.store import index as index_module
 from pyi_fs.store import layout
 from pyi_fs.store.directory_storage import DirectoryStorage
-from pyi_fs.store.index import ChunkIndex, ChunkLocation, PacksFound, discard_index
+from pyi_fs.store.index import ChunkIndex, PacksFound, discard_index
+from pyi_fs.store.index_schema import ChunkLocation
 
 
 def pack_id(number: int) -> PackId:
@@ -50,8 +51,7 @@ class Packs:
     def read_index(self, pack: PackId) -> Sequence[PackEntry]:
         if pack not in self.packs:
             raise FileNotFoundError(pack.hex())
-        entries = self.packs[pack]
-        if entries is None:
+        if (entries := self.packs[pack]) is None:
             raise CorruptPackError(pack.hex(), 0)
         return entries
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 from pyi_fs.engine import collector, garbage
 from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.fsck import check_directory
@@ -22,6 +24,11 @@ from pyi_fs.ids import InodeNumber, SnapshotId, WorkspaceName
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.model.tree import Tree
 
+# Each case is a whole store: a third of the usual number of them.
+SETTINGS = settings(
+    max_examples=max(settings().max_examples // 3, 1),
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 SECONDS = 20
 MEMORY_BYTES = 1 << 30
 """More than the process has when the test begins; what is read must not need it."""

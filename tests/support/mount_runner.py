@@ -6,12 +6,14 @@ What `pyi-mount` does without its conveniences, for tests that want a mount in a
 Makes store and workspace if they are missing, writes `ready` to standard output when the mount
 answers, and logs to standard error. JSON: fields of `MountOptions`, and `branch`, `snapshot`,
 `read_only`, `old_kernel` (as if it
-knew no epochs).
+knew no epochs), `inject` (a file; see `injection.py`),
+`descriptors` (how many it may have).
 """
 
 import json
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.fuse import device
 from pyi_fs.fuse.mount import MountOptions, serve
 from pyi_fs.ids import WorkspaceName
+from tests.support import injection
 
 
 def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> None:
@@ -37,6 +40,12 @@ def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> No
     read_only = fields.pop("read_only", False)
     if fields.pop("old_kernel", False):
         device.has_epoch = lambda: False
+    descriptors = fields.pop("descriptors", None)
+    if descriptors is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    inject = fields.pop("inject", None)
+    if inject is not None:
+        injection.arm(Path(inject))
     store = Store.open(Path(store_path))
     if name not in store.workspace_names():
         create_workspace(store, name)
