@@ -24,6 +24,7 @@ from pyi_fs.errors import (
     NotADirectoryInTreeError,
 )
 from pyi_fs.ids import ROOT_INODE, Buffer, InodeNumber
+from pyi_fs.model.edit_file import time_within
 from pyi_fs.model.inode import Inode
 from pyi_fs.model.mutation import Create, Link, Remove, Rename, SetAttributes, Share
 from pyi_fs.model.tree import Tree
@@ -240,7 +241,8 @@ class Files:
     ) -> None:
         """Sets atime and mtime.
 
-        `times` in seconds, `ns` in nanoseconds, now if neither is given.
+        `times` in seconds, `ns` in nanoseconds, now if neither is given. A time that no inode can
+        hold becomes the nearest that one can.
         """
         if times is not None and ns is not None:
             raise ValueError("either times or ns, not both")
@@ -249,7 +251,7 @@ class Files:
             ns = (now, now) if times is None else (round(times[0] * 1e9), round(times[1] * 1e9))
         with self._turn(path):
             number = existing(self._tree, encoded(path), follow=follow_symlinks)
-            self._set(number, atime_ns=ns[0], mtime_ns=ns[1])
+            self._set(number, atime_ns=time_within(ns[0]), mtime_ns=time_within(ns[1]))
 
     # What the above is made of; all in a turn.
 

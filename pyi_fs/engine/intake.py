@@ -14,6 +14,7 @@ from pyi_fs.engine.store import Store
 from pyi_fs.format.table_writer import PART_BYTES, TableWriter
 from pyi_fs.ids import InodeNumber, LayerId
 from pyi_fs.model import extent
+from pyi_fs.model.edit_file import time_within
 from pyi_fs.model.extent import Extent
 from pyi_fs.model.inode import Inode
 from pyi_fs.store import layout
@@ -160,8 +161,8 @@ class Intake:
             uid,
             gid,
             pending.size,
-            status.st_atime_ns,
-            status.st_mtime_ns,
+            time_within(status.st_atime_ns),
+            time_within(status.st_mtime_ns),
             self._now_ns,
             self._now_ns,
             parent,

@@ -1,10 +1,8 @@
 """Extents to bytes: from scratch, from chunks, holes as zeros."""
 
 from pyi_fs.errors import CorruptTreeError
-from pyi_fs.ids import InodeNumber
 from pyi_fs.model.extent import CHUNK, Extent, ExtentList, overlapping
 from pyi_fs.model.inode import Inode
-from pyi_fs.model.tree import Tree
 from pyi_fs.store.chunks import ChunkStore, part_of
 from pyi_fs.store.layers import Layers
 
@@ -67,9 +65,3 @@ class Reader:
         return self._layers.read_scratch(
             extent.segment, extent.source_offset, extent.length, nowait=nowait
         )
-
-
-def read_path(reader: Reader, tree: Tree, path: bytes) -> bytes:
-    """Returns the content of the regular file at a path of a tree; follows no symlinks."""
-    number: InodeNumber = tree.resolve(path)
-    return reader.read_all(tree.existing(number))

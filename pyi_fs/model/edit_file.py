@@ -101,8 +101,11 @@ def nearest_time(time_ns: int | None) -> int | None:
     utimensat(2) takes any 64-bit seconds. The kernel cuts them for filesystems that say their
     range, which FUSE cannot.
     """
-    if time_ns is None:
-        return None
+    return None if time_ns is None else time_within(time_ns)
+
+
+def time_within(time_ns: int) -> int:
+    """Returns the nearest time that an inode can hold."""
     return min(max(time_ns, limits.TIME_NS_MIN), limits.TIME_NS_MAX)
 
 

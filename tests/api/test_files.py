@@ -167,6 +167,9 @@ def test_modes_and_times_are_set(work: Workspace):
     work.utime("s", ns=(7, 8), follow_symlinks=False)
     assert work.stat("f").st_mtime_ns == 2_500_000_000
     assert work.stat("s", follow_symlinks=False).st_mtime_ns == 8
+    work.utime("f", ns=(-(10**20), 10**20))
+    found = work.stat("f").st_atime_ns, work.stat("f").st_mtime_ns
+    assert found == (limits.TIME_NS_MIN, limits.TIME_NS_MAX)
     before = work.stat("f").st_ctime_ns
     work.utime("f")
     assert work.stat("f").st_mtime_ns >= before

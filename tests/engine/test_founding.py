@@ -1,10 +1,16 @@
 """How workspaces begin and end: empty, as forks, removed."""
 
 import stat
+from pathlib import Path
 
 import pytest
 
-from pyi_fs.engine.founding import create_workspace, fork_workspace, remove_workspace
+from pyi_fs.engine.founding import (
+    create_workspace,
+    default_store_path,
+    fork_workspace,
+    remove_workspace,
+)
 from pyi_fs.errors import AlreadyExistsError, BusyError, InvalidArgumentError, NotFoundError
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.store import layout
@@ -33,8 +39,58 @@ def test_a_taken_name_and_no_name_are_refused(workspace: Rig) -> None:
         create_workspace(workspace.store, NAME)
     with pytest.raises(AlreadyExistsError, match=NAME):
         fork_workspace(workspace.store, NAME, None, NAME)
-    with pytest.raises(InvalidArgumentError):
-        create_workspace(workspace.store, "../x")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "-a", "1a", ".a", "a b", "a" * 129])
+def test_what_is_no_name_makes_nothing(workspace: Rig, name: str) -> None:
+    for make in (
+        lambda: create_workspace(workspace.store, name),
+        lambda: fork_workspace(workspace.store, NAME, None, name),
+    ):
+        with pytest.raises(InvalidArgumentError):
+            make()
+    assert workspace.store.workspace_names() == [NAME]
+    assert not workspace.storage.exists(layout.pins(workspace.main.position.layer))
+
+
+def test_a_fork_that_is_refused_leaves_nothing(workspace: Rig) -> None:
+    workspace.make("f")
+    before = workspace.main.position.layer
+    for source, at, name in ((NAME, "nothing", "fork"), ("none", None, "fork"), (NAME, None, NAME)):
+        with pytest.raises((NotFoundError, AlreadyExistsError)):
+            fork_workspace(workspace.store, source, at, name)
+    assert workspace.store.workspace_names() == [NAME]
+    assert not workspace.storage.exists(layout.pins(before))
+
+
+def test_a_fork_of_a_workspace_without_main_begins_at_its_first_branch(workspace: Rig) -> None:
+    workspace.make("f", b"main")
+    for name in ("zwei", "eins"):
+        workspace.workspace.make_branch(name, workspace.main)
+    workspace.write("f", b"EINS", on="eins")
+    workspace.workspace.drop_branch("main")
+    fork = forked(workspace, None)
+    assert fork.read("f") == b"EINS"
+    assert fork.workspace.refs.branch_names() == ["main"]
+    fork.close()
+    workspace.workspace.undo(workspace.branch("eins"))
+
+
+def test_a_pin_says_who_began_and_where(workspace: Rig) -> None:
+    workspace.make("f", b"content")
+    layer, offset = workspace.main.position
+    forked(workspace, None).close()
+    lines = workspace.storage.read(layout.pins(layer)).decode().splitlines()
+    assert set(lines) == {f"fork {offset}"}
+
+
+def test_the_store_is_that_of_the_environment_or_of_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_store_path("/data/store") == Path("/data/store")
+    for nothing in (None, ""):
+        assert default_store_path(nothing) == tmp_path / ".local/share/pyi"
 
 
 def test_a_fork_begins_with_what_its_parent_has_now(workspace: Rig) -> None:

@@ -88,3 +88,17 @@ def test_progress_is_told_whenever_chunks_were_put(store, tmp_path):
         intake.complete(pending)
         finished(store, layer, intake, tmp_path.stat())
     assert len(told) == 2
+
+
+def test_times_that_no_inode_holds_become_the_nearest(store, tmp_path):
+    """As a filesystem with a wider range gives them."""
+    layer = store.layers.new_directory()
+    (tmp_path / "one").touch()
+    found = (tmp_path / "one").stat()
+    beyond = {"st_atime_ns": limits.TIME_NS_MIN - 1, "st_mtime_ns": limits.TIME_NS_MAX + 1}
+    with closing(Intake(store, layer, 7, privileged=True)) as intake:
+        status = os.stat_result(tuple(found), beyond)
+        intake.complete(intake.begin(InodeNumber(2), status, ROOT_INODE, b"one"))
+        tree = finished(store, layer, intake, tmp_path.stat())
+    inode = tree.existing(InodeNumber(2))
+    assert (inode.atime_ns, inode.mtime_ns) == (limits.TIME_NS_MIN, limits.TIME_NS_MAX)

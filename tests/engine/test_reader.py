@@ -2,10 +2,9 @@
 
 import pytest
 
-from pyi_fs.engine.reader import Reader, read_path
+from pyi_fs.engine.reader import Reader
 from pyi_fs.errors import (
     CorruptSegmentError,
-    NotFoundError,
 )
 from pyi_fs.model import extent
 from pyi_fs.model.inode import Inode
@@ -105,15 +104,3 @@ def test_wrong_bytes_are_an_error_never_data(workspace: Rig) -> None:
         fresh(workspace).read_all(inode)
     file.write_again(0, b"right")
     file.close()
-
-
-def test_a_path_is_read_from_any_tree(workspace: Rig) -> None:
-    workspace.mkdir("d")
-    workspace.make("d/f", b"old")
-    old = workspace.main.position
-    workspace.write("d/f", b"new")
-    reader = fresh(workspace)
-    assert read_path(reader, workspace.main.tree, b"d/f") == b"new"
-    assert read_path(reader, workspace.workspace.history.tree(old), b"d/f") == b"old"
-    with pytest.raises(NotFoundError):
-        read_path(reader, workspace.main.tree, b"d/nothing")
