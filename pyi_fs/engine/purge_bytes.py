@@ -5,6 +5,7 @@ named where the first finds it: maps of sealed segments, and extents that were s
 collects what others name of the same segments and chunks. Reads only. Part of `engine/purge.py`.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -13,8 +14,7 @@ from pyi_fs.engine.purge_files import FileKey, Files
 from pyi_fs.engine.purge_objects import ObjectFile
 from pyi_fs.engine.references import open_base
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import StoreError
-from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, segment_id
+from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, segment_id, segment_layer
 from pyi_fs.model import extent, ranges
 from pyi_fs.model.extent import CHUNK, Extent, ExtentList
 from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
@@ -68,6 +68,8 @@ class Search:
         self._progress = progress
         self._own: _Named = defaultdict(list)
         self._objects = objects
+        # By layer: segment, end, start, inode of each write, in this order.
+        self._writes: dict[LayerId, list[tuple[SegmentId, int, int, InodeNumber]]] = {}
 
     def is_wanted(self, layer: LayerId, number: InodeNumber) -> bool:
         """Returns whether a number of a layer is one of the files."""
@@ -198,16 +200,26 @@ class Search:
                     continue
                 shift = piece.source_offset - piece.file_offset
                 for start, end in ranges.without(((piece.file_offset, piece.end),), mine):
-                    holder = Holder(layer, self._writer_of(layer, segment, start))
-                    yield holder, piece.chunk, start + shift, end + shift
+                    number = self._writer_of(segment, start)
+                    # Bytes that no record names can be read by nobody.
+                    if number is not None:
+                        yield Holder(layer, number), piece.chunk, start + shift, end + shift
 
-    def _writer_of(self, layer: LayerId, segment: SegmentId, offset: int) -> InodeNumber:
-        for _, mutation in replay(self._store.storage, layer, 0):
-            if type(mutation) is Write and mutation.segment == segment:
-                start = mutation.source_offset
-                if start <= offset < start + mutation.length:
-                    return mutation.number
-        raise StoreError(f"{layout.seal_map(segment)}: byte {offset} was written by no record")
+    def _writer_of(self, segment: SegmentId, offset: int) -> InodeNumber | None:
+        """Returns whose record wrote a byte of a segment."""
+        layer = segment_layer(segment)
+        if layer not in self._writes:
+            writes = self._writes[layer] = []
+            for _, mutation in replay(self._store.storage, layer, 0):
+                if type(mutation) is Write and mutation.length:
+                    end = mutation.source_offset + mutation.length
+                    writes.append((mutation.segment, end, mutation.source_offset, mutation.number))
+            writes.sort()
+        writes = self._writes[layer]
+        index = bisect_right(writes, (segment, offset, 1 << 64, InodeNumber(0)))
+        if index == len(writes) or writes[index][0] != segment or writes[index][2] > offset:
+            return None
+        return writes[index][3]
 
 
 def _of_object(found: ObjectFile) -> Holder:
