@@ -205,13 +205,15 @@ class Publication:
         assert before is not None, "BUG: a file that is in neither tree differs"
         self._forget(node, before)
         is_there = now is not None and now.nlink > 0
-        if not is_there:
+        # The kernel's own rmdir: its inode is dead, and a directory that comes back needs another.
+        is_dead = before.is_directory and (was is None or was.nlink == 0)
+        if not is_there and not is_dead:
             # It may come back as it was, by an undo, and then has its node again.
             self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
         elif not before.is_directory:
             self._nodes.redirect(node, Gone(view, number, before))
             self._renumber(view, number)
-        elif was is None or was.nlink == 0:
+        elif is_dead:
             self._nodes.redirect(node, Gone(view, number, with_fields(before, nlink=0)))
             self._renumber(view, number)
 

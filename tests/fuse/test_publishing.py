@@ -121,6 +121,19 @@ async def test_a_directory_the_kernel_removed_comes_back_under_a_new_node(rig):
     assert rig.make(rig.node("d"), "x")
 
 
+async def test_a_directory_the_kernel_removed_stays_dead_through_a_publish_without_it(rig):
+    empty = await rig.snapshot()
+    directory = rig.make(ROOT, "d", DIRECTORY)
+    snapshot = await rig.snapshot()
+    # Known still, as while somebody stands in it: it waits to be reaped.
+    rig.names.remove(ROOT, b"d", OWNER, directory=True)
+    await rig.command("restore", empty)
+    assert rig.look("d") is None
+    await rig.command("restore", snapshot)
+    assert rig.node("d") != directory
+    assert rig.make(rig.node("d"), "alive")
+
+
 async def test_a_listing_in_progress_shows_the_directory_of_now(rig):
     for name in ("a", "b", "c"):
         rig.make(ROOT, name)
