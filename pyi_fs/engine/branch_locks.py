@@ -38,9 +38,13 @@ class BranchLocks:
 
     def make(self, name: BranchName) -> None:
         """Makes the file of a lock; it is the caller's turn to append to the log."""
-        lock = self._storage.lock(
-            layout.branch_lock(self._workspace, name), exclusive=False, wait=False
-        )
+        path = layout.branch_lock(self._workspace, name)
+        try:
+            lock = self._storage.lock(path, exclusive=False, wait=False)
+        except FileNotFoundError:
+            # A power loss while the workspace was made may leave its log without their directory.
+            self._storage.make_directory(path.rpartition("/")[0], parents=True)
+            lock = self._storage.lock(path, exclusive=False, wait=False)
         if lock is not None:
             lock.release()
 

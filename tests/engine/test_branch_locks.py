@@ -82,3 +82,12 @@ def test_who_asks_makes_no_lock_and_who_makes_it_holds_none(storage):
     one.make(MAIN)
     assert one.holder(MAIN) == f"x (process {os.getpid()})"
     two.release(MAIN)
+
+
+def test_a_workspace_that_lost_the_directory_of_its_locks_gets_it_again(storage):
+    storage.remove_directory("workspaces/w/locks")
+    locks = BranchLocks(storage, WORKSPACE)
+    locks.make(MAIN)
+    locks.take(MAIN, "/mnt/a")
+    assert locks.exists(MAIN)
+    locks.release(MAIN)
