@@ -86,7 +86,7 @@ class LayerWriter:
         is_durable = self._journal.synced_bytes >= self._journal.end and not self._unsynced_names
         return is_durable or self._is_given_up
 
-    def sync(self) -> bool:
+    def sync(self, end_max: int | None = None) -> bool:
         """Makes everything appended before the call durable; False if it was closed meanwhile.
 
         Data, then new names, then the records that name the data. May run in a thread.
@@ -94,16 +94,20 @@ class LayerWriter:
         The journal's end is read before the data is synced: a record appended meanwhile may name
         data that is not durable yet. After a failure everything not durable is written again first
         (`AppendFile.write_again`); `CorruptError` if it cannot be read any more.
+
+        `end_max`: no record beyond it is counted as durable. For who needs the layer up to there
+        only: what lies beyond may name bytes of other layers that are not durable yet.
         """
         with self._sync_lock:
             if self._is_closed:
                 return False
-            self._sync()
+            self._sync(end_max)
             return True
 
-    def _sync(self) -> None:
+    def _sync(self, end_max: int | None) -> None:
         waited = self.scratch.take_waiting()
-        end = self.settled_end
+        settled_end = self.settled_end
+        end = settled_end if end_max is None else min(end_max, settled_end)
         try:
             if self._is_doubtful:
                 self.scratch.write_again()
@@ -121,7 +125,11 @@ class LayerWriter:
             self._is_doubtful = True
             self.scratch.keep_waiting(waited)
             raise
-        self.scratch.release(waited)
+        if end == settled_end:
+            self.scratch.release(waited)
+        else:
+            # What superseded it may be cut off, should a power loss take what it stands on.
+            self.scratch.keep_waiting(waited)
         reserve.refill(self._storage)
 
     def give_up(self) -> None:

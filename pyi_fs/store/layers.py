@@ -101,7 +101,7 @@ class Layers:
         writer = self._writers.get(layer)
         # An open writer knows what an earlier sync failed to write; one that another thread has
         # just closed is synced by its files.
-        if writer is not None and writer.sync():
+        if writer is not None and writer.sync(end):
             return
         for segment in self.segments(layer):
             sync_file(self._storage, layout.scratch(segment), self._doubtful)

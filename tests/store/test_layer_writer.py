@@ -204,3 +204,18 @@ def test_the_runs_of_a_short_journal_are_left_to_it(
     writer.close()
     assert storage.exists(layout.runs(written.segment)) == (length == 0)
     assert layers_of(storage).read_scratch(written.segment, 0, BLOCK) == b"\1" * BLOCK
+
+
+def test_a_sync_up_to_a_record_counts_no_later_one() -> None:
+    """Who needs the layer up to there has not made durable what later records stand on."""
+    storage = MemoryStorage()
+    writer = begun(storage)
+    write(writer, 1)
+    first = writer.end
+    write(writer, 2)
+    assert writer.sync(first)
+    assert read_synced(storage, writer.layer) == first
+    assert writer.sync()
+    assert read_synced(storage, writer.layer) == writer.end
+    assert writer.is_synced
+    writer.close()

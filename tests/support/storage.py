@@ -128,11 +128,25 @@ class MemoryStorage:
 
     def rename(self, old: str, new: str) -> None:
         self._before("rename", old)
+        if self._names.seen.get(old) == _DIRECTORY:
+            self._rename_directory(old, new)
+            return
         file = self._file(old)
         self._require_directory(_parent(new), new)
         if self._names.seen.get(new) == _DIRECTORY:
             raise os_error(errno.EISDIR, new)
         self._change_names({old: None, new: file})
+
+    def _rename_directory(self, old: str, new: str) -> None:
+        self._require_directory(_parent(new), new)
+        if new in self._names.seen:
+            raise os_error(errno.EEXIST, new)
+        change: dict[str, _Node | None] = {}
+        for name, node in self._names.seen.items():
+            if name == old or name.startswith(old + "/"):
+                change[new + name.removeprefix(old)] = node
+                change[name] = None
+        self._change_names(change)
 
     def remove(self, path: str) -> None:
         self._before("remove", path)
@@ -201,6 +215,8 @@ class MemoryStorage:
         self._before("read", path)
         if path not in self._names.seen:
             return 0
+        if self._names.seen[path] == _DIRECTORY:
+            return PUNCH_BLOCK_BYTES
         file = self._file(path)
         blocks = -(-len(file.content) // PUNCH_BLOCK_BYTES)
         return (blocks - len(file.hole_blocks)) * PUNCH_BLOCK_BYTES
