@@ -61,6 +61,9 @@ SEAL_IDLE_SECONDS = 60.0
 SEAL_PRESSURE_BYTES = 512 * 1024 * 1024
 # What drop, restore and rm leave behind stays this long, so that undo works.
 UNDO_WINDOW_SECONDS = 24 * 3600
+# What a dropped ephemeral branch leaves behind is memory: it stays as long as it takes to see that
+# the drop was a mistake.
+EPHEMERAL_UNDO_SECONDS = 60
 # What left the log of a workspace that is in use is kept so much longer: a process that looked at
 # it just before may be about to write a record that names it.
 GARBAGE_GRACE_SECONDS = 600

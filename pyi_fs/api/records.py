@@ -115,6 +115,7 @@ _KINDS: dict[type, str] = {
     operation.UnpinSnapshot: "unpin",
     operation.Purge: "purge",
     operation.CloseUndo: "close-undo",
+    operation.KeepBranch: "keep",
 }
 _UNSAID = {
     "time_ns",

@@ -1,4 +1,4 @@
-"""The worker program of a mount: `python -m pyi_fs.cli.worker STORE table|seal|root|gc ...`.
+"""The worker program of a mount: `pyi_fs.cli.worker STORE table|seal|root|gc|release ...`.
 
 Not for people.
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from pyi_fs.engine.checkpointing import write_base
 from pyi_fs.engine.collecting import collect_if_due
 from pyi_fs.engine.content import seal_snapshots
+from pyi_fs.engine.release import release
 from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
 from pyi_fs.ids import LayerId, Position, SegmentId, SnapshotId, WorkspaceName
@@ -51,6 +52,8 @@ def main() -> int:
             seal(store, [SegmentId(int(segment, 16)) for segment in arguments])
         elif kind == "gc":
             collect_if_due(store)
+        elif kind == "release":
+            release(store)
         else:
             print(f"unknown work: {kind}", file=sys.stderr)
             return 2

@@ -73,7 +73,7 @@ class ControlHandle:
         """Returns when everything up to now is durable. For a thread."""
         branch = self._view.branch
         if branch is not None:
-            self._session.workspace.sync(branch)
+            self._session.workspace.make_durable(branch)
 
     def _asked(self) -> bytes | Streamed:
         with self._refusals.noted(self._uid):

@@ -18,6 +18,7 @@ from pyi_fs.model.operation import (
     Continue,
     DeleteSnapshot,
     DropBranch,
+    KeepBranch,
     MakeBranch,
     MoveBranch,
     NameSnapshot,
@@ -50,6 +51,7 @@ OPERATION_NAMES: dict[type[Operation], str] = {
     UnpinSnapshot: "unpin",
     Purge: "purge",
     CloseUndo: "close-undo",
+    KeepBranch: "keep",
 }
 """What each record is called; the others are bookkeeping and not shown."""
 

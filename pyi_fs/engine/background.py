@@ -23,6 +23,7 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.checkpointing import is_due
 from pyi_fs.engine.collecting import is_due as is_collection_due
 from pyi_fs.engine.gc_record import read_record
+from pyi_fs.engine.given_up import KEPT_NS
 from pyi_fs.engine.workers import Workers
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import PyiError
@@ -85,6 +86,7 @@ class Background:
         self._collect_look_at = clock() + limits.COLLECT_LOOK_SECONDS * random.random()
         # Segments that a sealer left as they are.
         self._unsealed: set[SegmentId] = set()
+        self._released_ns = 0
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -122,10 +124,11 @@ class Background:
 
     async def _work(self, round_: "_Round") -> None:
         """Checkpoints, seals, computes roots."""
-        for branch in self._workspace.opened_branches():
+        for branch in self._lasting_branches():
             await round_.do(f"branch {branch.name}", partial(self._checkpoint, branch))
         await round_.do("sealing", self._seal)
         await round_.do("content roots", self._root)
+        await round_.do("memory", self._release)
 
     async def _collect(self, round_: "_Round") -> None:
         """Has the store collected when that is due."""
@@ -154,14 +157,15 @@ class Background:
 
     async def _sync(self, branch: Branch) -> float:
         branch.tidy()
-        if branch.is_synced and self._workspace.log.is_synced:
+        if (branch.is_ephemeral or branch.is_synced) and self._workspace.log.is_synced:
             self._unsynced_since.pop(branch.name, None)
             return _NEVER
         now = self._clock()
         due = self._unsynced_since.setdefault(branch.name, now) + self._sync_interval
         if now < due:
             return due - now
-        await trio.to_thread.run_sync(branch.sync)
+        sync = self._workspace.log.sync if branch.is_ephemeral else branch.sync
+        await trio.to_thread.run_sync(sync)
         self._unsynced_since.pop(branch.name, None)
         # Not all of it if somebody wrote meanwhile.
         return 0.0
@@ -246,7 +250,7 @@ class Background:
         if now < self._seal_not_before:
             return self._seal_not_before - now
         if now >= idle_at:
-            for branch in self._workspace.opened_branches():
+            for branch in self._lasting_branches():
                 if branch.writer is not None:
                     branch.writer.scratch.close_current()
         elif now - self._looked_at < _LOOK_SECONDS:
@@ -281,9 +285,25 @@ class Background:
             await self._workers.do("root", self._workspace.name, *wanted)
         return _NEVER
 
+    async def _release(self) -> float:
+        """Has the memory of dropped ephemeral branches given back, once `undo` is over."""
+        refs = self._workspace.refs
+        known = (*refs.branches.values(), *refs.shadowed.values())
+        dropped = [ref.dropped_ns for ref in known if ref.ephemeral and ref.dropped]
+        waiting = [one for one in dropped if one > self._released_ns]
+        if not waiting or self._workspace.store.storage.memory is None:
+            return _NEVER
+        now_ns = time.time_ns()
+        delay: float = (min(waiting) + KEPT_NS - now_ns) / 1e9
+        if delay > 0:
+            return delay
+        self._released_ns = now_ns - KEPT_NS
+        await self._workers.do("release")
+        return 0.0
+
     async def seal(self, segments: list[SegmentId]) -> bool:
         """Has closed segments sealed, and returns whether they were; requests go on meanwhile."""
-        for branch in self._workspace.opened_branches():
+        for branch in self._lasting_branches():
             for writer in branch.writers():
                 writer.scratch.hand_over(segments)
             await trio.to_thread.run_sync(branch.sync)
@@ -299,7 +319,7 @@ class Background:
     def _closed_segments(self) -> dict[SegmentId, int]:
         """Returns the segments that get no more data, with sizes, of all layers written here."""
         closed: dict[SegmentId, int] = {}
-        for branch in self._workspace.opened_branches():
+        for branch in self._lasting_branches():
             writers = branch.writers()
             for writer in writers:
                 closed.update(writer.scratch.closed_segments())
@@ -312,10 +332,14 @@ class Background:
                     branch.closed_layers.discard(layer)
         return closed
 
+    def _lasting_branches(self) -> list[Branch]:
+        """Returns the branches whose work is likely kept: nothing is put in order for others."""
+        return [one for one in self._workspace.opened_branches() if not one.is_ephemeral]
+
     def _has_scratch(self) -> bool:
         return any(
             writer.scratch.has_data
-            for branch in self._workspace.opened_branches()
+            for branch in self._lasting_branches()
             for writer in branch.writers()
         )
 

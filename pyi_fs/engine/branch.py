@@ -6,31 +6,27 @@ thread beside it.
 
 Invariants:
 - `tree` is the fold of `position`.
-- A layer is opened at the first write after the branch was opened, made or published.
 - `touched` covers what differs from `last_tree`, the tree of the last snapshot (or of the branch's
   start).
 """
 
-import threading
 from collections.abc import Callable
 from typing import Protocol
 
 from pyi_fs import limits
+from pyi_fs.engine.branch_layers import BranchLayers
 from pyi_fs.engine.inode_numbers import InodeNumbers
-from pyi_fs.engine.left_layers import LeftLayers
-from pyi_fs.engine.leftovers import Leftovers
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.services import LayerServices
 from pyi_fs.engine.superseding import note_superseded
 from pyi_fs.errors import CorruptSegmentError, FileTooLargeError, ReadOnlyError
 from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, SnapshotId
 from pyi_fs.model.edit import apply
-from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
+from pyi_fs.model.mutation import Adopt, Graft, Mutation, Write
 from pyi_fs.model.superseded import MAY_SUPERSEDE
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Base, Tree, on_base, over
 from pyi_fs.store.layer_writer import LayerWriter
-from pyi_fs.store.survival import layers_of
 
 
 class PublishListener(Protocol):
@@ -72,12 +68,15 @@ class Branch:
         *,
         resumable: bool = False,
         read_only: bool = False,
+        ephemeral: bool = False,
     ) -> None:
         """Starts at a position with its tree.
 
         `resumable`: the position is the end of a layer that may be appended to.
         """
-        self._services = services
+        self.layers = BranchLayers(
+            services, name, position, resumable=resumable, is_ephemeral=ephemeral
+        )
         self.reader = reader
         self.name = name
         self.tree = tree
@@ -86,48 +85,46 @@ class Branch:
         self.listener: PublishListener | None = None
         self.wake: Callable[[], None] | None = None
         """Called once, at the next commit; see `engine/commits.py`."""
+        self.loss = ""
+        """What a power loss took of it before it was opened, in a sentence; empty: nothing."""
         self.last: SnapshotId | None = None
         self.last_tree = tree
         self.touched = Touched()
         self.is_touched_complete = True
         self.records_since_base = 0
         self.written_bytes = 0
-        self._start = position
-        self.resumable = resumable
-        self._writer: LayerWriter | None = None
-        self.leftovers = Leftovers()
-        """Layers closed before they were synced, and those that bytes came from."""
-        self._durable_start: Position | None = None
         self._numbers = InodeNumbers(services)
         self._spare: list[InodeNumber] = []
         self._owed: list[Mutation] = []  # In the tree, and not yet in the journal.
-        self._sync_lock = threading.Lock()
-        self._left = LeftLayers(services, self.leftovers, self._sync_lock)
 
     @property
     def position(self) -> Position:
         """Returns the position whose fold `tree` is."""
-        writer = self._writer
-        return Position(writer.layer, writer.end) if writer is not None else self._start
+        return self.layers.position
 
     @property
     def writer(self) -> LayerWriter | None:
         """Returns the layer being written, or None before the first write."""
-        return self._writer
+        return self.layers.writer
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Returns whether a power loss may take it, whatever is synced."""
+        return self.layers.is_ephemeral
 
     @property
     def is_synced(self) -> bool:
         """Returns whether everything acknowledged is durable (but for the operations log)."""
-        return not self.leftovers.has_closed and all(writer.is_synced for writer in self.writers())
-
-    def writers(self) -> list[LayerWriter]:
-        """Returns the layers open here: those left by a publish, then the current one."""
-        return [*self._left.open, *([self._writer] if self._writer is not None else [])]
+        return self.layers.is_synced
 
     @property
     def closed_layers(self) -> set[LayerId]:
         """Returns the layers written by this branch that are closed; they wait for a sealer."""
-        return self._left.closed
+        return self.layers.closed
+
+    def writers(self) -> list[LayerWriter]:
+        """Returns the layers open here: those left by a publish, then the current one."""
+        return self.layers.writers()
 
     @property
     def is_changed(self) -> bool:
@@ -140,6 +137,13 @@ class Branch:
         Raises `RequestError` for an impossible one and `OSError` when the store cannot take it;
         either way nothing has changed.
         """
+        while True:
+            try:
+                return self._commit(mutation)
+            except OSError as error:
+                self.layers.spill(error)
+
+    def _commit(self, mutation: Mutation) -> Tree:
         if self.read_only:
             raise ReadOnlyError(f"'{self.name}' is read-only here")
         old = self.tree
@@ -153,7 +157,7 @@ class Branch:
             # After the tree: a reader that finds bytes given back by another thread looks whether
             # the tree has moved on.
             note_superseded(writer.scratch, old, mutation)
-        self.note_borrowed(mutation)
+        self.layers.note_borrowed(mutation)
         self.touched.add(mutation)
         self.records_since_base += 1
         if self.wake is not None:
@@ -182,22 +186,25 @@ class Branch:
         self.tree.existing(number)
         if length == 0:
             return 0
-        writer = self._writer
-        if writer is None:
-            writer = self._open_writer()
-        where = writer.append_data(data)
-        self.commit(
-            Write(
-                number,
-                offset,
-                length,
-                where.segment,
-                where.offset,
-                where.checksums,
-                time_ns,
-                clear_setid,
-            )
-        )
+        while True:
+            try:
+                where = (self.layers.writer or self.layers.open()).append_data(data)
+                # Not `commit`: a record that goes to another layer than its data has no checksum.
+                self._commit(
+                    Write(
+                        number,
+                        offset,
+                        length,
+                        where.segment,
+                        where.offset,
+                        where.checksums,
+                        time_ns,
+                        clear_setid,
+                    )
+                )
+                break
+            except OSError as error:
+                self.layers.spill(error)
         self.written_bytes += length
         return length
 
@@ -223,8 +230,8 @@ class Branch:
 
     def mark_ref(self) -> None:
         """A ref names the current position: what is reachable from it is never given back."""
-        if self._writer is not None:
-            self._writer.scratch.mark_refs()
+        if self.layers.writer is not None:
+            self.layers.writer.scratch.mark_refs()
 
     def mark_snapshot(self, snapshot: SnapshotId) -> None:
         """The current tree is that snapshot's."""
@@ -249,10 +256,8 @@ class Branch:
         `since_last` what was touched since then.
         """
         old, orphans = self.tree, self._orphans(tree, touched)
-        self._leave_layer()
+        self.layers.move(position)
         self._owed.clear()
-        self._start = position
-        self.resumable = False
         self.tree = tree
         self.generation += 1
         self.last = last
@@ -283,8 +288,10 @@ class Branch:
                 writer.take_back()
             except OSError:
                 # It cannot be cut off: nothing is ever appended to it.
-                self._leave_layer()
-                self._start = start
+                self.layers.move(start)
+            if self.layers.writer not in (writer, None):
+                # Memory was full: it went to another layer, which is left in the same way.
+                self.layers.move(start)
             raise
         writer.settle()
         self.generation += 1
@@ -321,11 +328,9 @@ class Branch:
     def roll(self) -> tuple[Position, Tree]:
         """Leaves the layer, for a base of the next; returns the frozen position and tree. O(1)."""
         position, frozen = self.position, self.tree
-        self._leave_layer()
-        self._start = position
-        self.resumable = False
+        self.layers.move(position)
         self.tree = over(frozen)
-        self._open_writer()
+        self.layers.open()
         return position, frozen
 
     def rebase(self, frozen: Tree, base: Base) -> None:
@@ -337,64 +342,34 @@ class Branch:
     def sync(self) -> None:
         """Makes everything acknowledged before the call durable: data, records, log.
 
-        BLOCKS: call it in a thread. Syncs queue up.
+        Nothing of an ephemeral branch: `promote` does. BLOCKS: call it in a thread. Syncs queue up.
         """
-        with self._sync_lock:
-            self._left.give_up_gone()
-            start, writers = self._start, self.writers()
-            # Parents and lenders first: see there.
-            done = self.leftovers.sync(self._services)
-            if start != self._durable_start:
-                self._services.sync_position(start)
-                self._durable_start = start
-            for writer in writers:
-                if not writer.is_synced:
-                    if not writer.are_parents_durable:
-                        self._services.sync_parents(writer.layer)
-                        writer.are_parents_durable = True
-                    writer.sync()
-            self._services.sync_log()
-            # Only now: what failed is tried again by the next sync.
-            self.leftovers.forget(done)
+        self.layers.sync()
+
+    def promote(self) -> None:
+        """Makes the present of an ephemeral branch durable, as a place to start from. BLOCKS.
+
+        Nothing for other branches.
+        """
+        if self.is_ephemeral:
+            self.layers.promote()
 
     def reclaim(self) -> None:
         """Gives back scratch that nobody can reach. BLOCKS for some ms: call it in a thread."""
-        writer = self._writer
-        if writer is not None:
-            writer.reclaim()
-
-    def close(self) -> None:
-        """Closes the layers; syncs nothing."""
-        self._leave_layer()
-        self._left.close_all()
+        self.layers.reclaim()
 
     def tidy(self) -> None:
         """Closes the layers that a publish left and that are durable."""
-        self._left.tidy()
+        self.layers.tidy()
 
-    def _open_writer(self) -> LayerWriter:
-        writer = self._writer = self._services.open_layer(
-            self.name, self._start, resumable=self.resumable
-        )
-        self.resumable = False
-        return writer
+    def close(self) -> None:
+        """Closes the layers; syncs nothing."""
+        self.layers.close()
 
     def _ready_writer(self) -> LayerWriter:
         """Returns the layer to write to; what is owed to its journal has been paid."""
-        writer = self._writer
-        if writer is None:
-            writer = self._open_writer()
+        writer = self.layers.writer or self.layers.open()
         while self._owed:
             writer.append(self._owed[0])
             del self._owed[0]
         return writer
-
-    def _leave_layer(self) -> None:
-        if self._writer is not None:
-            writer, self._writer = self._writer, None
-            self._left.add(writer)
-
-    def note_borrowed(self, mutation: Mutation) -> None:
-        """Notes from which layers a mutation brings bytes along: a sync makes them durable too."""
-        if type(mutation) is Graft or type(mutation) is Share or type(mutation) is Adopt:
-            self.leftovers.add_lenders(layers_of(mutation))

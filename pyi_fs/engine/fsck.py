@@ -33,8 +33,10 @@ from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import LOCK_PATH, ChunkIndex
 from pyi_fs.store.layers import Layers
+from pyi_fs.store.memory import MemoryDirectory
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 from pyi_fs.store.survival import Survival
+from pyi_fs.store.tiers import TieredStorage
 
 Progress = Callable[[str], None]
 
@@ -81,7 +83,8 @@ def check_directory(
 ) -> list[Finding]:
     """Returns what `check_store` does, also for a store that is too damaged to be opened."""
     report = Report(progress)
-    storage = DirectoryStorage(path)
+    directory = MemoryDirectory(path)
+    storage = TieredStorage(DirectoryStorage(path), directory.find)
     index: ChunkIndex | None = None
     with report.examining("index", layout.INDEX):
         if storage.exists(layout.INDEX):
@@ -93,6 +96,7 @@ def check_directory(
     finally:
         if index is not None:
             index.close()
+        directory.close()
     return report.findings()
 
 

@@ -16,6 +16,7 @@ from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent
 from pyi_fs.store import layout, runs, sealmap
 from pyi_fs.store.journal import journal_seed, read_synced
+from pyi_fs.store.promotion import is_of_boot
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 
 ChunkProblem = Callable[[Extent], str | None]
@@ -67,11 +68,12 @@ def scan_journals(
             if scan.header is None:
                 report.add("error", "journal", path, f"no valid header; {scan.complaint}")
                 continue
-            promised = scan.end if scan.header.boot == boot else read_synced(storage, layer)
+            is_current = is_of_boot(storage, layer, scan.header, boot)
+            promised = scan.end if is_current else read_synced(storage, layer)
             found[layer] = Journal(scan.header, scan.end, promised)
             if scan.header.layer != layer:
                 report.add("error", "journal", path, f"is of layer {layer_name(scan.header.layer)}")
-            _judge(storage, report, layer, scan, boot)
+            _judge(storage, report, layer, scan, is_current=is_current)
     return found
 
 
@@ -118,12 +120,14 @@ def _scan(storage: Storage, layer: LayerId, wanted: set[int]) -> _Scan:
     return _Scan(header, end, data, missed, "")
 
 
-def _judge(storage: Storage, report: Report, layer: LayerId, scan: _Scan, boot: str) -> None:
+def _judge(
+    storage: Storage, report: Report, layer: LayerId, scan: _Scan, *, is_current: bool
+) -> None:
     """Tells a torn tail and what a power loss took, which are normal, from damage."""
     assert scan.header is not None, "BUG: a layer without a header is judged elsewhere"
     path = layout.journal(layer)
     synced = read_synced(storage, layer)
-    is_lossy = scan.header.boot != boot and scan.end >= synced
+    is_lossy = not is_current and scan.end >= synced
     lost = sorted(offset for offset in scan.missed if offset > scan.end)
     for offset in sorted(scan.missed - set(lost)):
         report.add("error", "journal", path, f"position {offset} is no end of a record")

@@ -10,9 +10,19 @@ from typing import NamedTuple
 from pyi_fs import limits
 from pyi_fs.engine.findings import Report
 from pyi_fs.format.record import decode_operation, frames
-from pyi_fs.ids import LayerId, Position, TreeObjectId, WorkspaceName
-from pyi_fs.model.operation import Begin, MakeBranch, MoveBranch, Operation, RestorePath, Void
-from pyi_fs.model.refs import Refs
+from pyi_fs.ids import BranchName, LayerId, Position, SnapshotId, TreeObjectId, WorkspaceName
+from pyi_fs.model.operation import (
+    Begin,
+    Continue,
+    KeepBranch,
+    MakeBranch,
+    MoveBranch,
+    Operation,
+    RestorePath,
+    TakeSnapshot,
+    Void,
+)
+from pyi_fs.model.refs import BranchRef, Refs, Snapshot
 from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import LOG_SEED
@@ -32,12 +42,53 @@ class Promised(NamedTuple):
 class Root(NamedTuple):
     """A position that must fold.
 
-    `offset` None: the end of the layer, which a writer may be moving.
+    `offset` None: the end of the layer, which a writer may be moving. `ephemeral`: the branch that
+    had it in memory, where it may be lost; empty if it may not.
     """
 
     label: str
     layer: LayerId
     offset: int | None
+    ephemeral: str = ""
+
+
+class _InMemory:
+    """What ephemeral branches wrote, and who relies on it no more than they do."""
+
+    def __init__(self) -> None:
+        self.layers: dict[LayerId, BranchName] = {}
+        self.operations: set[int] = set()
+        self.snapshots: set[SnapshotId] = set()
+
+    def fold(self, number: int, operation: Operation, refs: Refs) -> None:
+        """Looks at an operation, and at the refs after it."""
+        match operation:
+            case KeepBranch():
+                kept = operation.branch
+                self.layers = {key: name for key, name in self.layers.items() if name != kept}
+            case Continue() if refs.branches[operation.branch].ephemeral:
+                self.layers[operation.layer] = operation.branch
+            case TakeSnapshot() if refs.branches[operation.branch].ephemeral:
+                self.snapshots.add(operation.id)
+            case MoveBranch() | RestorePath() | MakeBranch():
+                if refs.branches[operation.branch].ephemeral:
+                    self.operations.add(number)
+            case _:
+                pass
+
+    def of_operation(self, number: int, position: Position) -> str:
+        """Returns the ephemeral branch that had a position of an operation in memory, or ""."""
+        return self.layers.get(position.layer, "") if number in self.operations else ""
+
+    def of_snapshot(self, snapshot: Snapshot) -> str:
+        """Returns the ephemeral branch that had a snapshot in memory, or ""."""
+        if snapshot.name or snapshot.pinned or snapshot.id not in self.snapshots:
+            return ""
+        return self.layers.get(snapshot.position.layer, "")
+
+    def of_branch(self, ref: BranchRef, layer: LayerId) -> str:
+        """Returns the ephemeral branch that had the end or start of a branch in memory, or ""."""
+        return self.layers.get(layer, "") if ref.ephemeral else ""
 
 
 def tail_of(data: bytes, end: int) -> str:
@@ -60,10 +111,11 @@ def promised_by_logs(storage: Storage, report: Report) -> Promised:
         report.looking_at(path)
         with report.examining("log", path):
             operations = _operations(storage, path, report)
-            refs = Refs()
-            for operation in operations:
+            refs, in_memory = Refs(), _InMemory()
+            for number, operation in enumerate(operations, 1):
                 refs = fold_operation(refs, operation)
-            found.roots.extend(_roots(WorkspaceName(name), refs, operations))
+                in_memory.fold(number, operation, refs)
+            found.roots.extend(_roots(WorkspaceName(name), refs, operations, in_memory))
             for snapshot in refs.snapshots.values():
                 if snapshot.root is not None:
                     found.contents.setdefault(snapshot.root, []).append(f"{name}@{snapshot.id}")
@@ -99,28 +151,39 @@ def _valid(data: bytes) -> tuple[int, list[Operation]]:
     return end, operations
 
 
-def _roots(name: WorkspaceName, refs: Refs, operations: list[Operation]) -> Iterator[Root]:
+def _roots(
+    name: WorkspaceName, refs: Refs, operations: list[Operation], in_memory: _InMemory
+) -> Iterator[Root]:
     # As `engine/roots.py`, which keeps it a little longer.
+    now_ns = time.time_ns()
     window_ns = limits.UNDO_WINDOW_SECONDS * 1_000_000_000
-    since_ns = max(time.time_ns() - window_ns, refs.undo_closed_ns + 1)
+    since_ns = max(now_ns - window_ns, refs.undo_closed_ns + 1)
     void: dict[LayerId, int] = {}
-    named: list[tuple[str, Position]] = []
+    named: list[Root] = []
     for index, operation in enumerate(operations, 1):
         if isinstance(operation, Void):
             void[operation.layer] = operation.offset
-        named += [(f"{name}: operation {index}", place) for place in _places(operation, since_ns)]
-    named += [(f"{name}@{one.id}", one.position) for one in refs.snapshots.values()]
+        for place in _places(operation, since_ns):
+            ephemeral = in_memory.of_operation(index, place)
+            named.append(Root(f"{name}: operation {index}", *place, ephemeral))
+    named += [
+        Root(f"{name}@{one.id}", *one.position, in_memory.of_snapshot(one))
+        for one in refs.snapshots.values()
+    ]
     for branch in refs.branches.values():
-        if branch.dropped and branch.dropped_ns < since_ns:
+        memory_ns = limits.EPHEMERAL_UNDO_SECONDS * 1_000_000_000 if branch.ephemeral else window_ns
+        if branch.dropped and branch.dropped_ns < max(since_ns, now_ns - memory_ns):
             continue
         label = f"{name}/{branch.name}" + (" (dropped)" if branch.dropped else "")
-        if branch.layer is not None:
-            yield Root(label, branch.layer, None)
+        layer, offset = (branch.layer, None) if branch.layer is not None else branch.position
+        root = Root(label, layer, offset, in_memory.of_branch(branch, layer))
+        if offset is None:
+            yield root
         else:
-            named.append((label, branch.position))
-    for label, position in named:
-        if position.offset <= void.get(position.layer, position.offset):
-            yield Root(label, position.layer, position.offset)
+            named.append(root)
+    for root in named:
+        if root.offset is not None and root.offset <= void.get(root.layer, root.offset):
+            yield root
 
 
 def _places(operation: Operation, since_ns: int) -> list[Position]:

@@ -22,6 +22,7 @@ from pyi_fs.model.check import check
 from pyi_fs.model.extent import Extent, ExtentList
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout
+from pyi_fs.store.promotion import is_in_memory
 from pyi_fs.store.storage import Storage
 
 MakeHistory = Callable[[], History]
@@ -63,6 +64,11 @@ class TreeCheck:
         labels: dict[LayerId, dict[int, list[Root]]] = defaultdict(lambda: defaultdict(list))
         for root in roots:
             journal = self._journals.get(root.layer)
+            if root.ephemeral and self._is_lost(root):
+                # No promise is broken: a power loss takes it, and so may a last logout.
+                text = f"branch '{root.ephemeral}' was ephemeral, and its memory is gone"
+                self._report.add("note", "memory", layout.LAYERS, text, refs=[root.label])
+                continue
             if journal is None:
                 text = f"layer {layer_name(root.layer)} cannot be read"
                 self._report.add(
@@ -70,7 +76,11 @@ class TreeCheck:
                 )
                 continue
             offset = journal.end if root.offset is None else root.offset
-            if self._can_be_folded(Position(root.layer, offset), root.label):
+            broken, text = self._broken(root)
+            if broken is not None:
+                path = layout.journal(broken.layer)
+                self._report.add("error", "fold", path, text, refs=[root.label])
+            else:
                 labels[root.layer][offset].append(root)
         history = self._make_history()
         for count, layer in enumerate(sorted(labels), 1):
@@ -83,22 +93,27 @@ class TreeCheck:
                 history = self._make_history()
         self._confirm()
 
-    def _can_be_folded(self, position: Position, label: str) -> bool:
-        """Returns whether the journals on the way reach as far as they must; says so if not."""
-        step: Position | None = position
+    def _is_lost(self, root: Root) -> bool:
+        broken, _ = self._broken(root)
+        return broken is not None and not is_in_memory(self._storage, broken.layer)
+
+    def _broken(self, root: Root) -> tuple[Position | None, str]:
+        """Returns the place on the way to a root that its journal does not reach, and what is so.
+
+        None if all is well.
+        """
+        step: Position | None = Position(root.layer, root.offset or 0)
         passed: set[LayerId] = set()
         while step is not None:
             journal = self._journals.get(step.layer)
-            if journal is None or step.offset > journal.end or step.layer in passed:
-                text = f"does not reach position {step.offset}"
-                if step.layer in passed:
-                    text = "begins with itself: its parents go in a circle"
-                self._report.add("error", "fold", layout.journal(step.layer), text, refs=[label])
-                return False
+            if step.layer in passed:
+                return step, "begins with itself: its parents go in a circle"
+            if journal is None or step.offset > journal.end:
+                return step, f"does not reach position {step.offset}"
             passed.add(step.layer)
             has_base = self._storage.exists(layout.base(step.layer))
             step = journal.header.parent if not has_base else None
-        return True
+        return None, ""
 
     def _tree(self, tree: Tree, position: Position, roots: list[Root]) -> None:
         fixed = [root.label for root in roots if root.offset is not None]

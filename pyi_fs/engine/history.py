@@ -23,7 +23,8 @@ from pyi_fs.model.mutation import Mutation
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree, over, root_only
 from pyi_fs.store import layout
-from pyi_fs.store.layers import Layers, pass_once
+from pyi_fs.store.layer_sync import pass_once
+from pyi_fs.store.layers import Layers
 from pyi_fs.store.survival import Survival
 
 # On the way of a long fold a tree is kept each time so many records are behind (10 to 20 ms): a

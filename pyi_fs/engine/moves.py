@@ -62,6 +62,10 @@ class Moves:
         tree.
         """
         tree = self._history.tree(snapshot.position)
+        layers = self._history.layers
+        if not branch.is_ephemeral and layers.is_ephemeral(snapshot.position.layer):
+            # Nothing durable stands on what is only in memory, nor has bytes of it.
+            layers.sync_lineage(snapshot.position)
         if path is not None:
             self._restore_path(branch, snapshot, tree, path)
             return snapshot

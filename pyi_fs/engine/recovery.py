@@ -51,6 +51,8 @@ def recover(layers: Layers, history: History, log: OperationsLog, ref: BranchRef
     `CorruptRecordError` if durable bytes are damaged.
     """
     position = present(history, log, ref)
+    # Memory can be lost without a boot: whichever branch is opened first finds out.
+    _void_lost_snapshots(history, log, only_ephemeral=True)
     if ref.layer is not None and history.survival.end(ref.layer) is None:
         return _folded(layers, history, ref.layer)
     _void_lost_snapshots(history, log)
@@ -129,11 +131,15 @@ class _Logged:
         return position
 
 
-def _void_lost_snapshots(history: History, log: OperationsLog) -> None:
+def _void_lost_snapshots(
+    history: History, log: OperationsLog, *, only_ephemeral: bool = False
+) -> None:
+    branches = log.refs.branches
     lost = {
         snapshot.position.layer
         for snapshot in log.refs.snapshots.values()
-        if history.survival.is_lost(snapshot.position)
+        if (not only_ephemeral or branches[snapshot.branch].ephemeral)
+        and history.survival.is_lost(snapshot.position)
     }
     for layer in sorted(lost):
         end = history.survival.end(layer)

@@ -7,7 +7,8 @@ and dropped branches, for `limits.UNDO_WINDOW_SECONDS`, or until the log says th
 up (`CloseUndo`). Without that they last `limits.GARBAGE_GRACE_SECONDS` longer than `undo` does, so
 that who was allowed to undo finds the place still there. For the same reason a snapshot that was
 deleted stays a root for the grace while a branch of its workspace is in use: who saw it there a
-moment ago may be about to write what names it.
+moment ago may be about to write what names it. What a dropped ephemeral branch left is memory, and
+a root for minutes only (`engine/given_up.py`).
 
 What processes read and hold a lease of is a root, whatever the logs say.
 
@@ -22,6 +23,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pyi_fs import limits
+from pyi_fs.engine.given_up import KEPT_NS, GivenUp
 from pyi_fs.engine.history import History
 from pyi_fs.engine.recovery import nearest, present
 from pyi_fs.engine.salvage import salvaged
@@ -117,27 +119,15 @@ def _positions(
     *,
     has_grace: bool,
 ) -> Iterator[Position]:
-    taken: dict[SnapshotId, Position] = {}
+    given_up = GivenUp(log.refs, history.layers, now_ns)
+    forgotten = {snapshot.id for snapshot in given_up.snapshots()}
     undone_since_ns = _undone_since(log.refs, now_ns, gone)
     for snapshot in log.refs.snapshots.values():
-        if has_grace or snapshot.id not in gone.snapshots:
+        if snapshot.id not in forgotten and (has_grace or snapshot.id not in gone.snapshots):
             yield snapshot.position
-    for _, operation in log.operations():
-        match operation:
-            case TakeSnapshot():
-                taken[operation.id] = Position(*operation.position)
-            case DeleteSnapshot(time_ns=time_ns, id=deleted) if (
-                has_grace and time_ns > now_ns - _GRACE_NS and deleted in taken
-            ):
-                yield taken[deleted]
-            case MoveBranch() if operation.time_ns > undone_since_ns:
-                yield Position(*operation.before)
-                yield Position(*operation.after)
-            case RestorePath() if operation.time_ns > undone_since_ns:
-                yield Position(*operation.before)
-            case _:
-                pass
-    for ref in _branches(log.refs, undone_since_ns):
+    since_ns = now_ns - _GRACE_NS if has_grace else now_ns
+    yield from _left(log, given_up, undone_since_ns, deleted_since_ns=since_ns)
+    for ref in _branches(log.refs, now_ns, undone_since_ns):
         # Should a power loss have taken its start, the branch begins at what is left.
         with suppress(NotFoundError):
             yield nearest(history, log, ref.position)
@@ -150,13 +140,41 @@ def _undone_since(refs: Refs, now_ns: int, gone: Gone) -> int:
     return max(now_ns - _KEPT_NS, refs.undo_closed_ns, gone.undo_closed_ns)
 
 
-def _branches(refs: Refs, undone_since_ns: int) -> Iterator[BranchRef]:
+def _left(
+    log: OperationsLog, given_up: GivenUp, undone_since_ns: int, *, deleted_since_ns: int
+) -> Iterator[Position]:
+    """Yields what was left a while ago: by moves, and by deleting snapshots."""
+    taken: dict[SnapshotId, TakeSnapshot] = {}
+    for _, operation in log.operations():
+        match operation:
+            case TakeSnapshot():
+                taken[operation.id] = operation
+            case DeleteSnapshot(time_ns=time_ns, id=deleted) if (
+                time_ns > deleted_since_ns and deleted in taken
+            ):
+                found = taken[deleted]
+                position = Position(*found.position)
+                if not given_up.has(found.branch, found.time_ns, position):
+                    yield position
+            case MoveBranch() | RestorePath() if operation.time_ns > undone_since_ns:
+                for position in _ends(operation):
+                    if not given_up.has(operation.branch, operation.time_ns, position):
+                        yield position
+            case _:
+                pass
+
+
+def _ends(operation: MoveBranch | RestorePath) -> list[Position]:
+    if isinstance(operation, RestorePath):
+        return [Position(*operation.before)]
+    return [Position(*operation.before), Position(*operation.after)]
+
+
+def _branches(refs: Refs, now_ns: int, undone_since_ns: int) -> Iterator[BranchRef]:
     """Yields the branches there are, and those that `undo` can bring back."""
-    for ref in refs.branches.values():
-        if not ref.dropped or ref.dropped_ns > undone_since_ns:
-            yield ref
-    for ref in refs.shadowed.values():
-        if ref.dropped_ns > undone_since_ns:
+    for ref in (*refs.branches.values(), *refs.shadowed.values()):
+        since_ns = max(now_ns - KEPT_NS, undone_since_ns) if ref.ephemeral else undone_since_ns
+        if not ref.dropped or ref.dropped_ns > since_ns:
             yield ref
 
 

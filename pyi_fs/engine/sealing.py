@@ -116,8 +116,13 @@ def seal_held(
 
 
 def sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
-    """Makes positions and all logs durable, so that no power loss brings back an older root."""
+    """Makes positions and all logs durable, so that no power loss brings back an older root.
+
+    What an ephemeral branch wrote comes back to no older root but the durable one it began at.
+    """
     for layer, offsets in positions.items():
+        if store.layers.is_ephemeral(layer):
+            continue
         store.layers.sync_lineage(Position(layer, max(offsets)))
     for workspace in store.workspace_names():
         # One that is damaged names nothing that is given back.

@@ -3,6 +3,7 @@
 Layers to write to, fresh inode numbers, durability of the log.
 """
 
+import errno
 import time
 from functools import partial
 
@@ -15,6 +16,7 @@ from pyi_fs.model.refs import Refs
 from pyi_fs.store.layer_writer import LayerWriter
 from pyi_fs.store.layers import Layers
 from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.store.promotion import MEMORY_BOOT, SPILLED_BOOT
 from pyi_fs.store.reserve import with_reserve
 
 
@@ -30,12 +32,23 @@ class LayerServices:
         self._workspace = workspace
         self._boot = boot
 
-    def open_layer(self, branch: BranchName, position: Position, *, resumable: bool) -> LayerWriter:
+    def open_layer(
+        self,
+        branch: BranchName,
+        position: Position,
+        *,
+        resumable: bool,
+        is_ephemeral: bool = False,
+        on_disk: bool = False,
+    ) -> LayerWriter:
         """Opens the layer a branch's next mutation goes to, and notes a new one in the log.
 
-        `resumable`: the position is the end of a layer that may be appended to.
+        `resumable`: the position is the end of a layer that may be appended to. That of an
+        ephemeral branch is in memory, unless `on_disk` or there is no room.
         """
         opening = self._resumed if resumable else self._begun
+        if is_ephemeral and not resumable:
+            opening = partial(self._begun_ephemeral, on_disk=on_disk)
         # What is to be removed on a full disk may be the first change of a mount.
         return with_reserve(self._layers.storage, partial(opening, branch, position))
 
@@ -44,24 +57,51 @@ class LayerServices:
 
     def _begun(self, branch: BranchName, position: Position) -> LayerWriter:
         layer = self._layers.new_directory()
+        return self._noted(branch, self._created(layer, branch, position, self._boot))
+
+    def _begun_ephemeral(
+        self, branch: BranchName, position: Position, *, on_disk: bool
+    ) -> LayerWriter:
+        writer = None if on_disk else self._in_memory(branch, position)
+        if writer is None:
+            layer = self._layers.new_directory()
+            writer = self._created(layer, branch, position, SPILLED_BOOT + self._boot)
+        return self._noted(branch, writer)
+
+    def _noted(self, branch: BranchName, writer: LayerWriter) -> LayerWriter:
+        layer = writer.layer
+        try:
+            self._log.append(lambda _: Continue(branch, layer))
+        except BaseException:
+            self._layers.abandon(layer)
+            raise
+        return writer
+
+    def _in_memory(self, branch: BranchName, position: Position) -> LayerWriter | None:
+        """Returns a new layer in memory, or None if it has no room."""
+        try:
+            layer = self._layers.new_volatile_directory()
+            if layer is None:
+                return None
+            return self._created(layer, branch, position, MEMORY_BOOT)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return None
+
+    def _created(
+        self, layer: LayerId, branch: BranchName, position: Position, boot: str
+    ) -> LayerWriter:
+        now_ns = time.time_ns()
         header = LayerHeader(
-            FORMAT_VERSION,
-            layer,
-            position,
-            None,
-            time.time_ns(),
-            self._boot,
-            self._workspace,
-            branch,
+            FORMAT_VERSION, layer, position, None, now_ns, boot, self._workspace, branch
         )
         try:
-            writer = self._layers.create(header)
-            self._log.append(lambda _: Continue(branch, layer))
+            return self._layers.create(header)
         except BaseException:
             # Each try of a writer on a full disk would leave files, open ones too.
             self._layers.abandon(layer)
             raise
-        return writer
 
     def reserve_inodes(self, count: int) -> tuple[InodeNumber, InodeNumber]:
         """Returns a range of numbers nobody in this workspace used.
@@ -96,6 +136,11 @@ class LayerServices:
         """Returns whether a layer was collected, whatever is still known of it here."""
         return self._layers.is_gone(layer)
 
+    def promote(self, position: Position) -> None:
+        """Makes a position durable that an ephemeral branch wrote; nothing for others. BLOCKS."""
+        if self._layers.is_ephemeral(position.layer):
+            self._layers.sync_lineage(position)
+
     def sync_parents(self, layer: LayerId) -> None:
         """Makes what a layer starts from durable. BLOCKS."""
         parent = self._layers.header(layer).parent
@@ -105,6 +150,18 @@ class LayerServices:
     def sync_lender(self, layer: LayerId) -> None:
         """Makes a layer durable that bytes came from, journal (checksums) and all. BLOCKS."""
         self._layers.sync_whole(layer)
+
+    def leave_memory(self, branch: BranchName, position: Position) -> None:
+        """Takes the layers that a branch wrote on the way to a durable position out of memory.
+
+        The caller has the branch, and writes none of them.
+        """
+        step: Position | None = position
+        while step is not None and self._layers.is_ephemeral(step.layer):
+            header = self._layers.header(step.layer)
+            if (header.workspace, header.branch) == (self._workspace, branch):
+                self._layers.leave_memory(step.layer)
+            step = Position(*header.parent) if header.parent is not None else None
 
     def sync_log(self) -> None:
         """Makes the operations log durable. BLOCKS."""

@@ -29,13 +29,16 @@ def take_snapshot(
 ) -> Answer:
     """Takes a snapshot of a branch's present. Nothing changed: no write, the same id again.
 
-    `AlreadyExistsError` for a taken name.
+    A name makes durable what an ephemeral branch has in memory. `AlreadyExistsError` for a taken
+    one.
     """
     refs = log.refresh()
     if name is not None:
         check_ref_name(name)
         if len(message.encode()) > MESSAGE_BYTES_MAX:
             raise InvalidArgumentError(f"a message has at most {MESSAGE_BYTES_MAX} bytes")
+        _check_free(refs, name)
+        branch.promote()
     last = refs.nearest(branch.last)
     is_deleted = last is not None and last.id != branch.last
     if last is not None and not is_deleted and not branch.is_changed:

@@ -13,7 +13,10 @@ from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex, discard_index
 from pyi_fs.store.layers import Layers
+from pyi_fs.store.memory import MemoryDirectory
+from pyi_fs.store.memory_bound import MemoryBound
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
+from pyi_fs.store.tiers import TieredStorage
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +28,17 @@ _FORMAT_LINE = f"pyi-fs store {STORE_VERSION}\n"
 class Store:
     """One process's open store. Many processes may have the same one open."""
 
-    def __init__(self, storage: Storage, path: Path) -> None:
+    def __init__(
+        self, storage: Storage, path: Path, directory: MemoryDirectory | None = None
+    ) -> None:
         """Opens the parts over a storage that holds a store; use `open`."""
         self.path = path
+        self.directory = directory
         self.storage = storage
         self.index = ChunkIndex(storage)
         self.chunks = ChunkStore(storage, self.index)
-        self.layers = Layers(storage, self.chunks, boot_id())
+        free_bytes = directory.free_bytes if directory is not None else _unlimited
+        self.layers = Layers(storage, self.chunks, boot_id(), MemoryBound(storage, free_bytes))
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True) -> "Store":
@@ -65,8 +72,9 @@ class Store:
             lock.release()
 
     @classmethod
-    def _reconciled(cls, storage: Storage, path: Path) -> "Store":
-        store = cls(storage, path)
+    def _reconciled(cls, disk: DirectoryStorage, path: Path) -> "Store":
+        directory = MemoryDirectory(path)
+        store = cls(TieredStorage(disk, directory.find), path, directory)
         try:
             # A writer killed between a pack's rename and its index commit leaves a pack the index
             # does not know.
@@ -74,7 +82,7 @@ class Store:
         except BaseException:
             store.close()
             raise
-        reserve.make(storage)
+        reserve.make(store.storage)
         return store
 
     def workspace_names(self) -> list[WorkspaceName]:
@@ -91,6 +99,12 @@ class Store:
         self.layers.close()
         self.chunks.close()
         self.index.close()
+        if self.directory is not None:
+            self.directory.close()
+
+
+def _unlimited() -> int:
+    return 1 << 60
 
 
 def _make(storage: DirectoryStorage, path: Path) -> None:

@@ -78,6 +78,7 @@ def plan_undo(
         raise NotFoundError("nothing to undo")
     if not done.is_move:
         _check_newest_of_name(log, done)
+        _check_memory(log, done, now_ns)
     return _inverse(log, done, now_ns, redo=False)
 
 
@@ -136,6 +137,20 @@ def _check_open(done: Done, closed_ns: int, now_ns: int | None) -> None:
         raise NotFoundError(
             f"operation {operation} is older than {hours} hours: what it left behind was collected "
             "(restore a snapshot instead)"
+        )
+
+
+def _check_memory(log: OperationsLog, done: Done, now_ns: int | None) -> None:
+    """Refuses to bring back an ephemeral branch whose memory may have been given back."""
+    ref = log.refs.branches.get(done.branch)
+    if not isinstance(done.record, DropBranch) or ref is None or not ref.ephemeral:
+        return
+    age_ns = (time.time_ns() if now_ns is None else now_ns) - done.record.time_ns
+    if age_ns > limits.EPHEMERAL_UNDO_SECONDS * 1_000_000_000:
+        raise NotFoundError(
+            f"operation {done.operation} dropped the ephemeral branch '{done.branch}' more than "
+            f"{limits.EPHEMERAL_UNDO_SECONDS} seconds ago: its memory was given back (name an "
+            "older operation to undo that)"
         )
 
 

@@ -11,7 +11,7 @@ Invariants:
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 from pyi_fs.engine.answer import Answer
@@ -21,8 +21,9 @@ from pyi_fs.engine.commits import Commits
 from pyi_fs.engine.history import History
 from pyi_fs.engine.leftovers import Leftovers
 from pyi_fs.engine.moves import Confirm, Moves
+from pyi_fs.engine.opening import Opening
 from pyi_fs.engine.reader import Reader
-from pyi_fs.engine.recovery import nearest, present, recover
+from pyi_fs.engine.recovery import nearest, present
 from pyi_fs.engine.services import LayerServices
 from pyi_fs.engine.snapshotting import changes, take_snapshot
 from pyi_fs.engine.status import branch_status
@@ -36,22 +37,20 @@ from pyi_fs.errors import (
 from pyi_fs.ids import (
     NO_OPERATION,
     BranchName,
-    LayerId,
     OperationId,
     Position,
     WorkspaceName,
 )
 from pyi_fs.model.diff import Change
-from pyi_fs.model.mutation import Reap
 from pyi_fs.model.operation import (
     DeleteSnapshot,
     DropBranch,
+    KeepBranch,
     MakeBranch,
     Operation,
     SwitchHead,
 )
-from pyi_fs.model.refs import BranchRef, Refs, Snapshot, check_ref_name
-from pyi_fs.model.touched import Touched
+from pyi_fs.model.refs import Refs, Snapshot, check_ref_name
 from pyi_fs.model.tree import Tree
 from pyi_fs.store.leases import Leases
 from pyi_fs.store.oplog import OperationsLog
@@ -85,6 +84,7 @@ class Workspace:
         self._boot = boot_id()
         self._services = LayerServices(store.layers, self.log, name, self._boot)
         self._moves = Moves(self, self.log, self.history)
+        self._opening = Opening(name, self._services, self.log, self.history, self.reader)
 
     @property
     def refs(self) -> Refs:
@@ -113,52 +113,13 @@ class Workspace:
             self.log.in_turn(partial(self._locks.make, branch_name))
         self._locks.take(branch_name, self.holder_text)
         try:
-            branch = self._recovered(self.refresh().branch(name))
+            branch = self._opening.branch(self.refresh().branch(name))
         except BaseException:
             self._locks.release(branch_name)
             raise
         branch.wake = self.commits.happened
         self._branches[branch_name] = branch
         return branch
-
-    def _recovered(self, ref: BranchRef) -> Branch:
-        found = recover(self.store.layers, self.history, self.log, ref)
-        branch = Branch(
-            self._services,
-            self.reader,
-            ref.name,
-            found.tree,
-            found.position,
-            resumable=found.resumable,
-        )
-        branch.records_since_base = found.records
-        branch.closed_layers.update(self._own_layers(ref.name, found.position))
-        for mutation in found.unsynced:
-            branch.note_borrowed(mutation)
-        if found.tree.last_inode >= self.refs.inode_end:
-            # A power loss took the record of the reservation and left files that it was made for.
-            self._services.reserve_beyond(found.tree.last_inode)
-        snapshot = self.refs.nearest(ref.last)
-        if snapshot is not None:
-            since = self._moves.touched_since(snapshot.id, found.position)
-            branch.last, branch.last_tree = snapshot.id, self.history.tree(snapshot.position)
-        else:
-            start = nearest(self.history, self.log, ref.position)
-            since = self.history.touched(start, found.position)
-            branch.last_tree = self.history.tree(start)
-        branch.touched = since if since is not None else Touched()
-        branch.is_touched_complete = since is not None
-        if found.tree.unlinked:
-            # Nobody can hold them any more: whoever did died with the last writer.
-            branch.commit(Reap(tuple(found.tree.unlinked)))
-        return branch
-
-    def _own_layers(self, name: BranchName, position: Position) -> Iterator[LayerId]:
-        """Yields the layers in a branch's lineage that it wrote itself: nobody else does."""
-        for step in self.history.lineage(position):
-            header = self.store.layers.header(step.layer)
-            if (header.workspace, header.branch) == (self.name, name):
-                yield step.layer
 
     def opened(self, name: BranchName) -> Branch | None:
         """Returns a branch if it is open here."""
@@ -177,7 +138,7 @@ class Workspace:
             del self._branches[branch.name]
             branch.close()
             if not self.refs.branches[branch.name].ephemeral:
-                branch.leftovers.hand_over(self.leftovers)
+                branch.layers.leftovers.hand_over(self.leftovers)
             self._locks.release(branch.name)
 
     def holder(self, name: BranchName) -> str | None:
@@ -187,15 +148,20 @@ class Workspace:
     def make_branch(self, name: str, start: Branch | Snapshot, *, ephemeral: bool = False) -> None:
         """Makes a branch at a snapshot or at the present of a branch open here.
 
-        O(1), no walk, no copy. `AlreadyExistsError`.
+        O(1), no walk, no copy; but a durable one copies what is in memory there to disk. BLOCKS
+        then. `AlreadyExistsError`.
         """
         check_ref_name(name)
         if isinstance(start, Branch):
+            if not ephemeral:
+                start.promote()
             position, parent = start.position, start.last
             start.mark_ref()
             self.history.remember(position, start.tree)
         else:
             position, parent = start.position, start.id
+            if not ephemeral:
+                self._services.promote(position)
 
         def decide(refs: Refs) -> Operation:
             taken = refs.branches.get(BranchName(name))
@@ -251,8 +217,21 @@ class Workspace:
             self._locks.release(ref.name)
 
     def switch_head(self, old: BranchName, new: BranchName) -> None:
-        """Notes in the log that a mount shows another branch."""
+        """Notes in the log that a mount shows another branch, which is durable from then on."""
+        branch = self.open_branch(new)
+        if branch.is_ephemeral:
+            self.keep_branch(branch)
         self.log.append(lambda _: SwitchHead(time.time_ns(), old, new))
+
+    def keep_branch(self, branch: Branch) -> None:
+        """Makes an ephemeral branch durable for good, with its snapshots. BLOCKS."""
+        for snapshot in self.refs.snapshots.values():
+            if snapshot.branch == branch.name and not self.history.survival.is_lost(
+                snapshot.position
+            ):
+                self._services.promote(snapshot.position)
+        branch.layers.keep()
+        self.log.append(lambda _: KeepBranch(time.time_ns(), branch.name))
 
     def newest_tree(self, name: str) -> tuple[Tree, Position]:
         """Returns the newest snapshot's tree of a branch, with its position.
@@ -382,12 +361,25 @@ class Workspace:
         """
         branch.sync()
 
+    def make_durable(self, branch: Branch) -> None:
+        """Makes everything a branch and the log acknowledged durable, also an ephemeral one's.
+
+        BLOCKS: call it in a thread.
+        """
+        branch.layers.copy_out()
+
     def sync_leftovers(self) -> None:
-        """Makes durable what closed branches left. BLOCKS: call it in a thread, one at a time."""
+        """Makes durable what closed branches left, and the log.
+
+        BLOCKS: call it in a thread, one at a time.
+        """
         if self.leftovers.has_closed:
             done = self.leftovers.sync(self._services)
             self._services.sync_log()
             self.leftovers.forget(done)
+        elif not self.log.is_synced:
+            # Where only an ephemeral branch is open, nobody else does.
+            self._services.sync_log()
 
     def close(self) -> None:
         """Closes every branch and the log; syncs nothing."""

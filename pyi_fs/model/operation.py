@@ -199,6 +199,13 @@ class CloseUndo(msgspec.Struct, frozen=True, array_like=True, tag=18):
     reason: str
 
 
+class KeepBranch(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """An ephemeral branch is durable from now on."""
+
+    time_ns: bounds.TimeNs
+    branch: bounds.Branch
+
+
 Operation = (
     Begin
     | Reserve
@@ -218,4 +225,5 @@ Operation = (
     | UnpinSnapshot
     | Purge
     | CloseUndo
+    | KeepBranch
 )

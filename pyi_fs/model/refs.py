@@ -24,6 +24,7 @@ from pyi_fs.model.operation import (
     Continue,
     DeleteSnapshot,
     DropBranch,
+    KeepBranch,
     MakeBranch,
     MoveBranch,
     NameSnapshot,
@@ -349,6 +350,10 @@ def _voided(refs: Refs, op: Void, _: OperationId) -> Refs:
     return refs
 
 
+def _kept(refs: Refs, op: KeepBranch, _: OperationId) -> Refs:
+    return _with_branch(refs, op.branch, ephemeral=False)
+
+
 _RULES: dict[type, Callable[[Refs, Any, OperationId], Refs]] = {
     Begin: _begun,
     Reserve: _reserved,
@@ -368,4 +373,5 @@ _RULES: dict[type, Callable[[Refs, Any, OperationId], Refs]] = {
     UnpinSnapshot: _unpinned,
     Purge: _purged,
     CloseUndo: _undo_closed,
+    KeepBranch: _kept,
 }

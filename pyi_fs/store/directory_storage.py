@@ -49,9 +49,21 @@ class DirectoryStorage:
     between calls, so it may be made before a process fork.
     """
 
-    def __init__(self, root: Path | str) -> None:
-        """Remembers where the store is; touches nothing."""
+    memory = None
+
+    def __init__(self, root: Path | str, *, is_memory: bool = False) -> None:
+        """Remembers where the store is; touches nothing. `is_memory`: in a tmpfs."""
         self._root = os.path.abspath(os.fspath(root)).rstrip("/") + "/"
+        self._read_file = _MemoryReadFile if is_memory else _DirectoryReadFile
+
+    @property
+    def disk(self) -> "DirectoryStorage":
+        """Returns itself."""
+        return self
+
+    def make_volatile_directory(self, path: str) -> bool:  # noqa: ARG002
+        """Makes nothing: see `store/tiers.py`."""
+        return False
 
     def open_append(self, path: str, *, create: bool = False) -> AppendFile:
         """Opens a file for appending; see `Storage.open_append`."""
@@ -66,7 +78,7 @@ class DirectoryStorage:
 
     def open_read(self, path: str) -> ReadFile:
         """Opens a file for reading; see `Storage.open_read`."""
-        return _DirectoryReadFile(os.open(self._root + path, _READ_FLAGS))
+        return self._read_file(os.open(self._root + path, _READ_FLAGS))
 
     def read(self, path: str) -> bytes:
         """Returns a whole small file."""
@@ -315,6 +327,14 @@ class _DirectoryReadFile:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+class _MemoryReadFile(_DirectoryReadFile):
+    __slots__ = ()
+
+    def read_at_nowait(self, offset: int, length: int) -> bytes | None:
+        # A tmpfs knows no RWF_NOWAIT (EOPNOTSUPP on 6.18), and has no disk to wait for.
+        return self.read_at(offset, length)
 
 
 class _DirectoryLockFile:

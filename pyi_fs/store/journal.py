@@ -200,10 +200,15 @@ def note_elsewhere(storage: Storage, layer: LayerId, end: int) -> None:
     lock = storage.lock(layout.pins(layer))
     assert lock is not None
     try:
-        if _read_note(storage, layer, layout.noted(layer)) < end:
-            storage.write_atomic(layout.noted(layer), [_synced_entry(layer, end)])
+        write_note(storage, layer, end)
     finally:
         lock.release()
+
+
+def write_note(storage: Storage, layer: LayerId, end: int) -> None:
+    """Does what `note_elsewhere` does; the caller holds the `flock` of the layer's `pins`."""
+    if _read_note(storage, layer, layout.noted(layer)) < end:
+        storage.write_atomic(layout.noted(layer), [_synced_entry(layer, end)])
 
 
 def read_synced(storage: Storage, layer: LayerId) -> int:

@@ -1,5 +1,7 @@
 """The end of one layer, held by the process that has the branch's lock."""
 
+import errno
+import os
 from functools import partial
 from threading import Lock
 
@@ -10,6 +12,7 @@ from pyi_fs.model.mutation import Mutation
 from pyi_fs.model.superseded import gives_back
 from pyi_fs.store import layout, reserve
 from pyi_fs.store.journal import JournalWriter
+from pyi_fs.store.memory_bound import MemoryBound
 from pyi_fs.store.scratch import Appended, ScratchWriter
 from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, Storage
 
@@ -25,10 +28,16 @@ class LayerWriter:
     """
 
     def __init__(
-        self, storage: Storage, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter
+        self,
+        storage: Storage,
+        layer: LayerId,
+        journal: JournalWriter,
+        scratch: ScratchWriter,
+        bound: MemoryBound | None = None,
     ) -> None:
-        """Use `Layers.create` or `Layers.resume`."""
+        """Use `Layers.create` or `Layers.resume`. `bound`: of memory, if the layer is there."""
         self.layer = layer
+        self.bound = bound
         self.scratch = scratch
         self.are_parents_durable = False
         self._journal = journal
@@ -47,7 +56,12 @@ class LayerWriter:
         return self._journal.end
 
     def append_data(self, data: Buffer) -> Appended:
-        """Appends file data to scratch; the record that names it comes after."""
+        """Appends file data to scratch; the record that names it comes after.
+
+        `OSError` (`ENOSPC`) also when memory has its fill.
+        """
+        if self.bound is not None:
+            self._take(self.bound, len(data))
         return self.scratch.append(data)
 
     def append(self, mutation: Mutation) -> int:
@@ -56,6 +70,9 @@ class LayerWriter:
         One that gives room back finds some on a full disk.
         """
         payload = encode_mutation(mutation)
+        if self.bound is not None:
+            self._take(self.bound, len(payload))
+            return self._journal.append(payload)
         try:
             return self._journal.append(payload)
         except OSError as error:
@@ -143,12 +160,20 @@ class LayerWriter:
         """
         bytes_min = PUNCH_BLOCK_BYTES if everything else limits.PUNCH_BYTES_MIN
         plan = self.scratch.plan_reclaim(bytes_min)
-        if plan:
+        if plan and self.bound is not None:
+            before = self.scratch.returned_bytes
+            self.scratch.reclaim(plan)
+            self.bound.gave_back(self.scratch.returned_bytes - before)
+        elif plan:
             # After a power loss, records beyond the note are held against their data: what is given
             # back must not look like a loss.
             self.scratch.has_given_back = True
             self._journal.sync_note()
             self.scratch.reclaim(plan)
+
+    def _take(self, bound: MemoryBound, size_bytes: int) -> None:
+        if not bound.takes(size_bytes):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Closes the files; syncs nothing. Waits for a sync in another thread."""

@@ -4,6 +4,7 @@ Invariants:
 - A layer's directory, header and parent never change; only its branch's writer appends.
 - Reads of scratch are checked against the runs of the segment. A segment that is no longer a file
   was sealed: its map says which chunk each kept byte is in.
+- A layer may be in memory, which only outlives processes: making it durable copies it to disk.
 - Open descriptors are bounded by `limits.OPEN_SEGMENTS_MAX`.
 """
 
@@ -11,7 +12,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from pyi_fs.errors import CorruptRecordError, NotFoundError
+from pyi_fs.errors import NotFoundError
 from pyi_fs.format.record import LayerHeader
 from pyi_fs.format.table import Table
 from pyi_fs.ids import LayerId, Position, SegmentId, layer_name, segment_layer
@@ -21,18 +22,17 @@ from pyi_fs.store import layout
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.journal import (
     JournalWriter,
-    last_boundary,
-    note_elsewhere,
     read_header,
-    read_synced,
     replay,
 )
-from pyi_fs.store.layer_writer import LayerWriter, sync_names
+from pyi_fs.store.layer_sync import LayerSync
+from pyi_fs.store.layer_writer import LayerWriter
+from pyi_fs.store.memory_bound import MemoryBound
+from pyi_fs.store.promotion import is_ephemeral, is_in_memory, leave_memory
 from pyi_fs.store.scratch import (
     ScratchWriter,
     next_segment_index,
     segments_of,
-    sync_file,
 )
 from pyi_fs.store.segments import SegmentReader
 from pyi_fs.store.storage import Storage
@@ -41,19 +41,27 @@ from pyi_fs.store.storage import Storage
 class Layers:
     """All layers of a store, as one process sees them."""
 
-    def __init__(self, storage: Storage, chunks: ChunkStore, boot: str = "") -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        chunks: ChunkStore,
+        boot: str = "",
+        bound: MemoryBound | None = None,
+    ) -> None:
         """Opens nothing yet.
 
         `boot` is the kernel's boot id: layers of another one may have lost their unsynced end.
+        `bound`: how much may be in memory; None: nothing.
         """
         self.boot = boot
+        self.bound = bound
         self.storage = storage
         self._storage = storage
         self._writers: dict[LayerId, LayerWriter] = {}
         self._segments = SegmentReader(storage, chunks, self._writers)
         self._tables: dict[LayerId, Table] = {}
         self._headers: dict[LayerId, tuple[LayerHeader, int]] = {}
-        self._doubtful: set[str] = set()
+        self._sync = LayerSync(storage, boot, self._header, self._writers.get)
 
     def new_directory(self) -> LayerId:
         """Makes the directory of a new layer and returns its id.
@@ -70,16 +78,27 @@ class Layers:
                 continue
             return layer
 
+    def new_volatile_directory(self) -> LayerId | None:
+        """Makes the directory of a new layer in memory and returns its id.
+
+        None if nothing can be put there; `OSError` if it is full.
+        """
+        while self.bound is not None and self.bound.has_room():
+            layer = LayerId(int.from_bytes(os.urandom(5), "little"))
+            try:
+                is_made = self._storage.make_volatile_directory(layout.layer_directory(layer))
+            except FileExistsError:
+                continue
+            return layer if is_made else None
+        return None
+
     def create(self, header: LayerHeader) -> LayerWriter:
         """Makes the journal of a layer whose directory `new_directory` made.
 
         Nothing is durable before its `sync`.
         """
         journal = JournalWriter.create(self._storage, header)
-        writer = LayerWriter(
-            self._storage, header.layer, journal, ScratchWriter(self._storage, header.layer)
-        )
-        self._writers[header.layer] = writer
+        writer = self._writer(header.layer, journal, ScratchWriter(self._storage, header.layer))
         self._headers[header.layer] = header, writer.end
         return writer
 
@@ -87,50 +106,39 @@ class Layers:
         """Opens a layer for more writing after `valid_bytes` of its journal, with new segments."""
         journal = JournalWriter.resume(self._storage, layer, valid_bytes)
         scratch = ScratchWriter(self._storage, layer, next_segment_index(self._storage, layer))
-        writer = self._writers[layer] = LayerWriter(self._storage, layer, journal, scratch)
+        return self._writer(layer, journal, scratch)
+
+    def _writer(
+        self, layer: LayerId, journal: JournalWriter, scratch: ScratchWriter
+    ) -> LayerWriter:
+        bound = self.bound if self.is_in_memory(layer) else None
+        writer = self._writers[layer] = LayerWriter(self._storage, layer, journal, scratch, bound)
         return writer
 
-    def sync(self, position: Position) -> None:
-        """Makes everything that a position needs of its layer durable, whoever writes it.
+    def is_in_memory(self, layer: LayerId) -> bool:
+        """Returns whether a layer is in memory, where a power loss takes it."""
+        return is_in_memory(self._storage, layer)
 
-        Segments, the journal, names; and notes it. BLOCKS.
-        """
-        layer, end = position
-        if read_synced(self._storage, layer) >= end:
-            return
-        writer = self._writers.get(layer)
-        # An open writer knows what an earlier sync failed to write; one that another thread has
-        # just closed is synced by its files.
-        if writer is not None and writer.sync(end):
-            return
-        for segment in self.segments(layer):
-            sync_file(self._storage, layout.scratch(segment), self._doubtful)
-        sync_names(self._storage, layer)
-        sync_file(self._storage, layout.journal(layer), self._doubtful)
-        note_elsewhere(self._storage, layer, end)
+    def is_ephemeral(self, layer: LayerId) -> bool:
+        """Returns whether an ephemeral branch wrote a layer, which is there."""
+        return is_ephemeral(self.header(layer))
+
+    def sync(self, position: Position) -> None:
+        """Makes everything that a position needs of its layer durable; see `LayerSync.sync`."""
+        self._sync.sync(position)
 
     def sync_whole(self, layer: LayerId) -> None:
         """Makes all that is in a layer now durable, whoever writes it, with its parents. BLOCKS."""
-        self.sync_lineage(Position(layer, last_boundary(self._storage, layer)))
+        self._sync.sync_whole(layer)
 
     def sync_lineage(self, position: Position) -> None:
-        """Makes a position durable: its layer up to there and the parents of that. BLOCKS.
+        """Makes a position durable: its layer up to there and the parents of that. BLOCKS."""
+        self._sync.sync_lineage(position)
 
-        What was synced once has parents that are durable, and what another boot wrote and is still
-        there is on the disk.
-        """
-        steps, passed = [position], {position.layer}
-        while True:
-            header, start = self._header(steps[-1].layer)
-            if header.boot != self.boot:
-                steps.pop()
-                break
-            if header.parent is None or read_synced(self._storage, steps[-1].layer) >= start:
-                break
-            steps.append(Position(*header.parent))
-            pass_once(passed, steps[-1].layer)
-        for step in reversed(steps):
-            self.sync(step)
+    def leave_memory(self, layer: LayerId) -> None:
+        """Takes a layer that nobody writes any more out of memory, if disk has all of it."""
+        if leave_memory(self._storage, layer):
+            self.forget_layer(layer)
 
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""
@@ -261,13 +269,3 @@ class Layers:
             self.close_writer(writer)
         self._segments.close()
         self._tables.clear()
-
-
-def pass_once(passed: set[LayerId], layer: LayerId) -> None:
-    """Notes a layer that a way from parent to parent comes through.
-
-    `CorruptRecordError` if it was there before: layers that begin with each other have no tree.
-    """
-    if layer in passed:
-        raise CorruptRecordError(layout.journal(layer), 0, "a parent made before it", "a circle")
-    passed.add(layer)

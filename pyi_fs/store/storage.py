@@ -117,6 +117,20 @@ class LockFile(Protocol):
 class Storage(Protocol):
     """A directory that holds a store."""
 
+    @property
+    def disk(self) -> "Storage":
+        """Returns the part that power loss leaves: itself, but for a storage of two tiers."""
+
+    @property
+    def memory(self) -> "Storage | None":
+        """Returns the part that only outlives processes, or None if nothing is there."""
+
+    def make_volatile_directory(self, path: str) -> bool:
+        """Makes the directory of a layer in memory; False if nothing can be made there.
+
+        `FileExistsError` if it is there, in memory or on disk. `OSError` if memory is full.
+        """
+
     def open_append(self, path: str, *, create: bool = False) -> AppendFile:
         """Opens a file for appending, which has to exist.
 

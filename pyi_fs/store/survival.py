@@ -8,7 +8,8 @@ can ever come to mean something. A layer whose parent position is lost is lost a
 records were made for a tree that nobody has.
 
 Invariants:
-- Layers of this boot are not looked at: `kill -9` loses nothing.
+- Layers of this boot are not looked at: `kill -9` loses nothing. A layer in memory is of this boot,
+  a copy of one on disk never is (decision 0004).
 - A layer of an earlier boot is never appended to again, so any process may cut it, and all find the
   same end.
 - Where a layer was synced once, its parents are durable: who syncs does parents first.
@@ -21,12 +22,15 @@ from pyi_fs.errors import (
     StoreError,
 )
 from pyi_fs.format.record import LayerHeader
-from pyi_fs.ids import LayerId, Position, segment_layer
-from pyi_fs.model.extent import SCRATCH, ExtentList, iterate
-from pyi_fs.model.mutation import Adopt, Graft, Mutation, Share, Write
+from pyi_fs.ids import LayerId, Position
+from pyi_fs.model.extent import SCRATCH, iterate
+from pyi_fs.model.mutation import Mutation, Write
 from pyi_fs.store import layout
 from pyi_fs.store.journal import note_elsewhere, read_synced
-from pyi_fs.store.layers import Layers, pass_once
+from pyi_fs.store.layer_sync import pass_once
+from pyi_fs.store.layers import Layers
+from pyi_fs.store.lenders import extents_of
+from pyi_fs.store.promotion import SPILLED_BOOT, is_of_boot
 
 
 class Survival:
@@ -93,7 +97,7 @@ class Survival:
         step, passed = layer, {layer}
         while step not in self._ends:
             header = self._header(step)
-            if header is not None and header.boot == self._layers.boot:
+            if header is not None and self._is_of_this_boot(step, header):
                 break
             found.append((step, header))
             if header is None or header.parent is None or self._stands_alone(step):
@@ -101,6 +105,14 @@ class Survival:
             step = header.parent[0]
             pass_once(passed, step)
         return found or None
+
+    def _is_of_this_boot(self, layer: LayerId, header: LayerHeader) -> bool:
+        if not is_of_boot(self.storage, layer, header, self._layers.boot):
+            return False
+        if not header.boot.startswith(SPILLED_BOOT) or header.parent is None:
+            return True
+        # What it stands on may have been lost without a boot: memory can be cleared.
+        return not self.is_lost(Position(*header.parent))
 
     def _stands_alone(self, layer: LayerId) -> bool:
         return self.storage.exists(layout.base(layer)) or (
@@ -148,26 +160,3 @@ class Survival:
         except StoreError:
             return False
         return True
-
-
-def extents_of(mutation: Mutation) -> list[ExtentList]:
-    """Returns the extent lists a mutation brings along, perhaps from outside its lineage."""
-    match mutation:
-        case Share():
-            return [mutation.extents]
-        case Adopt():
-            return [mutation.inode.extents]
-        case Graft():
-            return [inode.extents for _, inode in mutation.inodes if inode is not None]
-        case _:
-            return []
-
-
-def layers_of(mutation: Mutation) -> set[LayerId]:
-    """Returns the layers whose segments a mutation brings extents of."""
-    return {
-        segment_layer(item.segment)
-        for extents in extents_of(mutation)
-        for item in iterate(extents)
-        if item.kind == SCRATCH
-    }

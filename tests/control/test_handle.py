@@ -206,7 +206,7 @@ def test_a_file_that_only_answers_cannot_be_written(rig: Rig, name: str):
 
 def test_syncing_makes_the_branch_durable(rig: Rig, monkeypatch: pytest.MonkeyPatch):
     synced: list[object] = []
-    monkeypatch.setattr(rig.workspace, "sync", synced.append)
+    monkeypatch.setattr(rig.workspace, "make_durable", synced.append)
     x = rig.mkdir(".pyi/branches/x")
     for path, branch in ((".pyi", rig.branch("main")), (".pyi/branches/x/.pyi", x.branch)):
         handle = rig.open(f"{path}/snapshot")

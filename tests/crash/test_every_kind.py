@@ -16,6 +16,7 @@ from pyi_fs.ids import BranchName, InodeNumber, WorkspaceName
 from pyi_fs.model import mutation, operation
 from pyi_fs.model.mutation import Reap
 from pyi_fs.store.oplog import has_operations
+from pyi_fs.store.storage import Storage
 from tests.crash.test_every_write import (
     CHECKPOINT,
     RECLAIM,
@@ -37,7 +38,6 @@ from tests.support.crashes import (
     judge_power_loss,
     recorded,
 )
-from tests.support.storage import MemoryStorage
 from tests.support.workspaces import NAME, Boot, IndexShelf, Rig, new_workspace
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
@@ -114,7 +114,7 @@ ELSEWHERE = {
 }
 
 
-def judge_fork(storage: MemoryStorage, states: list[State]) -> bool:
+def judge_fork(storage: Storage, states: list[State]) -> bool:
     """A fork that has a log is what its parent was, whatever else is lost; returns if it has."""
     if not has_operations(storage, FORK):
         return False

@@ -7,6 +7,7 @@ import pytest
 
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, Storage, punchable
+from pyi_fs.store.tiers import TieredStorage
 from tests.support.storage import CrashingStorage, FailingStorage, MemoryStorage
 
 KINDS: dict[str, Callable[[Path], Storage]] = {
@@ -14,6 +15,10 @@ KINDS: dict[str, Callable[[Path], Storage]] = {
     "memory": MemoryStorage,
     "crashing": lambda root: CrashingStorage(None, host_root=root),
     "failing": lambda root: FailingStorage(None, host_root=root),
+    "tiered": lambda root: TieredStorage(DirectoryStorage(root), lambda _: None),
+    "tiered with memory": lambda root: TieredStorage(
+        DirectoryStorage(root), lambda _: MemoryStorage()
+    ),
 }
 
 

@@ -9,11 +9,23 @@ import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
 
 from pyi_fs.ids import SnapshotId
+from pyi_fs.store.storage import Storage
 from tests.support.memory_file import MemoryFile
 from tests.support.storage import CHANGING_CALLS, MemoryStorage
 from tests.support.workspaces import Boot, IndexShelf, Picture, Rig
+
+
+class Machine(Protocol):
+    """What a process finds: a storage, or several."""
+
+    def killed(self, shelf: IndexShelf) -> Storage:
+        """Returns what the next process finds, with a new, empty chunk index."""
+
+    def without_power(self, shelf: IndexShelf, seed: int) -> "Storage":
+        """Returns what the next boot may find."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +35,7 @@ class Moment:
     step: int
     call: str
     path: str
-    disk: "RecordingStorage"
+    disk: "Machine"
 
 
 class RecordingStorage(MemoryStorage):
@@ -39,7 +51,7 @@ class RecordingStorage(MemoryStorage):
         if self.moments is None or call not in CHANGING_CALLS or call == "lock":
             return
         self.moments.append(Moment(self.step, call, path, self.copied()))
-        torn = self.moments[-1].disk.copied()
+        torn = self.copied()
         if len(data) > 1 and torn.append_part(path, data[: self.chance.randrange(1, len(data))]):
             self.moments.append(Moment(self.step, f"torn {call}", path, torn))
 
@@ -85,8 +97,7 @@ def recorded(rig: Rig, steps: list[Step]) -> tuple[list[State], list[Moment]]:
 
     A step called `sync` syncs every branch open in the rig, `sync NAME` that one.
     """
-    storage = rig.storage
-    assert isinstance(storage, RecordingStorage)
+    storage: Any = rig.storage
     states = [state_of(rig, "start", frozenset({"main"}))]
     moments: list[Moment] = []
     for number, (name, do) in enumerate(steps):
@@ -175,9 +186,11 @@ def judge_power_loss(
         rig = judge_future(rig)
         found, snapshots = rig.branch_pictures(), rig.snapshot_pictures()
         for branch in rig.workspace.opened_branches():
+            if branch.is_ephemeral:
+                rig.workspace.keep_branch(branch)
             branch.sync()
         boot.again()
-        again = Rig(disk.without_power(shelf, seed + 1))
+        again = Rig(cast(Machine, disk).without_power(shelf, seed + 1))
         try:
             assert again.branch_pictures() == found
             assert again.snapshot_pictures() == snapshots

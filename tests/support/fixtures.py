@@ -1,17 +1,31 @@
 """Fixtures of stores and workspaces; `conftest.py` of a folder imports those it needs."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pyi_fs.store import layout
+from pyi_fs.store import memory as store_memory
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex
+from pyi_fs.store.memory import is_tmpfs
 from tests.support.storage import MemoryStorage
+from tests.support.tiers import new_tiers
 from tests.support.workspaces import Boot, IndexShelf, Rig, assert_sound, boot, new_workspace
 
-__all__ = ["boot", "empty_chunk_index", "memory", "shelf", "store_dir", "workspace"]
+__all__ = [
+    "boot",
+    "empty_chunk_index",
+    "memory",
+    "shared_memory",
+    "shelf",
+    "store_dir",
+    "tiered",
+    "workspace",
+]
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +46,26 @@ def shelf(empty_chunk_index: Path, tmp_path: Path) -> IndexShelf:
 def memory(shelf: IndexShelf) -> MemoryStorage:
     """A storage in memory, whose chunk index is in a directory of the host."""
     return MemoryStorage(shelf.directory())
+
+
+@pytest.fixture
+def tiered(shelf: IndexShelf, boot: Boot) -> Iterator[Rig]:
+    """A workspace on a machine of two tiers (`rig.storage`); the whole state is checked after."""
+    rig = new_workspace(new_tiers(shelf.directory()))
+    yield rig
+    assert_sound(rig)
+
+
+@pytest.fixture
+def shared_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory of the real `/dev/shm` that stands in for it."""
+    if not is_tmpfs("/dev/shm"):
+        pytest.skip("/dev/shm is no tmpfs")
+    path = Path(tempfile.mkdtemp(prefix="pyi-test-", dir="/dev/shm"))
+    path.chmod(0o1777)
+    monkeypatch.setattr(store_memory, "SHARED_MEMORY", str(path))
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture

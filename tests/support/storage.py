@@ -67,6 +67,15 @@ class MemoryStorage:
         self._lock_holders: dict[str, builtins.list[bool]] = {}
         self._temporary_names = count()
 
+    memory = None
+
+    @property
+    def disk(self) -> "MemoryStorage":
+        return self
+
+    def make_volatile_directory(self, path: str) -> bool:
+        return False
+
     def after_kill(self) -> "MemoryStorage":
         """Returns what the next process finds after a kill: all that was written, synced or not."""
         return MemoryStorage(self._host_root, names=copy.deepcopy(self._names))

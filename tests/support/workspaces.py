@@ -218,9 +218,10 @@ class Rig:
 
     def findings(self) -> list[object]:
         """Returns what is wrong with any tree that a ref names."""
-        refs = self.workspace.refresh()
-        trees = [self.branch(name).tree for name in refs.branch_names()]
-        trees += map(self.workspace.snapshot_tree, refs.snapshots.values())
+        names = self.workspace.refresh().branch_names()
+        trees = [self.branch(name).tree for name in names]
+        # Only now: who opens a branch finds out which snapshots are lost.
+        trees += map(self.workspace.snapshot_tree, self.workspace.refs.snapshots.values())
         return [finding for tree in trees for finding in findings_of(self.store, tree)]
 
     # How a process ends.

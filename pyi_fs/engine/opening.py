@@ -1,0 +1,96 @@
+"""Opening a branch for writing: the branch object over what recovery found."""
+
+import logging
+from collections.abc import Iterator
+
+from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.history import History
+from pyi_fs.engine.reader import Reader
+from pyi_fs.engine.recovery import nearest, recover
+from pyi_fs.engine.services import LayerServices
+from pyi_fs.ids import BranchName, LayerId, Position, WorkspaceName
+from pyi_fs.model.mutation import Reap
+from pyi_fs.model.refs import BranchRef
+from pyi_fs.model.touched import Touched
+from pyi_fs.store.oplog import OperationsLog
+
+log = logging.getLogger(__name__)
+
+
+class Opening:
+    """Opens the branches of one workspace, whose locks the caller holds."""
+
+    def __init__(
+        self,
+        workspace: WorkspaceName,
+        services: LayerServices,
+        operations: OperationsLog,
+        history: History,
+        reader: Reader,
+    ) -> None:
+        """Works through the given parts."""
+        self._workspace = workspace
+        self._services = services
+        self._log = operations
+        self._history = history
+        self._reader = reader
+
+    def branch(self, ref: BranchRef) -> Branch:
+        """Returns a branch at its present, ready to be written.
+
+        What only it had in memory may be gone; that is said once, here.
+        """
+        found = recover(self._history.layers, self._history, self._log, ref)
+        branch = Branch(
+            self._services,
+            self._reader,
+            ref.name,
+            found.tree,
+            found.position,
+            resumable=found.resumable,
+            ephemeral=ref.ephemeral,
+        )
+        branch.loss = self._loss(ref, found.position)
+        if branch.loss:
+            log.warning("%s", branch.loss)
+        branch.records_since_base = found.records
+        branch.closed_layers.update(self._own_layers(ref.name, found.position))
+        for mutation in found.unsynced:
+            branch.layers.note_borrowed(mutation)
+        if found.tree.last_inode >= self._log.refs.inode_end:
+            # A power loss took the record of the reservation and left files that it was made for.
+            self._services.reserve_beyond(found.tree.last_inode)
+        self._find_last(branch, ref, found.position)
+        if found.tree.unlinked:
+            # Nobody can hold them any more: whoever did died with the last writer.
+            branch.commit(Reap(tuple(found.tree.unlinked)))
+        return branch
+
+    def _find_last(self, branch: Branch, ref: BranchRef, position: Position) -> None:
+        """Finds the last snapshot, and what was touched since."""
+        snapshot = self._log.refs.nearest(ref.last)
+        if snapshot is not None:
+            since = self._history.touched(snapshot.position, position)
+            branch.last, branch.last_tree = snapshot.id, self._history.tree(snapshot.position)
+        else:
+            start = nearest(self._history, self._log, ref.position)
+            since = self._history.touched(start, position)
+            branch.last_tree = self._history.tree(start)
+        branch.touched = since if since is not None else Touched()
+        branch.is_touched_complete = since is not None
+
+    def _loss(self, ref: BranchRef, position: Position) -> str:
+        """Returns a sentence if an ephemeral branch is not where it was left, else nothing."""
+        if not ref.ephemeral or ref.layer is None or position.layer == ref.layer:
+            return ""
+        return (
+            f"branch '{ref.name}' of '{self._workspace}' was ephemeral, and the memory that it was "
+            "in is gone: it is back at the last durable place before that"
+        )
+
+    def _own_layers(self, name: BranchName, position: Position) -> Iterator[LayerId]:
+        """Yields the layers in a branch's lineage that it wrote itself: nobody else does."""
+        for step in self._history.lineage(position):
+            header = self._history.layers.header(step.layer)
+            if (header.workspace, header.branch) == (self._workspace, name):
+                yield step.layer
