@@ -13,9 +13,17 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.git.export import export
 from pyi_fs.ids import InodeNumber, Position, SnapshotId, WorkspaceName
 from pyi_fs.model.diff import diff
+from tests.support.engine_rig import noise
 from tests.support.garbage_rig import seal_everything
 from tests.support.git_rig import RandomChanges, rig_in
-from tests.support.purge_rig import comparable, pictures, purge, seal_all_snapshots
+from tests.support.purge_rig import (
+    Picture,
+    comparable,
+    every_byte,
+    pictures,
+    purge,
+    seal_all_snapshots,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +40,14 @@ def test_a_random_workspace_goes_on_without_a_file(tmp_path: Path, seed: int) ->
                 chosen = random.random.choice(rig.workspace.refs.ordered())
                 rig.workspace.restore(rig.branch, chosen.id)
                 random.step()
+            rig.write(b"secret", noise(index * 30_000 + 40, f"{seed}:{index}"))
             rig.snapshot(f"s{index}")
         rig.branch.sync()
         files = [
             (path, number)
             for snapshot in rig.workspace.refs.ordered()
             for path, number, inode in rig.workspace.snapshot_tree(snapshot).walk()
-            if inode.is_file and inode.size > 0
+            if inode.is_file and inode.size >= 32
         ]
     path, number = random.random.choice(files)
     store = Store.open(tmp_path / "store")
@@ -47,11 +56,11 @@ def test_a_random_workspace_goes_on_without_a_file(tmp_path: Path, seed: int) ->
             seal_everything(store)
             seal_all_snapshots(store, "ws")
         before, changes = pictures(store), _diffs(store)
-        shared = purge(store, "ws", path, everywhere=True)
+        shared = purge(store, "ws", path, b"secret", everywhere=True)
         assert shared.notes == ()
-        assert plan(store, "ws", [path]).is_done
+        assert plan(store, "ws", [path, b"secret"]).is_done
         after = pictures(store)
-        purged = {key.number for key in plan(store, "ws", [path]).files}
+        purged = {key.number for key in plan(store, "ws", [path, b"secret"]).files}
         assert number in purged
         was, now = comparable(before), comparable(after)
         for key in before:
@@ -61,6 +70,7 @@ def test_a_random_workspace_goes_on_without_a_file(tmp_path: Path, seed: int) ->
                 else:
                     data = after[key][name].data
                     assert data == bytes(len(before[key][name].data)), name
+        _assert_gone(store, before, after)
         assert _diffs(store) == changes
         findings = check_store(store, verify_data=True)
         assert [one for one in findings if one.severity != "note"] == []
@@ -75,6 +85,22 @@ def test_a_random_workspace_goes_on_without_a_file(tmp_path: Path, seed: int) ->
         workspace.close()
     finally:
         store.close()
+
+
+def _assert_gone(store: Store, before: Picture, after: Picture) -> None:
+    """No file of the store, no chunk, has bytes that are in no tree any more."""
+    everything = b"\0".join(every_byte(store).values())
+    shown = b"\0".join(one.data for tree in after.values() for one in tree.values())
+    bits = {
+        one.data[start : start + 32]
+        for key, tree in before.items()
+        for name, one in tree.items()
+        if after[key][name].data != one.data
+        for start in range(0, len(one.data), 40_000)
+    }
+    gone = [bit for bit in bits if len(bit) == 32 and bit.strip(b"\0") and bit not in shown]
+    assert gone
+    assert [bit for bit in gone if bit in everything] == []
 
 
 def _number(store: Store, position: Position, path: bytes) -> InodeNumber:
