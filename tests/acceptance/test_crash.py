@@ -5,20 +5,23 @@ import time
 
 import pytest
 
+from tests.support.acceptance import disk_directory
 from tests.support.acceptance_crash import ENDINGS, CrashTest
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash, pytest.mark.slow]
 
 
-def test_mounts_that_die_lose_nothing_acknowledged(place, is_long):
+def test_mounts_that_die_lose_nothing_acknowledged(is_long):
     """Branches, snapshots, restores, sealing, collection: compared with notes made outside.
 
     Killed at any moment, in a flush, in an invalidation; out of memory; terminated; detached.
     """
     seed = time.time_ns() % 10**9
-    test = CrashTest(place, seed, lambda line: None)
     try:
-        counts = test.run(100) if is_long else test.run(len(ENDINGS), tuple(ENDINGS))
+        # Not the fixture's: what is checked there waits a day before it is collected.
+        with disk_directory() as place:
+            test = CrashTest(place, seed, lambda line: None)
+            counts = test.run(100) if is_long else test.run(len(ENDINGS), tuple(ENDINGS))
     except BaseException:
         sys.stderr.write(f"tools/crash-test --seed {seed}\n")
         raise
