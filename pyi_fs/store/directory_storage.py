@@ -17,8 +17,8 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -176,15 +176,15 @@ class DirectoryStorage:
 
 
 class _DirectoryAppendFile:
-    # A thread may read while the owner closes: the descriptor is closed by whoever is last, or its
-    # number could be another file's under the reader.
-    __slots__ = ("_closing", "_descriptor", "_lock", "_readers", "_size_bytes")
+    # A thread may read or sync while the owner closes: the descriptor is closed by whoever is last,
+    # or its number could be another file's under that thread.
+    __slots__ = ("_closing", "_descriptor", "_lock", "_size_bytes", "_users")
 
     def __init__(self, descriptor: int, size_bytes: int) -> None:
         self._descriptor = descriptor
         self._size_bytes = size_bytes
         self._lock = threading.Lock()
-        self._readers = 0
+        self._users = 0
         self._closing = -1
 
     @property
@@ -232,32 +232,51 @@ class _DirectoryAppendFile:
             raise
         self._size_bytes = offset + length
 
+    @contextmanager
+    def _held(self) -> Iterator[int]:
+        """Gives the descriptor, which stays open for the body; `EBADF` after `close`."""
+        with self._lock:
+            descriptor = self._descriptor
+            if descriptor < 0:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._users += 1
+        try:
+            yield descriptor
+        finally:
+            with self._lock:
+                self._users -= 1
+                self._close_if_unused()
+
     def read_at(self, offset: int, length: int) -> bytes:
+        # As `_held`, without the microsecond that it costs.
         with self._lock:
             # -1 after `close`: the kernel says EBADF.
             descriptor = self._descriptor
-            self._readers += 1
+            self._users += 1
         try:
             return _read_at(descriptor, offset, length)
         finally:
             with self._lock:
-                self._readers -= 1
+                self._users -= 1
                 self._close_if_unused()
 
     def sync(self) -> None:
-        os.fdatasync(self._descriptor)
+        with self._held() as descriptor:
+            os.fdatasync(descriptor)
 
     def write_again(self, offset: int, data: Buffer) -> None:
         assert offset + len(data) <= self._size_bytes, "BUG: writes what was never there"
         view = memoryview(data)
         written = 0
-        while written < len(view):
-            written += os.pwrite(self._descriptor, view[written:], offset + written)
+        with self._held() as descriptor:
+            while written < len(view):
+                written += os.pwrite(descriptor, view[written:], offset + written)
 
     def punch(self, offset: int, length: int) -> None:
         start, end = punchable(offset, length)
         if start < end:
-            _punch_hole(self._descriptor, start, end - start)
+            with self._held() as descriptor:
+                _punch_hole(descriptor, start, end - start)
 
     def truncate(self, size_bytes: int) -> None:
         os.ftruncate(self._descriptor, size_bytes)
@@ -270,7 +289,7 @@ class _DirectoryAppendFile:
             self._close_if_unused()
 
     def _close_if_unused(self) -> None:
-        if self._closing >= 0 and not self._readers:
+        if self._closing >= 0 and not self._users:
             descriptor, self._closing = self._closing, -1
             os.close(descriptor)
 

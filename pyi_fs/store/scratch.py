@@ -116,10 +116,7 @@ class ScratchWriter:
         return found.file if found is not None else None
 
     def mark_refs(self) -> None:
-        """Everything appended so far may be reached through a ref: it is never garbage.
-
-        O(segments still written or dying).
-        """
+        """Everything appended so far may be reached through a ref: never garbage. O(segments)."""
         with self._garbage_lock:
             for segment in self._segments.values():
                 segment.ref_mark = segment.size()
@@ -153,7 +150,12 @@ class ScratchWriter:
             ]
         for state, file, end in ends:
             if end > state.synced:
-                file.sync()
+                try:
+                    file.sync()
+                except OSError as error:
+                    # Sealed or given back in this moment: its bytes are in chunks, or garbage.
+                    if error.errno != errno.EBADF:
+                        raise
         if self.directory_dirty:
             # Before: a segment begun meanwhile is the next one's.
             self.directory_dirty = False

@@ -170,3 +170,21 @@ def test_an_append_file_is_closed_after_its_last_reader(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="Bad file"):
         file.read_at(0, 7)
     other.close()
+
+
+def test_an_append_file_is_closed_after_its_last_sync(tmp_path: Path) -> None:
+    storage = DirectoryStorage(tmp_path)
+    file = storage.open_append("a", create=True)
+    file.append(b"content")
+    synced: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def closed_meanwhile(descriptor: int) -> None:
+            file.close()
+            synced.extend((os.fstat(descriptor).st_size, descriptor))
+
+        patch.setattr("os.fdatasync", closed_meanwhile)
+        file.sync()
+    assert synced[0] == 7
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(synced[1])

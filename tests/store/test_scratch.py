@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pyi_fs import limits
 from pyi_fs.ids import LayerId, SegmentId, segment_id, segment_index
 from pyi_fs.store import layout, runs, scratch
+from pyi_fs.store.layer_writer import sync_names
 from pyi_fs.store.scratch import ScratchWriter, next_segment_index, segments_of
 from tests.support.storage import FailingStorage, MemoryStorage
 
@@ -295,3 +296,27 @@ def test_ranges_are_joined_sorted_and_disjoint(pairs: list[tuple[int, int]]) -> 
         covered.update(range(start, start + length))
     assert {n for a, b in ranges for n in range(a, b)} == covered
     assert all(b < c for (_, b), (c, _) in pairwise(ranges))
+
+
+def test_a_segment_that_is_sealed_beside_a_sync_needs_none(
+    storage: MemoryStorage, writer: ScratchWriter
+) -> None:
+    (first, _), (second, _) = fill(writer, 5)[0], fill(writer, 5)[-1]
+    assert first != second
+    sealed = writer.file(first)
+    assert sealed is not None
+    before = sealed.sync
+
+    def forgotten() -> None:
+        writer.forget(first)
+        before()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealed, "sync", forgotten)
+        writer.sync()
+    assert writer.file(first) is None
+    left = writer.file(second)
+    assert left is not None
+    sync_names(storage, LAYER)
+    path = layout.scratch(second)
+    assert storage.after_power_loss(1).read(path) == storage.read(path)

@@ -1,5 +1,6 @@
 """One conformance suite for every storage: the real one and the fakes of the tests."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,8 +115,10 @@ def test_closed_file_refuses_and_closes_twice(storage: Storage) -> None:
     file = storage.open_append("a", create=True)
     file.close()
     file.close()
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        file.append(b"late")
+    for late in (lambda: file.append(b"late"), file.sync):
+        with pytest.raises(OSError, match="Bad file descriptor") as refused:
+            late()
+        assert refused.value.errno == errno.EBADF
     reader = storage.open_read("a")
     reader.close()
     reader.close()
