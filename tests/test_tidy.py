@@ -54,7 +54,11 @@ NOT_IN_THE_CORE = {
 }  # fmt: skip
 """What `model` and `format` may not import: clock, dice, disk, log."""
 
-OPENS_STORE_FILES = ("pyi_fs/store/storage.py", "pyi_fs/store/directory_storage.py")
+OPENS_STORE_FILES = (
+    "pyi_fs/store/storage.py",
+    "pyi_fs/store/directory_storage.py",
+    "pyi_fs/store/directory_files.py",
+)
 DISK_CALLS = {
     "open", "os.open", "os.write", "os.pwrite", "os.pwritev", "os.writev", "os.rename",
     "os.replace", "os.remove", "os.unlink", "os.rmdir", "os.mkdir", "os.makedirs", "os.link",

@@ -5,13 +5,11 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from pyi_fs.store import directory_storage
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.storage import Storage
 
@@ -94,18 +92,6 @@ def test_nowait_read_of_what_is_partly_in_memory_is_nothing(
         assert reader.read_at_nowait(0, 2) is None
 
 
-def test_punch_without_support_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = DirectoryStorage(tmp_path)
-    file = storage.open_append("a", create=True)
-    file.append(b"x" * 8192)
-    monkeypatch.setattr(directory_storage, "_fallocate", lambda: lambda *_: errno.EOPNOTSUPP)
-    file.punch(0, 8192)
-    assert storage.read("a") == b"x" * 8192
-    monkeypatch.setattr(directory_storage, "_fallocate", lambda: lambda *_: errno.EIO)
-    with pytest.raises(OSError, match="Input/output error"):
-        file.punch(0, 8192)
-
-
 def test_lock_is_held_against_another_process_and_freed_by_its_death(tmp_path: Path) -> None:
     storage = DirectoryStorage(tmp_path)
     program = (
@@ -139,52 +125,3 @@ def test_write_atomic_that_fails_removes_its_temporary_file(
         storage.write_atomic("a", [b"new"])
     assert storage.list("") == ["a"]
     assert storage.read("a") == b"old"
-
-
-def test_an_append_file_is_closed_after_its_last_reader(tmp_path: Path) -> None:
-    """Its number must not become another file's in the middle of a read."""
-    storage = DirectoryStorage(tmp_path)
-    file = storage.open_append("a", create=True)
-    file.append(b"content")
-    started, go_on, results = threading.Event(), threading.Event(), []
-    read_at = "pyi_fs.store.directory_storage._read_at"
-
-    with pytest.MonkeyPatch.context() as patch:
-        real = directory_storage._read_at  # noqa: SLF001
-
-        def slow(descriptor: int, offset: int, length: int) -> bytes:
-            started.set()
-            assert go_on.wait(10)
-            return real(descriptor, offset, length)
-
-        patch.setattr(read_at, slow)
-        thread = threading.Thread(target=lambda: results.append(file.read_at(0, 7)))
-        thread.start()
-        assert started.wait(10)
-        file.close()
-        other = storage.open_append("b", create=True)
-        other.append(b"another")
-        go_on.set()
-        thread.join(10)
-    assert results == [b"content"]
-    with pytest.raises(OSError, match="Bad file"):
-        file.read_at(0, 7)
-    other.close()
-
-
-def test_an_append_file_is_closed_after_its_last_sync(tmp_path: Path) -> None:
-    storage = DirectoryStorage(tmp_path)
-    file = storage.open_append("a", create=True)
-    file.append(b"content")
-    synced: list[int] = []
-    with pytest.MonkeyPatch.context() as patch:
-
-        def closed_meanwhile(descriptor: int) -> None:
-            file.close()
-            synced.extend((os.fstat(descriptor).st_size, descriptor))
-
-        patch.setattr("os.fdatasync", closed_meanwhile)
-        file.sync()
-    assert synced[0] == 7
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(synced[1])

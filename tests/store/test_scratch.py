@@ -318,5 +318,6 @@ def test_a_segment_that_is_sealed_beside_a_sync_needs_none(
     left = writer.file(second)
     assert left is not None
     sync_names(storage, LAYER)
+    storage.sync_directory("")
     path = layout.scratch(second)
     assert storage.after_power_loss(1).read(path) == storage.read(path)
