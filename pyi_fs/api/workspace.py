@@ -235,14 +235,17 @@ class Workspace(Files):
 
     # Branches and forks.
 
-    def branch(self, name: str, from_: str | Snapshot | None = None) -> "Workspace":
+    def branch(
+        self, name: str, from_: str | Snapshot | None = None, *, ephemeral: bool = False
+    ) -> "Workspace":
         """Makes a branch that starts at a snapshot, or here and now, and opens it. O(1).
 
-        `FileExistsError`.
+        An `ephemeral` one is in memory: it outlives this program, not the machine, until it is
+        promoted (`docs/durability.md`). `FileExistsError`.
         """
         with self._turn(name):
             start = self._engine.find_snapshot(str(from_)) if from_ is not None else self._branch
-            self._engine.make_branch(name, start)
+            self._engine.make_branch(name, start, ephemeral=ephemeral)
             return type(self)(self._session, self._engine.name, name)
 
     def branches(self) -> list[str]:

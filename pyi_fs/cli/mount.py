@@ -18,6 +18,7 @@ from pyi_fs.cli import checks, mount_helper, unmounting, workspaces
 from pyi_fs.cli.arguments import Place, Seconds, place
 from pyi_fs.cli.completion import directories, workspace_names
 from pyi_fs.cli.daemon import Reporter, in_background
+from pyi_fs.cli.gc_settings import Size
 from pyi_fs.cli.log_file import FORMAT, LogFile, log_path
 from pyi_fs.cli.mount_flags import check_flags
 from pyi_fs.cli.mount_request import MountRequest
@@ -56,6 +57,11 @@ NAME = "pyi-mount"
 )
 @click.option(
     "--sync-interval", type=Seconds(), help="At most so much is lost to power loss (default: 30s)."
+)
+@click.option(
+    "--ephemeral-bytes",
+    type=Size(),
+    help="Memory for the ephemeral branches of the store (default: a quarter of it).",
 )
 @click.option("--writeback", is_flag=True, help="Use the kernel's writeback cache.")
 @click.option(

@@ -51,6 +51,7 @@ _PROGRAM_FLAGS = {
 _PROGRAM_VALUES = {
     "branch": "--branch",
     "sync_interval": "--sync-interval",
+    "ephemeral_bytes": "--ephemeral-bytes",
     "snapshot_every": "--snapshot-every",
     "control_uid": "--control-uid",
     "transport": "--transport",

@@ -22,6 +22,7 @@ class MountRequest:
     control_uid: int | None = None
     snapshot_every: float | None = None
     sync_interval: float | None = None
+    ephemeral_bytes: int | None = None
     writeback: bool = False
     transport: str | None = None
     spin_us: float | None = None

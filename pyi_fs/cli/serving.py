@@ -42,6 +42,8 @@ def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[s
         # First in, last out: who waits for the lock waits for everything.
         announce = stack.enter_context(announcement(DirectoryStorage(request.store)))
         store = stack.enter_context(closing(Store.open(request.store, create=False)))
+        if request.ephemeral_bytes is not None and store.layers.bound is not None:
+            store.layers.bound.bytes_max = request.ephemeral_bytes
         name = WorkspaceName(request.where.workspace)
         workspace = stack.enter_context(closing(Workspace(store, name, holder=mountpoint)))
         root = opened_root(workspace, request, note)

@@ -150,6 +150,7 @@ class Branch:
         new = apply(old, mutation)
         if new is old:
             return old
+        self.layers.secure(mutation)
         writer = self._ready_writer()
         writer.append(mutation)
         self.tree = new

@@ -103,6 +103,12 @@ class BranchLayers:
         self.move(self.position)
         self.open(on_disk=True)
 
+    def secure(self, mutation: Mutation) -> None:
+        """Makes bytes durable that only memory has, before a durable branch has them. BLOCKS."""
+        if not self.is_ephemeral and (type(mutation) is Share or type(mutation) is Graft):
+            for layer in layers_of(mutation):
+                self._services.secure(layer)
+
     def note_borrowed(self, mutation: Mutation) -> None:
         """Notes from which layers a mutation brings bytes along: a sync makes them durable too."""
         if type(mutation) is Graft or type(mutation) is Share or type(mutation) is Adopt:

@@ -5,9 +5,10 @@ Layers to write to, fresh inode numbers, durability of the log.
 
 import errno
 import time
+from contextlib import suppress
 from functools import partial
 
-from pyi_fs.errors import NoSpaceError
+from pyi_fs.errors import NoSpaceError, NotFoundError
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
 from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, WorkspaceName
 from pyi_fs.limits import INODE_NUMBER_MAX
@@ -140,6 +141,12 @@ class LayerServices:
         """Makes a position durable that an ephemeral branch wrote; nothing for others. BLOCKS."""
         if self._layers.is_ephemeral(position.layer):
             self._layers.sync_lineage(position)
+
+    def secure(self, layer: LayerId) -> None:
+        """Makes a layer durable that an ephemeral branch wrote; nothing for others. BLOCKS."""
+        with suppress(NotFoundError):
+            if self._layers.is_ephemeral(layer):
+                self._layers.sync_whole(layer)
 
     def sync_parents(self, layer: LayerId) -> None:
         """Makes what a layer starts from durable. BLOCKS."""

@@ -8,6 +8,7 @@ from pyi_fs import limits
 from pyi_fs.engine import branch_layers
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.ids import Position, WorkspaceName
+from pyi_fs.model.mutation import Share
 from pyi_fs.store import layout
 from pyi_fs.store.promotion import is_in_memory
 from tests.support.storage import MemoryStorage
@@ -262,3 +263,15 @@ def test_an_ephemeral_branch_is_never_synced(rig: Rig) -> None:
     rig.storage.moments = None
     assert not branch.is_synced
     branch.tidy()
+
+
+def test_bytes_shared_with_a_durable_branch_are_durable_when_they_are_shared(rig: Rig) -> None:
+    source = rig.make("x", b"x" * 5000, on="try")
+    extents = rig.branch("try").tree.existing(source).extents
+    target = rig.make("y")
+    position = rig.branch("try").position
+    assert not disk(rig).exists(layout.journal(position.layer))
+    rig.commit(Share(target, 0, 5000, extents, rig.now()))
+    assert disk(rig).size_bytes(layout.journal(position.layer)) == position.offset
+    assert in_memory(rig, position)
+    assert rig.read("y") == b"x" * 5000

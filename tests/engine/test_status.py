@@ -27,6 +27,7 @@ def test_a_branch_that_was_never_written_has_nothing_open(workspace: Rig) -> Non
         "journal_bytes": 0,
         "synced": True,
         "read_only": False,
+        "ephemeral": False,
     }
 
 
@@ -79,3 +80,23 @@ def test_layers_that_a_restore_left_count_until_they_are_closed(workspace: Rig) 
     found = status(workspace)
     assert (found["scratch_bytes"], found["written_bytes"]) == (200, 700)
     assert found["journal_bytes"] == workspace.main.position.offset
+
+
+def test_of_an_ephemeral_branch_it_says_what_is_in_memory(tiered: Rig) -> None:
+    assert status(tiered)["ephemeral"] is False
+    assert "spilled" not in status(tiered)
+    tiered.workspace.make_branch("try", tiered.main, ephemeral=True)
+    branch = tiered.branch("try")
+    tiered.make("a", b"x" * 500, on="try")
+    found = tiered.workspace.status(branch)
+    assert (found["ephemeral"], found["spilled"], found["synced"]) == (True, False, False)
+    assert found["memory_bytes"] == 500 + branch.position.offset
+    assert "lost" not in found
+    assert tiered.store.layers.bound is not None
+    tiered.store.layers.bound.bytes_max = 0
+    for number in range(3):
+        tiered.write("a", b"y" * 70_000, 500 + number * 70_000, on="try")
+    found = tiered.workspace.status(branch)
+    assert (found["ephemeral"], found["spilled"]) == (True, True)
+    branch.loss = "a sentence"
+    assert tiered.workspace.status(branch)["lost"] == "a sentence"
