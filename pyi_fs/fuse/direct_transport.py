@@ -50,6 +50,8 @@ _BACKGROUND_MAX, _CONGESTION = 64, 48
 _ENDED = frozenset((errno.ENODEV, errno.ECONNABORTED))
 # Nothing to read after all: another one took it, or its caller gave up.
 _NOTHING_THERE = frozenset((errno.EAGAIN, errno.EINTR, errno.ENOENT))
+# In a row: a device that gives nothing but errors must not be asked for ever.
+_FAILURES_MAX = 1000
 # From here on a body is handed over by itself instead of being copied behind its header.
 _COPIED_BYTES_MAX = 4096
 # Asked for once in the life of a mount; from then on the kernel does without (docs/transport.md).
@@ -123,7 +125,7 @@ class DirectTransport:
 
     async def _serve(self) -> None:
         device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
-        wait, is_greeted = self._facade.wait_readable, False
+        wait, is_greeted, failures = self._facade.wait_readable, False, 0
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
                 is_greeted = True
@@ -136,9 +138,15 @@ class DirectTransport:
                     continue
                 if error.errno in _ENDED:
                     return
-                raise
+                # That request has failed, and whoever made it was told by the kernel.
+                self.translator.errno_of(error, "device")
+                failures += 1
+                if failures > _FAILURES_MAX:
+                    raise
+                continue
             if length == 0:
                 return
+            failures = 0
             take(length)
 
     def take(self, length: int) -> None:

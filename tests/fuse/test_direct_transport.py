@@ -94,6 +94,34 @@ async def test_requests_are_answered_until_the_device_ends(rig):
     assert rig.greeted == 1
 
 
+async def test_a_request_that_cannot_be_read_is_not_the_end_of_the_mount(rig, monkeypatch, caplog):
+    original, failing = os.readv, [errno.ENOMEM, errno.EIO, errno.EINTR, errno.ENOENT]
+
+    def readv(*arguments):
+        if failing:
+            raise OSError(failing.pop(), "this time")
+        return original(*arguments)
+
+    monkeypatch.setattr("pyi_fs.fuse.direct_transport.os.readv", readv)
+    async with rig.running():
+        assert not failing
+        rig.kernel_side.send(request(Opcode.GETATTR, bytes(16), unique=100))
+        assert (await rig.answered())[:2] == (100, 0)
+    # No memory is nobody's fault here.
+    assert len(caplog.records) == 1
+
+
+async def test_a_device_that_gives_only_errors_is_given_up(rig, monkeypatch):
+    def readv(*_):
+        raise OSError(errno.EIO, "always")
+
+    monkeypatch.setattr("pyi_fs.fuse.direct_transport.os.readv", readv)
+    monkeypatch.setattr(direct_transport, "_FAILURES_MAX", 3)
+    rig.kernel_side.send(init())
+    with pytest.RaisesGroup(OSError):
+        await rig.run()
+
+
 @pytest.mark.parametrize("opcode", [7, 25, 31, 34, 37, 39, 40, 48, 50, 60, 4096, 0xFFFFFFFF, 0])
 def test_what_nobody_knows_is_enosys(rig, opcode):
     assert rig.ask(opcode, bytes(48)) == (errno.ENOSYS, b"")
