@@ -1,7 +1,8 @@
 """Each request of the kernel, translated to the handlers and back; the direct transport's half.
 
-A method takes node, caller and body and returns the answer's body; or `Later`, what to wait for in
-a task of its own; or None, where no answer is wanted. Nothing here reads or writes the device.
+A method takes node, caller and body and returns the answer's body; an errno, where that is nearly
+always the answer; `Later`, what to wait for in a task of its own; or None, where no answer is
+wanted. Nothing here reads or writes the device.
 """
 
 # ruff: noqa: ARG002 - every request comes with the same three arguments
@@ -69,7 +70,7 @@ class Later(NamedTuple):
     is_read: bool = False
 
 
-Answer = Buffer | Later | None
+Answer = Buffer | int | Later | None
 Handler = Callable[[NodeId, Caller, Buffer], Answer]
 
 
@@ -359,9 +360,8 @@ class Requests:
     def _getxattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         name, room = requests.getxattr(body)
         value = self._metadata.getxattr(node, name)
-        if value is None:
-            raise AttributeNotFoundError("no such attribute")
-        return _in_room(value, room)
+        # At the first write to every file: an exception would cost more than the rest of it.
+        return errno.ENODATA if value is None else _in_room(value, room)
 
     def _listxattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         names = self._metadata.listxattr(node, caller)

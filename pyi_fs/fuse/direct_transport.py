@@ -60,6 +60,7 @@ _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, O
 # What answering says of a caller that gave up, or when the mount is gone.
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
 _SIGKILL_BIT = 1 << 8
+_NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
 
 
 class DirectTransport:
@@ -178,6 +179,8 @@ class DirectTransport:
             return
         if isinstance(answer, Later):
             self._begin(opcode, unique, pid, answer)
+        elif isinstance(answer, int):
+            self._refuse(unique, answer)
         elif answer is not None:
             self._answer(unique, answer)
 
@@ -271,10 +274,7 @@ class DirectTransport:
 
 
 def _name(opcode: int) -> str:
-    try:
-        return Opcode(opcode).name.lower()
-    except ValueError:
-        return f"opcode {opcode}"
+    return _NAMES.get(opcode) or f"opcode {opcode}"
 
 
 def _is_dying(thread: int) -> bool:
