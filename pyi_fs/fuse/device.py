@@ -196,13 +196,18 @@ class Handshake:
         return True
 
 
-def has_epoch() -> bool:
-    """Returns whether this kernel knows FUSE_NOTIFY_INC_EPOCH, going by its version."""
+def kernel_release() -> tuple[int, int]:
+    """Returns the version of the running kernel, (0, 0) if it cannot be read."""
     words = os.uname().release.split(".")
     try:
-        return (int(words[0]), int(words[1].split("-")[0])) >= _EPOCH_SINCE
+        return int(words[0]), int(words[1].split("-")[0])
     except (IndexError, ValueError):
-        return False
+        return 0, 0
+
+
+def has_epoch() -> bool:
+    """Returns whether this kernel knows FUSE_NOTIFY_INC_EPOCH, going by its version."""
+    return kernel_release() >= _EPOCH_SINCE
 
 
 def notify_epoch(device: int) -> bool:

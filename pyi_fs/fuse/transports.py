@@ -1,6 +1,7 @@
 """Which transport a mount has, and what it is made of.
 
-Both stand in front of the same handlers. pyfuse3 is imported only where it is used.
+Both stand in front of the same handlers. `auto` is the direct one where the kernel can do it
+(docs/decisions/0006-direct-transport.md). pyfuse3 is imported only where it is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +9,7 @@ from typing import Protocol
 
 from pyi_fs.control.session import Session
 from pyi_fs.errors import InvalidArgumentError
-from pyi_fs.fuse.device import Handshake
+from pyi_fs.fuse.device import Handshake, kernel_release
 from pyi_fs.fuse.direct_transport import DirectNotifier, DirectTransport
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
@@ -16,6 +17,8 @@ from pyi_fs.fuse.state import MountState
 
 AUTO, PYFUSE3, DIRECT = "auto", "pyfuse3", "direct"
 NAMES = (AUTO, PYFUSE3, DIRECT)
+# Protocol 7.31, which the direct transport needs.
+_DIRECT_SINCE = (5, 4)
 
 
 class Transport(Protocol):
@@ -54,9 +57,11 @@ def made(
     `spin_us`: how long to poll for the next request; `writeback`: the kernel's writeback cache.
     `ready` is called once, when requests are answered. `InvalidArgumentError` for another name.
     """
+    if name == AUTO:
+        name = DIRECT if kernel_release() >= _DIRECT_SINCE else PYFUSE3
     if name == DIRECT:
         return _direct(session, device, spin_us, writeback=writeback, ready=ready)
-    if name in (AUTO, PYFUSE3):
+    if name == PYFUSE3:
         return _Pyfuse3(session, device, spin_us, writeback=writeback, ready=ready)
     raise InvalidArgumentError(f"no transport '{name}': one of {', '.join(NAMES)}")
 

@@ -40,8 +40,12 @@ def test_status_says_which_transport_serves(tmp_path, transport):
         assert json.loads(mount.ask("status"))["transport"] == transport
 
 
-@pytest.mark.mount
-@pytest.mark.slow
-def test_auto_is_pyfuse3_as_yet(tmp_path):
-    with mounted(tmp_path, transport=AUTO) as mount:
-        assert json.loads(mount.ask("status"))["transport"] == PYFUSE3
+@pytest.mark.parametrize(("release", "chosen"), [("6.18.0", DIRECT), ("5.3.18", PYFUSE3)])
+def test_auto_is_direct_where_the_kernel_can(rig, monkeypatch, release, chosen):
+    made_of = []
+    monkeypatch.setattr(transports, "_Pyfuse3", lambda *_, **__: made_of.append(PYFUSE3))
+    monkeypatch.setattr(transports, "_direct", lambda *_, **__: made_of.append(DIRECT))
+    names = os.uname_result(("Linux", "host", release, "#1", "x86_64"))
+    monkeypatch.setattr("pyi_fs.fuse.device.os.uname", lambda: names)
+    made(rig.session, AUTO)
+    assert made_of == [chosen]

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from pyi_fs.fuse.transports import DIRECT, PYFUSE3
 
-NAMES = (PYFUSE3, DIRECT)
+NAMES = (DIRECT, PYFUSE3)
 FOLDERS = ("fuse", "posix", "acceptance", "disks")
 
 WRITE_MODES = {"write-through": False, "writeback": True}
 """With and without `--writeback`."""
 
-_current = [PYFUSE3]
+_current = [DIRECT]
 
 
 def current() -> str:
