@@ -181,6 +181,10 @@ def pin(store: Store, workspace: str, snapshot: str, *, pinned: bool = True) -> 
     log = OperationsLog(store.storage, WorkspaceName(workspace))
     make = PinSnapshot if pinned else UnpinSnapshot
     try:
+        position = log.refs.find_snapshot(snapshot).position
+        if pinned and store.layers.is_ephemeral(position.layer):
+            # What is pinned lasts, wherever its branch is.
+            store.layers.sync_lineage(position)
         done = log.append(lambda refs: make(time.time_ns(), refs.find_snapshot(snapshot).id))
         log.sync()
     finally:

@@ -6,6 +6,7 @@ is the store's owner. It is used only if nobody else can have made it or changed
 Source: shm_overview(7), tmpfs(5); `docs/decisions/0004-ephemeral-branches.md`.
 """
 
+import logging
 import os
 import stat
 from contextlib import suppress
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.storage import LockFile, Storage
+
+log = logging.getLogger(__name__)
 
 SHARED_MEMORY = "/dev/shm"
 _STORE = "store"
@@ -29,6 +32,7 @@ class MemoryDirectory:
         self._found: Storage | None = None
         self._path = ""
         self._lock: LockFile | None = None
+        self._said = ""
         self.refusal = ""
         """Why nothing could be made in memory, as the end of a sentence; empty if it could."""
 
@@ -48,6 +52,7 @@ class MemoryDirectory:
             return None
         self.refusal = self._reason_against(os.path.dirname(path), status.st_uid, create=create)
         if self.refusal:
+            self._say()
             return None
         storage = DirectoryStorage(path, is_memory=True)
         if self._found is None or not os.path.lexists(path):
@@ -55,9 +60,16 @@ class MemoryDirectory:
                 self._settle(storage, path)
             except OSError as error:
                 self.refusal = f"{path} cannot be made: {error.strerror}"
+                self._say()
                 return None
         self._found, self._path = storage, path
         return storage
+
+    def _say(self) -> None:
+        """Says why there is no memory, once."""
+        if self.refusal != self._said:
+            self._said = self.refusal
+            log.warning("ephemeral branches are written to disk: %s", self.refusal)
 
     def free_bytes(self) -> int:
         """Returns what the tmpfs has room for, less a sixteenth of it for other programs."""

@@ -6,10 +6,12 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine.founding import fork_workspace
+from pyi_fs.engine.garbage import pin
 from pyi_fs.engine.given_up import KEPT_NS
 from pyi_fs.engine.release import forget_snapshots, release
 from pyi_fs.engine.roots import roots_of
 from pyi_fs.errors import NotFoundError
+from pyi_fs.store.journal import read_synced
 from pyi_fs.store.memory_bound import files_of_layers
 from tests.support.storage import MemoryStorage
 from tests.support.tiers import Tiers
@@ -91,6 +93,16 @@ def test_named_snapshots_and_forks_stay(rig: Rig) -> None:
     fork = Rig(rig.storage, "fork")
     assert fork.read("x") == b"forked" + b"x" * 9994
     fork.close()
+
+
+def test_a_pinned_snapshot_is_copied_to_disk_and_stays(rig: Rig) -> None:
+    pin(rig.store, "ws", "1")
+    position = rig.workspace.refresh().ordered()[0].position
+    assert isinstance(rig.storage, Tiers)
+    assert read_synced(rig.storage.disk_tier, position.layer) >= position.offset
+    rig.workspace.drop_branch("try")
+    release(rig.store, clock_ns=later)
+    assert rig.picture_at("1")[b"x"][-1] == b"x" * 10_000
 
 
 def test_another_branch_of_the_same_name_keeps_nothing_of_the_first(rig: Rig) -> None:

@@ -103,12 +103,19 @@ def test_what_others_could_have_made_is_refused(shared: Path, store: Path, kind:
 
 
 def test_a_directory_that_is_no_tmpfs_or_not_sticky_is_refused(
-    shared: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: Path,
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     shared.chmod(0o777)
     directory = MemoryDirectory(store)
     assert directory.find(True) is None
+    assert directory.find(True) is None
     assert "sticky" in directory.refusal
+    said = f"ephemeral branches are written to disk: {directory.refusal}"
+    assert [record.message for record in caplog.records] == [said]
     monkeypatch.setattr(memory, "is_tmpfs", lambda _: False)
     directory = MemoryDirectory(store)
     assert directory.find(True) is None
