@@ -39,7 +39,7 @@ from typing import NamedTuple
 
 from pyi_fs.engine.founding import remove_workspace
 from pyi_fs.engine.held import frozen, readable
-from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
+from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes, memory_bytes
 from pyi_fs.engine.roots import (
     NOTHING,
     Without,
@@ -64,10 +64,13 @@ class Step(NamedTuple):
     owner: str
     size_bytes: int
     pins: str
+    memory_bytes: int = 0
 
     def __str__(self) -> str:
         """Returns one line for people."""
-        return f"remove layer {layer_name(self.layer)} of {self.owner}: {self.size_bytes} bytes"
+        memory = f", {self.memory_bytes} bytes of memory" if self.memory_bytes else ""
+        layer = layer_name(self.layer)
+        return f"remove layer {layer} of {self.owner}: {self.size_bytes} bytes{memory}"
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,8 @@ def _step(store: Store, layer: LayerId) -> Step:
     header = header_of(store, layer)
     owner = f"{header.workspace}/{header.branch}" if header is not None else "nobody"
     size_bytes = layer_bytes(store.storage, layer)
-    return Step(layer, owner, size_bytes, read_pins(store.storage, layer))
+    in_memory = memory_bytes(store.storage, layer)
+    return Step(layer, owner, size_bytes, read_pins(store.storage, layer), in_memory)
 
 
 def _children_first(graph: LayerGraph, layers: set[LayerId]) -> list[list[LayerId]]:

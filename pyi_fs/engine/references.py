@@ -188,6 +188,16 @@ def open_base(storage: Storage, layer: LayerId) -> Table | None:
 
 def layer_bytes(storage: Storage, layer: LayerId) -> int:
     """Returns the disk that a layer occupies: its files, holes not counted, and its directory."""
+    return _occupied_bytes(storage.disk, layer)
+
+
+def memory_bytes(storage: Storage, layer: LayerId) -> int:
+    """Returns the memory that a layer of an ephemeral branch occupies."""
+    memory = storage.memory
+    return _occupied_bytes(memory, layer) if memory is not None else 0
+
+
+def _occupied_bytes(storage: Storage, layer: LayerId) -> int:
     directory = layout.layer_directory(layer)
     names = storage.list(directory)
     return storage.allocated_bytes(directory) + sum(

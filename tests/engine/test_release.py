@@ -5,6 +5,7 @@ import time
 import pytest
 
 from pyi_fs import limits
+from pyi_fs.engine import collector
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.garbage import pin
 from pyi_fs.engine.given_up import KEPT_NS
@@ -43,8 +44,12 @@ def rig(tiered: Rig, tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 def test_what_was_dropped_leaves_memory_and_the_log(rig: Rig) -> None:
     rig.workspace.drop_branch("try")
+    planned = collector.plan(rig.store, clock_ns=later)
+    assert planned.frees_bytes == 0
+    assert sum(step.memory_bytes for step in planned.steps) >= 10_000
+    assert "bytes of memory" in str(planned)
     done = release(rig.store, clock_ns=later)
-    assert done.layers == 2
+    assert (done.layers, done.freed_bytes) == (2, 0)
     assert list(files_of_layers(memory(rig))) == []
     assert rig.workspace.refresh().ordered() == []
     assert rig.picture()[b"a"][-1] == b"a" * 100
