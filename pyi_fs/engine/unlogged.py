@@ -4,10 +4,10 @@ import os
 
 from pyi_fs import limits
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import NotFoundError, StoreError
+from pyi_fs.errors import InvalidArgumentError, NotFoundError, StoreError
 from pyi_fs.format.record import LayerHeader
 from pyi_fs.ids import BranchName, LayerId, WorkspaceName
-from pyi_fs.model.refs import Refs
+from pyi_fs.model.refs import Refs, check_ref_name
 from pyi_fs.store import layout
 from pyi_fs.store.journal import read_header
 from pyi_fs.store.oplog import OperationsLog
@@ -64,10 +64,11 @@ class Guard:
     def _refs_of(self, name: WorkspaceName) -> Refs | None:
         if name not in self._refs:
             try:
-                log = OperationsLog(self._store.storage, name)
+                # Of a pin or a header: damaged, it is none, and must not become a path.
+                log = OperationsLog(self._store.storage, WorkspaceName(check_ref_name(name)))
                 log.close()
                 self._refs[name] = log.refs
-            except NotFoundError:
+            except (NotFoundError, InvalidArgumentError):
                 self._refs[name] = None
             except StoreError:
                 # Its layers stay anyway (`engine/held.py`).
@@ -79,7 +80,7 @@ class Guard:
         if key not in self._held:
             path = layout.branch_lock(workspace, branch)
             lock = None
-            if self._store.storage.exists(path):
+            if _is_name(branch) and self._store.storage.exists(path):
                 lock = self._store.storage.lock(path, exclusive=False, wait=False)
                 self._held[key] = lock is None
             else:
@@ -121,3 +122,11 @@ def read_pins(storage: Storage, layer: LayerId) -> str:
         return storage.read(layout.pins(layer)).decode(errors="replace")
     except FileNotFoundError:
         return ""
+
+
+def _is_name(text: str) -> bool:
+    try:
+        check_ref_name(text)
+    except InvalidArgumentError:
+        return False
+    return True

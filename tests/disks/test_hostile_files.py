@@ -328,6 +328,7 @@ def test_a_table_of_runs_of_anything(template: Path, tmp_path: Path, entries_: l
         long_words.map(lambda end: struct.pack("<QQ", end, 0)),
     ),
 )
+@example("pins", b"\0")
 @SETTINGS
 def test_small_files_of_a_layer_with_anything(
     template: Path, tmp_path: Path, name: str, content: bytes
