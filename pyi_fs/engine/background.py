@@ -103,7 +103,12 @@ class Background:
                 changed = trio.Event()
                 self._workspace.commits.tell_at_next(partial(self._changed, changed))
             began, round_ = trio.current_time(), _Round()
-            await work(round_)
+            try:
+                await work(round_)
+            except Exception:
+                # A bug between the pieces of work, as in one of them (`_Round.do`).
+                logger.exception("a round of background work")
+                round_.has_failed = True
             if round_.has_failed:
                 await trio.sleep(_FAILED_SECONDS)
                 continue

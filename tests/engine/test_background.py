@@ -54,6 +54,15 @@ def make(branch, name, data=b"x" * 5000):
     return number
 
 
+async def test_a_bug_between_two_pieces_of_work_ends_nothing(
+    workspace, nursery, autojump_clock, monkeypatch, caplog
+):
+    monkeypatch.setattr(Background, "_keep", lambda *_: 1 / 0)
+    nursery.start_soon(background(workspace).run)
+    await trio.sleep(60)
+    assert caplog.text.count("a round of background work") > 5
+
+
 async def test_an_idle_workspace_is_never_looked_at(workspace, nursery, autojump_clock):
     workspace.open_branch("main")
     looks = []
