@@ -106,8 +106,28 @@ def layer_index(path: Path) -> int:
     return LAYERS.index(folder) if folder in LAYERS else len(LAYERS)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _not_their_turn(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Returns what to leave out so that tests `in_turns` run once for each other parameter."""
+    turns: dict[tuple[Path, str], list[object]] = {}
+    left_out: list[pytest.Item] = []
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("in_turns"):
+            parameters = dict(item.callspec.params)
+            name = parameters.pop("transport")
+            seen = turns.setdefault((item.path, item.originalname), [])
+            if parameters not in seen:
+                seen.append(parameters)
+            if transports.NAMES.index(name) != seen.index(parameters) % len(transports.NAMES):
+                left_out.append(item)
+    return left_out
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Puts the lowest layer first and skips mounts where there is no `/dev/fuse`."""
+    left_out = [] if config.getoption("--long") else _not_their_turn(items)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: layer_index(item.path))
     if os.path.exists("/dev/fuse"):
         return

@@ -15,7 +15,7 @@ import pytest
 from tests.support.injection import LOG_WRITER, Exerciser, names
 from tests.support.mounting import Mount
 
-pytestmark = [pytest.mark.mount, pytest.mark.slow]
+pytestmark = [pytest.mark.mount, pytest.mark.slow, pytest.mark.in_turns]
 ROUNDS = 2
 
 
