@@ -57,7 +57,8 @@ def test_anything_done_to_a_control_file(mount: Mount, data: st.DataObject):
         for step in data.draw(st.lists(steps, min_size=1, max_size=12)):
             number = client.do(step)
             assert number in EXPECTED, (step, errno.errorcode.get(number, number))
-            if number and step[0] == "write":
+            # A descriptor that is only for reading is refused by the kernel: we are not asked.
+            if number not in (0, errno.EBADF) and step[0] == "write":
                 assert_sentence(mount)
     finally:
         client.close()
