@@ -18,12 +18,13 @@ from pyi_fs import limits
 from pyi_fs.engine import collector
 from pyi_fs.engine.budget import Closing, Deletion, Given, for_budget, for_retention
 from pyi_fs.engine.held import frozen, readable
-from pyi_fs.engine.marking import Marked, Trim, live_chunks, trims
+from pyi_fs.engine.marking import Marked, Trim, live_chunks, occupied_bytes, trims
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.retention import DEFAULT, Policy, Removal, floor
 from pyi_fs.engine.roots import NOTHING, Without, roots_of
 from pyi_fs.engine.sealing import note_whole, sync_roots
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.errors import BusyError, NotFoundError, StoreError
 from pyi_fs.ids import LayerId, SnapshotId, WorkspaceName, segment_layer
 from pyi_fs.model.operation import (
@@ -299,23 +300,31 @@ def _deletion(clock_ns: Clock, snapshot: SnapshotId, reason: str, refs: Refs) ->
 
 def _trim(store: Store, clock_ns: Clock) -> tuple[int, int]:
     """Trims all maps that can be; returns how many, and the bytes given back."""
+    unwritten = unwritten_segments(store)
     positions, blocked = _positions(store, clock_ns, NOTHING, grace=True)
-    found = trims(store, positions, (), blocked)
+    found = trims(store, positions, (), blocked, unwritten)
     if not found:
         return 0, 0
     sync_roots(store, positions)
-    note_whole(store, {segment_layer(trim.segment) for trim in found})
-    count = freed_bytes = 0
+    layers = {segment_layer(trim.segment) for trim in found}
+    notes = [layout.noted(layer) for layer in layers]
+    count, freed_bytes = 0, sum(map(store.storage.allocated_bytes, notes))
+    note_whole(store, layers)
+    freed_bytes -= sum(map(store.storage.allocated_bytes, notes))
     for trim in found:
+        before = occupied_bytes(store, trim.segment)
         path = layout.seal_map(trim.segment)
-        before = store.storage.allocated_bytes(path)
         try:
             store.storage.write_atomic(path, [sealmap.encode(list(trim.pieces))])
         except FileNotFoundError:
             # Its layer was removed with its workspace.
             continue
+        if trim.is_scratch:
+            store.layers.forget_segment(trim.segment)
+            store.storage.remove(layout.scratch(trim.segment))
+            store.storage.remove(layout.runs(trim.segment))
         count += 1
-        freed_bytes += before - store.storage.allocated_bytes(path)
+        freed_bytes += before - occupied_bytes(store, trim.segment)
     return count, freed_bytes
 
 
@@ -344,8 +353,9 @@ def _consequences(store: Store, given: Given, clock_ns: Clock, *, grace: bool) -
     without = given.without()
     layers = collector.plan(store, clock_ns=clock_ns, without=without, grace=grace)
     gone = {step.layer for step in layers.steps}
+    unwritten = unwritten_segments(store)
     positions, blocked = _positions(store, clock_ns, without, grace=grace)
-    smaller = trims(store, positions, gone, blocked)
+    smaller = trims(store, positions, gone, blocked, unwritten)
     marked = live_chunks(store, without_layers=gone, trimmed=smaller, without=without)
     packs = _NO_PACKS
     if not marked.missing:

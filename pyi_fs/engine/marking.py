@@ -40,16 +40,24 @@ from pyi_fs.store.storage import PUNCH_BLOCK_BYTES
 
 
 class Trim(NamedTuple):
-    """A seal map that can become smaller."""
+    """A seal map that can become smaller.
+
+    Or (`is_scratch`) a segment that is not sealed and can go: nothing of it is wanted, and an empty
+    map takes its place.
+    """
 
     segment: SegmentId
     pieces: tuple[Extent, ...]
     old_bytes: int
     new_bytes: int
     frees_bytes: int
+    is_scratch: bool = False
 
     def __str__(self) -> str:
         """Returns one line for people."""
+        if self.is_scratch:
+            path = layout.scratch(self.segment)
+            return f"remove {path}: nothing of its {self.old_bytes} bytes is wanted"
         path = layout.seal_map(self.segment)
         return f"trim {path}: {self.old_bytes - self.new_bytes} of {self.old_bytes} kept bytes"
 
@@ -69,8 +77,11 @@ def trims(
     positions: dict[LayerId, set[int]],
     without_layers: Collection[LayerId],
     blocked: Collection[LayerId] = (),
+    unwritten: Collection[SegmentId] = (),
 ) -> tuple[Trim, ...]:
     """Returns the maps of sealed segments that hold bytes no tree of the positions reaches.
+
+    And those of `unwritten` segments, which are not sealed, of which none reaches anything.
 
     O(trees of the positions). Layers that go anyway, or are to stay as they are (`blocked`), are
     passed over, and segments whose sealing has not finished.
@@ -86,11 +97,19 @@ def trims(
                     # Gone meanwhile, or damaged: then it stays as it is.
                     pieces = sealmap.decode(store.storage.read(path), path)
                     maps[segment_id(layer, index)] = pieces
-    if not maps:
+    passed = {*without_layers, *blocked}
+    scratch = {segment for segment in unwritten if segment_layer(segment) not in passed}
+    if not maps and not scratch:
         return ()
-    reached, unknown = _reached(store, set(maps), positions)
+    reached, unknown = _reached(store, {*maps, *scratch}, positions)
     known = [segment for segment in sorted(maps) if segment_layer(segment) not in unknown]
-    found = (_trimmed(store, segment, maps[segment], reached[segment]) for segment in known)
+    found = [_trimmed(store, segment, maps[segment], reached[segment]) for segment in known]
+    noted: set[LayerId] = set()
+    found += [
+        _removed(store, segment, noted)
+        for segment in sorted(scratch - reached.keys())
+        if segment_layer(segment) not in unknown
+    ]
     return tuple(trim for trim in found if trim is not None)
 
 
@@ -131,6 +150,26 @@ def _trimmed(
     size_bytes = len(sealmap.encode(kept))
     needed = -(-size_bytes // PUNCH_BLOCK_BYTES) * PUNCH_BLOCK_BYTES
     return Trim(segment, tuple(kept), old_bytes, new_bytes, occupied - needed)
+
+
+def _removed(store: Store, segment: SegmentId, noted: set[LayerId]) -> Trim | None:
+    size_bytes = store.storage.size_bytes(layout.scratch(segment))
+    if size_bytes is None:
+        return None
+    frees_bytes = occupied_bytes(store, segment) - PUNCH_BLOCK_BYTES
+    layer = segment_layer(segment)
+    is_new = layer not in noted and not store.storage.exists(layout.noted(layer))
+    if is_new and store.layers.header(layer).boot == store.layers.boot:
+        # How far it is durable is noted first (`sealing.note_whole`), once for a layer.
+        frees_bytes -= PUNCH_BLOCK_BYTES
+    noted.add(layer)
+    return Trim(segment, (), size_bytes, 0, frees_bytes, is_scratch=True)
+
+
+def occupied_bytes(store: Store, segment: SegmentId) -> int:
+    """Returns the disk that a segment occupies, sealed or not."""
+    paths = (layout.seal_map(segment), layout.scratch(segment), layout.runs(segment))
+    return sum(map(store.storage.allocated_bytes, paths))
 
 
 def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

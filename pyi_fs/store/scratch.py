@@ -139,7 +139,8 @@ class ScratchWriter:
     def sync(self) -> None:
         """Makes all appended data durable. May run in a thread while the owner appends."""
         for segment in self._inherited:
-            if self._storage.exists(layout.scratch(segment)):
+            # One that is gone was sealed, or collected.
+            with suppress(FileNotFoundError):
                 sync_file(self._storage, layout.scratch(segment), self._doubtful)
         self._inherited = []
         with self._garbage_lock:

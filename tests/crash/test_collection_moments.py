@@ -46,7 +46,18 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def collect(rig: Rig) -> None:
     """Collects as in two days: everything that can go goes, whoever is using the workspace."""
+    # Who looked at snapshots after each step keeps them.
+    rig.workspace.leases.close()
     planned = garbage.plan(rig.store, policy=NOTHING_KEPT, clock_ns=tomorrow)
+    garbage.carry_out(rig.store, planned, clock_ns=tomorrow)
+
+
+def collect_closed(rig: Rig) -> None:
+    for branch in rig.workspace.opened_branches():
+        rig.workspace.close_branch(branch)
+    rig.workspace.leases.close()
+    planned = garbage.plan(rig.store, policy=NOTHING_KEPT, clock_ns=tomorrow)
+    assert any(trim.is_scratch for trim in planned.trims)
     garbage.carry_out(rig.store, planned, clock_ns=tomorrow)
 
 
@@ -141,7 +152,32 @@ SHARED: list[Step] = [
 ]
 """A record behind the seal's note names bytes that are trimmed: it must not look like a loss."""
 
-SCENARIOS = {"trimmed": TRIMMED, "shared": SHARED, "left": LEFT, "sealed after": SEALED_AFTER}
+UNWRITTEN: list[Step] = [
+    make("a"),
+    write("a", 1, 20_000),
+    named("first"),
+    write("a", 2, 20_000),
+    SNAPSHOT,
+    write("a", 3, 20_000),
+    restore("first"),
+    make_branch("side"),
+    ("reopened", Rig.restart),
+    write("a", 4, 300),
+    SNAPSHOT,
+    SYNC,
+    ("collect what nobody has open", collect_closed),
+    write("a", 5, 300),
+    SYNC,
+]
+"""Scratch of a layer that is left and not sealed, of a branch that nobody has open."""
+
+SCENARIOS = {
+    "unwritten": UNWRITTEN,
+    "trimmed": TRIMMED,
+    "shared": SHARED,
+    "left": LEFT,
+    "sealed after": SEALED_AFTER,
+}
 SHARES = 4
 
 
