@@ -74,7 +74,7 @@ class ScratchWriter:
         # share with the owner.
         self._garbage_lock = Lock()
         self._pins_seen = storage.size_bytes(layout.pins(layer)) or 0
-        # Segments that an earlier writer of this layer left behind, perhaps never synced.
+        # Segments that an earlier writer left, perhaps never synced; or sealed or collected since.
         self._inherited = segments_of(storage, layer) if next_index else []
         self._doubtful: set[str] = set()
         self.has_given_back = bool(next_index)
@@ -139,7 +139,6 @@ class ScratchWriter:
     def sync(self) -> None:
         """Makes all appended data durable. May run in a thread while the owner appends."""
         for segment in self._inherited:
-            # One that is gone was sealed, or collected.
             with suppress(FileNotFoundError):
                 sync_file(self._storage, layout.scratch(segment), self._doubtful)
         self._inherited = []
