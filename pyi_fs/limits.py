@@ -75,7 +75,7 @@ COLLECT_EVERY_SECONDS = 3600
 COLLECT_PAUSE_SECONDS = 600
 # When the disk has filled by this since the last collection, an hour is long.
 COLLECT_GROWTH_BYTES = 4 << 30
-# A mount looks this often whether a collection is due, while it is written to (50 us).
+# A mount looks this often whether a collection is due, while it is written to (10 us).
 COLLECT_LOOK_SECONDS = 60.0
 # A share of a large disk is more room than anybody needs to go on.
 FREE_BYTES_DEFAULT_MAX = 20 * 10**9

@@ -68,7 +68,7 @@ def why_due(
 
 
 def is_due(storage: Storage, *, now_ns: int | None = None) -> str | None:
-    """Returns why a collection of a store should be made now, or None; some 50 us.
+    """Returns why a collection of a store should be made now, or None; some 10 us.
 
     None also while one is being made. `InvalidArgumentError` if the settings cannot be understood.
     """
