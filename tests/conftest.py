@@ -93,7 +93,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def transport(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Gives the transport of the mounts of a test; of pyfuse3 where it does not matter."""
+    """Gives the transport of the mounts of a test; the direct one where it does not matter."""
     before = transports.current()
     transports.use(getattr(request, "param", before))
     yield transports.current()
