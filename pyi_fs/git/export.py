@@ -109,10 +109,10 @@ def export(
     """Writes what is new of a branch's snapshots as commits; returns what was done.
 
     The repository is made if there is none. `environment`: see `Git`. `NotFoundError` for the
-    branch, the revision or a directory that is no repository; `BusyError` if the git branch is
-    checked out; `AlreadyExistsError` if its tip was not made here (unless `onto` says where to go
-    on); other `RequestError`s are git's; `StoreError`. After an error the git branch is where it
-    was.
+    branch, the revision or a directory that is no repository; `AccessDeniedError` if something
+    would be written through a link in its git directory; `BusyError` if the git branch is checked
+    out; `AlreadyExistsError` if its tip was not made here (unless `onto` says where to go on);
+    other `RequestError`s are git's; `StoreError`. After an error the git branch is where it was.
     """
     if options.last and options.named_only:
         raise InvalidArgumentError("--last and --named-only cannot be used together")
@@ -126,6 +126,7 @@ def export(
     place = repo.checked_out().get(ref)
     if place is not None:
         raise BusyError(f"'{git_branch}' is checked out in {place} (use --git-branch)")
+    repo.refuse_links(ref)
     start = _start(workspace, repo, ref, git_branch, options)
     new = [snapshot for snapshot in lineage if number_of(snapshot.id) > start.number]
     report = Report(git_branch)

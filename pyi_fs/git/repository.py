@@ -1,17 +1,24 @@
 """A git repository as export needs it: found or made, asked through git itself.
 
 Only refs and objects are ever written (by `git fast-import`, `stream.py`): never a work tree, an
-index, HEAD or a branch that is checked out.
+index, HEAD or a branch that is checked out. Nothing is written through a symbolic link, and no hook
+of the repository runs: who wrote it may be who is to be kept in a sandbox.
 """
 
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
+from pyi_fs.errors import (
+    AccessDeniedError,
+    InvalidArgumentError,
+    NotFoundError,
+    RequestError,
+)
 
 TRAILER = "Pyi-Snapshot"
 """Ends the message of every commit made here, with the snapshot's id."""
@@ -86,8 +93,9 @@ class Repository:
         self.directory = directory
 
     def command(self, *arguments: str) -> list[str]:
-        """Returns the arguments of a git command for this repository."""
-        return [f"--git-dir={self.directory}", *arguments]
+        """Returns the arguments of a git command for this repository, without its hooks."""
+        # fast-import runs the hook reference-transaction.
+        return [f"--git-dir={self.directory}", "-c", f"core.hooksPath={os.devnull}", *arguments]
 
     def ask(self, *arguments: str, ok: Sequence[int] = (0,)) -> str:
         """Returns what a git command prints, stripped of line ends."""
@@ -113,6 +121,27 @@ class Repository:
             elif word == "branch" and not is_bare:
                 found[value] = place
         return found
+
+    def refuse_links(self, ref: str) -> None:
+        """Raises `AccessDeniedError` if objects or a ref would be written through a link.
+
+        As it is now: who can write to the git directory meanwhile needs no link.
+        """
+        target = self.ask("symbolic-ref", "--quiet", ref, ok=(0, 1, 128))
+        if target:
+            raise AccessDeniedError(f"'{ref}' stands for '{target}' (use --git-branch)")
+        top = Path(self.ask("rev-parse", "--path-format=absolute", "--git-common-dir"))
+        below = [Path(place) for place in ("objects", ref, f"logs/{ref}")]
+        ways = {top / part for place in below for part in (place, *place.parents)} - {top}
+        with suppress(FileNotFoundError):
+            # `pack`, and the 256 directories of loose objects.
+            ways.update((top / "objects").iterdir())
+        for path in sorted(ways):
+            if path.is_symlink():
+                raise AccessDeniedError(
+                    f"{path} is a symbolic link, through which nothing is written"
+                    " (export into another repository, and fetch from that)"
+                )
 
     def resolve(self, revision: str) -> str | None:
         """Returns the id of the commit that a revision names, or None."""

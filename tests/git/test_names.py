@@ -5,9 +5,11 @@ import subprocess
 
 import pytest
 
+from pyi_fs.git.export import export
 from pyi_fs.git.names import has_dot_git, is_dot_git, refusal
 from pyi_fs.ids import ROOT_INODE
 from pyi_fs.model.inode import Inode
+from tests.support.git_rig import rig_in
 
 DOT_GIT = [
     b".git",
@@ -69,6 +71,7 @@ MODULES = [
     ".gitm\u200codules".encode(),
     b".gitmodules\xff",
 ]
+ATTRIBUTES = [b".gitattributes", b".GitAttributes:x", b"gitatt~1", b"gi7d29~1", b".gitattributes "]
 NOT_MODULES = [
     b".gitmodulesx",
     b"gitmod~5",
@@ -131,3 +134,35 @@ def test_only_a_directory_may_not_be_called_gitattributes():
 def test_a_path_is_judged_by_its_components():
     assert has_dot_git(b"a/.GIT/b")
     assert not has_dot_git(b"a.git/b")
+
+
+@pytest.mark.slow
+def test_a_tree_of_all_these_names_is_sound_to_git_and_checked_out(tmp_path):
+    """As files, directories and links, at the top and below, for every system git knows of."""
+    (tmp_path / ".gitconfig").write_text("[core]\n\tprotectHFS = true\n\tprotectNTFS = true\n")
+    with rig_in(tmp_path) as rig:
+        for index, name in enumerate(DOT_GIT + NOT_DOT_GIT + MODULES + NOT_MODULES + ATTRIBUTES):
+            rig.write(b"file-%d/" % index + name, b"")
+            rig.write(b"directory-%d/" % index + name + b"/hooks/x", b"x")
+            rig.make(b"link-%d/" % index + name, stat.S_IFLNK | 0o777, target=b"../../..")
+        for index, name in enumerate(DOT_GIT):
+            if index % 2:
+                rig.write(name + b"/config", b"x")
+            else:
+                rig.write(name, b"x")
+        rig.snapshot("all")
+        report = export(rig.workspace, rig.repo, environment=rig.environment)
+        # A note, as documented: such links are exported.
+        assert [x for x in rig.fsck().splitlines() if not x.endswith(" is a symlink")] == []
+        picture = rig.committed("pyi/ws")
+        assert rig.checked_out(rig.ids()[0]) == picture
+        counts = report.left_out.counts
+        # `.gitmodules` itself is in two lists.
+        modules = len(MODULES) + 1
+        assert counts == {
+            "names that git takes for .git": 4 * len(DOT_GIT),
+            "things called .gitmodules that are no file": 2 * modules,
+            "directories called .gitattributes": len(ATTRIBUTES),
+        }
+        others = len(NOT_DOT_GIT) - 1 + len(NOT_MODULES)
+        assert len(picture) == 3 * others + modules + 2 * len(ATTRIBUTES)
