@@ -236,9 +236,11 @@ def _moved(
 def _renamed(tree: Tree, change: Rename) -> Tree:
     if change.flags not in (0, RENAME_NOREPLACE, RENAME_EXCHANGE):
         raise InvalidArgumentError(f"rename flags {change.flags} are not supported")
-    _parent(tree, change.parent)
-    _parent(tree, change.new_parent)
     old, new = (change.parent, change.name), (change.new_parent, change.new_name)
+    _parent(tree, change.parent)
+    if (target := tree.existing(change.new_parent)).is_directory and target.nlink == 0:
+        _named(tree, *old)  # the kernel looks it up before it says so
+    _parent(tree, change.new_parent)
     number, inode = _named(tree, *old)
     _check_name(change.new_name)
     target_number = tree.lookup(*new)

@@ -23,7 +23,7 @@ def run(place, seed: int, steps: int) -> dict[str, int]:
 
 def test_holders_see_what_the_design_says_whatever_is_published(place, is_long: bool) -> None:
     """The same steps on every run: every kind of publish with every kind of holder."""
-    counts = run(place, 20261121, 5_000 if is_long else 1500)
+    counts = run(place, 20261121, 20_000 if is_long else 1500)
     for kind in ("restore", "undo", "switch", "drop", "hold", "use", "stand"):
         assert counts.get(kind, 0) > 3, kind
 
@@ -31,7 +31,7 @@ def test_holders_see_what_the_design_says_whatever_is_published(place, is_long: 
 def test_holders_see_what_the_design_says_in_other_orders(place, is_long: bool) -> None:
     seed = time.time_ns() % 10**9
     try:
-        run(place, seed, 2_000 if is_long else 500)
+        run(place, seed, 5_000 if is_long else 500)
     except BaseException:
         sys.stderr.write(f"seed {seed}\n")
         raise

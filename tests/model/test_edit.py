@@ -209,6 +209,15 @@ def test_removed_directory_takes_no_names() -> None:
     assert refused(tree, Create(file, b"x", InodeNumber(4), 0o100644, 0, 0, 9)) == errno.ENOTDIR
 
 
+def test_an_old_name_is_looked_up_before_a_removed_directory_is_told_of() -> None:
+    """As rename(2) on ext4: found by the test against the host."""
+    tree = run(made("d/", "f"), [Remove(ROOT_INODE, b"d", True, 9)])
+    gone, long = InodeNumber(2), b"n" * (limits.NAME_BYTES_MAX + 1)
+    assert refused(tree, Rename(ROOT_INODE, long, gone, b"a", 0, 9)) == errno.ENAMETOOLONG
+    assert refused(tree, Rename(ROOT_INODE, b"f", gone, b"a", 0, 9)) == errno.ENOENT
+    assert refused(tree, Rename(ROOT_INODE, b"f", gone, long, 0, 9)) == errno.ENOENT
+
+
 def test_unlinked_file_comes_back_by_a_link() -> None:
     """O_TMPFILE and linkat: adopted without a name, then linked, then as any other."""
     inode = made("f").existing(InodeNumber(2))

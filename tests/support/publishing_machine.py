@@ -368,10 +368,12 @@ class PublishingMachine:
         old, self._head = self._branch, self._dice.choice(others)
         self._mount.control("head", self._head)
         new = {file.version: file for file in self._branch.files.values()}
-        # What is the same in both and only read is the same file: it goes with the root.
+        # What is the same in both and only read is the same file: it goes with the root. Not if
+        # somebody has the other branch's file open: that one comes back to the root instead.
+        held = {holder.file for holder in self._holders}
         for file in set(old.files.values()):
             twin = new.get(file.version)
-            if twin is not None and not self._is_written(file):
+            if twin is not None and twin not in held and not self._is_written(file):
                 for holder in self._holders:
                     if holder.file is file:
                         holder.file = twin
