@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pyi_fs.cli import fork, fsck, gc, git_export, mount, store
+from pyi_fs.cli import fork, fsck, gc, git_export, mount, mount_helper, store
 from pyi_fs.cli.program import exit_code
 from tests.support.engine_rig import opened, put, written
 from tests.support.judging import bounded
@@ -28,7 +28,9 @@ PROGRAMS: dict[str, tuple[click.Command, int, int]] = {
     "pyi-gc": (gc.command, 1, 2),
     "pyi-git-export": (git_export.command, 1, 2),
     "pyi-fsck": (fsck.command, 8, 16),
+    "mount.fuse.pyi": (mount_helper.command, 1, 2),
 }
+MOUNTING = {"pyi-mount", "mount.fuse.pyi"}
 FSCK_CODES = {0, 1, 2, 3, 4, 8, 16, 32, 128}
 
 
@@ -66,7 +68,19 @@ WORDS = (
     "a/b", "x" * 300, "\udcff\udcfe", "ü", "s", "main", "1", "-1", "9" * 400, "1e400", "nan", "5GB",
     "pin", "unpin", "ls", "info", "rm", "purge", "PLACE/empty", "PLACE/file", "PLACE/missing/x",
 )  # fmt: skip
-HARMLESS = ("--check", "--unmount", "--help", "--version")
+# Of `mount -o`: known ones, ones with values of any kind, and what is none.
+MOUNT_WORDS = (
+    "ro", "rw", "remount", "nodev", "suid", "noatime", "defaults", "_netdev", "x-systemd.automount",
+    "allow_other", "writeback", "over", "must_exist", "branch=side", "branch=", "branch=../..",
+    "sync_interval=5s", "sync_interval=-1", "snapshot_every=x", "control_uid=9" + "9" * 30,
+    "transport=direct", "transport=\udcff", "spin_us=1e9", "frob", "=", "==", "", " ", "\n",
+    "store=/", "x" * 5000, "\udcff\udcfe",
+)  # fmt: skip
+SOURCES = (
+    "PLACE/file#w", "PLACE/broken#w", "PLACE/loop#w", "PLACE/other#w", "PLACE/file/below#w@s",
+    "PLACE/file#", "#", "#w", "w", "w@", "@", "", "s#w", "PLACE/file#w#w", "PLACE/file#../..",
+    "PLACE/file#\udcff", "\udcff", "/dev/null#w", "/proc/self/mem#w", "-o", "--",
+)  # fmt: skip
 
 
 def options(command: click.Command) -> list[str]:
@@ -88,7 +102,7 @@ def lines(program: str) -> st.SearchStrategy[list[str]]:
     return st.lists(word, max_size=5)
 
 
-@pytest.mark.parametrize("program", sorted(set(PROGRAMS) - {"pyi-mount"}))
+@pytest.mark.parametrize("program", sorted(set(PROGRAMS) - MOUNTING))
 @given(data=st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_line_ends_with_a_code_and_a_sentence(
@@ -109,6 +123,32 @@ def test_any_line_of_a_mount_that_cannot_be(
     words = [] if data is None else data.draw(lines("pyi-mount"))
     arguments = [word.replace("PLACE", str(place)) for word in words]
     judge(place, capsys, "pyi-mount", ["--store", f"{place}/file", *arguments, f"{place}/missing"])
+
+
+def mount_lines() -> st.SearchStrategy[list[str]]:
+    """Draws what mount(8) gives its helper."""
+    others = ("-s", "-f", "-n", "-v", "-sfnv", "-t", "fuse.pyi", "-N", "-o", "--version", "-x")
+    text = st.text(max_size=8).filter(lambda text: "\0" not in text)
+    words = st.lists(st.one_of(st.sampled_from(MOUNT_WORDS), text), max_size=5)
+    return st.builds(
+        lambda source, more, words: [source, "PLACE/missing", *more, "-o", ",".join(words)],
+        st.one_of(st.sampled_from(SOURCES), text),
+        st.lists(st.sampled_from([*others, "PLACE/missing"]), max_size=3),
+        words,
+    )
+
+
+@given(line=mount_lines())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_line_of_fstab_that_cannot_be_mounted(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    line: list[str],
+) -> None:
+    """Neither mountpoint nor default store is any, so that nothing is mounted or made."""
+    monkeypatch.setenv("PYI_STORE", f"{place}/file")
+    judge(place, capsys, "mount.fuse.pyi", [word.replace("PLACE", str(place)) for word in line])
 
 
 def judge(
@@ -155,7 +195,7 @@ def test_bytes_that_are_no_text(tmp_path: Path, program: str, arguments: list[by
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("program", sorted(set(PROGRAMS) - {"pyi-mount"}))
+@pytest.mark.parametrize("program", sorted(set(PROGRAMS) - MOUNTING))
 def test_a_store_that_this_user_cannot_read(
     place: Path, capsys: pytest.CaptureFixture[str], program: str
 ) -> None:
