@@ -106,7 +106,7 @@ def trims(
     found = [_trimmed(store, segment, maps[segment], reached[segment]) for segment in known]
     noted: set[LayerId] = set()
     found += [
-        _removed(store, segment, noted)
+        scratch_trim(store, segment, noted)
         for segment in sorted(scratch - reached.keys())
         if segment_layer(segment) not in unknown
     ]
@@ -152,7 +152,11 @@ def _trimmed(
     return Trim(segment, tuple(kept), old_bytes, new_bytes, occupied - needed)
 
 
-def _removed(store: Store, segment: SegmentId, noted: set[LayerId]) -> Trim | None:
+def scratch_trim(store: Store, segment: SegmentId, noted: set[LayerId]) -> Trim | None:
+    """Returns what removing a segment that is not sealed gives back, or None if it is gone.
+
+    `noted`: layers of which another one was asked before; this one's is added.
+    """
     size_bytes = store.storage.size_bytes(layout.scratch(segment))
     if size_bytes is None:
         return None

@@ -7,13 +7,16 @@ every journal is folded once, and an inode is looked at again only where a recor
 import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
 from graphlib import TopologicalSorter
+from operator import or_
 from typing import NamedTuple
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.holders import Held, Holders
 from pyi_fs.engine.references import LayerGraph, all_layers
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.format.treeobject import FileContent, decode_tree_object
 from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, TreeObjectId, segment_id
 from pyi_fs.model import extent
@@ -36,11 +39,15 @@ class Piece(NamedTuple):
 
 
 class Needs(NamedTuple):
-    """What a store has and who needs it (0: nobody). `maps`, `segments`: sealed ones."""
+    """What a store has and who needs it (0: nobody).
+
+    `maps`, `segments`: sealed ones; `scratch`: those that mounts left behind without sealing them.
+    """
 
     layers: dict[LayerId, Holders]
     maps: dict[SegmentId, ExtentList]
     segments: dict[SegmentId, list[Piece]]
+    scratch: dict[SegmentId, Holders]
     chunks: dict[ChunkId, Holders]
 
 
@@ -48,6 +55,7 @@ def needs_of(store: Store, held: Held, progress: Progress = lambda _: None) -> N
     """Returns who needs what. O(store), without file data; `StoreError` if damage hides it."""
     positions = held.by_position()
     maps = dict(_maps(store))
+    unwritten = unwritten_segments(store) - maps.keys()
     graph = LayerGraph(store, without_maps=maps)
     layers: dict[LayerId, Holders] = dict.fromkeys(all_layers(store.storage), 0)
     reached: dict[LayerId, set[LayerId]] = {}
@@ -59,8 +67,9 @@ def needs_of(store: Store, held: Held, progress: Progress = lambda _: None) -> N
             holders |= bits
         for layer in reached[root]:
             layers[layer] = layers.get(layer, 0) | holders
-    ranges = _reached_ranges(store, positions, reached, set(maps), progress)
+    ranges = _reached_ranges(store, positions, reached, {*maps, *unwritten}, progress)
     segments = {segment: list(_pieces(ranges[segment])) for segment in maps}
+    scratch = {one: reduce(or_, ranges[one].values(), 0) for one in unwritten}
     chunks: dict[ChunkId, Holders] = defaultdict(int)
     for layer, holders in layers.items():
         found = graph.references(layer) if holders else None
@@ -72,7 +81,7 @@ def needs_of(store: Store, held: Held, progress: Progress = lambda _: None) -> N
                 chunks[item.chunk] |= holders
     progress("sealed snapshots")
     _add_objects(store, held, chunks)
-    return Needs(layers, maps, segments, dict(chunks))
+    return Needs(layers, maps, segments, scratch, dict(chunks))
 
 
 _Ranges = dict[SegmentId, dict[tuple[int, int], Holders]]

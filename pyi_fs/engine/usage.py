@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.holders import Held, Holders, holders_of
+from pyi_fs.engine.marking import scratch_trim
 from pyi_fs.engine.needs import Needs, cut_map, kept, needs_of
 from pyi_fs.engine.references import layer_bytes
 from pyi_fs.engine.store import Store
@@ -266,7 +267,17 @@ class Forecast:
             for segment in trimmed
             if segment_layer(segment) not in gone
         )
-        return sum(self._sizes[layer] for layer in gone) + maps
+        return sum(self._sizes[layer] for layer in gone) + maps + self._scratch(removed, gone)
+
+    def _scratch(self, removed: Holders, gone: set[LayerId]) -> int:
+        """Returns the disk of the segments left unsealed of which nothing is needed any more."""
+        noted: set[LayerId] = set()
+        found = (
+            scratch_trim(self._store, segment, noted)
+            for segment, holders in sorted(self._needs.scratch.items())
+            if not holders & ~removed and segment_layer(segment) not in gone
+        )
+        return sum(trim.frees_bytes for trim in found if trim is not None)
 
     def _map_frees_of(self, segment: SegmentId, removed: Holders) -> int:
         """Returns the blocks by which a map becomes smaller."""
