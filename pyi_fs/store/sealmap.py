@@ -13,6 +13,7 @@ from pyi_fs.errors import CorruptSegmentError
 from pyi_fs.model.extent import ENTRY_BYTES, Extent, ExtentList, from_extents, iterate, pack
 
 _CHECKSUM = struct.Struct("<Q")
+_END_MAX = 1 << 63
 
 
 def encode(pieces: list[Extent]) -> bytes:
@@ -30,4 +31,10 @@ def decode(data: bytes, file: str) -> ExtentList:
         or _CHECKSUM.unpack(tail)[0] != xxh3_64_intdigest(body)
     ):
         raise CorruptSegmentError(file, 0, "a seal map", "damage")
-    return from_extents(list(iterate(body)))
+    pieces, end = list(iterate(body)), 0
+    for piece in pieces:
+        # Beyond, two that continue each other would not fit the entry they are merged into.
+        if piece.file_offset < end or piece.end > _END_MAX:
+            raise CorruptSegmentError(file, 0, "sorted, disjoint pieces", "damage")
+        end = piece.end
+    return from_extents(pieces)
