@@ -49,7 +49,8 @@ class ControlHandle:
         elif self._answer is None:
             self._answer = b"" if self._file.acts_on_read else self._asked()
         if isinstance(self._answer, Streamed):
-            return self._answer.part(offset, size)
+            with self._refusals.noted(self._uid):
+                return self._answer.part(offset, size)
         return self._answer[offset : offset + size]
 
     def write(self, offset: int, data: bytes) -> int:

@@ -3,14 +3,21 @@
 import errno
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pyi_fs import limits
 from pyi_fs.control.files import FILES
 from pyi_fs.control.handle import ControlHandle
 from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import AccessDeniedError, InvalidArgumentError, NotFoundError, RequestError
+from pyi_fs.errors import (
+    AccessDeniedError,
+    FileTooLargeError,
+    InvalidArgumentError,
+    NotFoundError,
+    RequestError,
+)
 from tests.support.control_rig import UID, Rig
 
 
@@ -243,7 +250,19 @@ REQUESTS = st.lists(
 )
 
 
+def test_a_read_that_an_answer_being_made_refuses_is_told(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(limits, "CONTROL_ANSWER_BYTES_MAX", 10)
+    handle = rig.open(".pyi/log")
+    assert len(handle.read(0, 10)) == 10
+    with pytest.raises(FileTooLargeError):
+        handle.read(10, 1)
+    assert b"at most 10 bytes" in rig.read(".pyi/error")
+
+
 @settings(max_examples=40)
+@example([("log", "read", 1 << 33, b"\0")])
 @given(REQUESTS)
 def test_every_request_succeeds_or_is_refused_in_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, requests: list[tuple[str, str, int, bytes]]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.control.streamed import PART_BYTES_MAX, Streamed
-from pyi_fs.errors import FileTooLargeError
+from pyi_fs.control.streamed import PART_BYTES_MAX, SKIPPED_BYTES_MAX, Streamed
+from pyi_fs.errors import FileTooLargeError, InvalidArgumentError
 
 LINES = [b"%d\n" % number * 100 for number in range(1000)]
 
@@ -41,8 +41,22 @@ def test_nothing_is_made_before_it_is_read_and_little_at_once() -> None:
 
 
 def test_beyond_the_end_there_is_nothing() -> None:
-    answer = Streamed(iter(LINES))
-    assert answer.part(10_000_000, 10) == b""
+    answer = Streamed(iter(LINES[:100]))
+    assert answer.part(10_000_000, 10) == answer.part(1 << 40, 1) == b""
+    assert read_all(answer, 1 << 20) == b"".join(LINES[:100])
+
+
+def test_what_is_skipped_is_made_and_has_a_limit() -> None:
+    made: list[bytes] = []
+    answer = Streamed(counted(made))
+    everything = b"".join(LINES)
+    assert answer.part(SKIPPED_BYTES_MAX, 5) == everything[SKIPPED_BYTES_MAX:][:5]
+    made.clear()
+    answer = Streamed(counted(made))
+    with pytest.raises(InvalidArgumentError, match="from the beginning"):
+        answer.part(len(everything) - 1, 1)
+    assert sum(map(len, made)) < SKIPPED_BYTES_MAX + PART_BYTES_MAX + 1000
+    assert read_all(answer, 1 << 20) == everything
 
 
 def test_an_answer_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
