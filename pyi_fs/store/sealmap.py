@@ -13,7 +13,6 @@ from pyi_fs.errors import CorruptSegmentError
 from pyi_fs.model.extent import ENTRY_BYTES, Extent, ExtentList, from_extents, iterate, pack
 
 _CHECKSUM = struct.Struct("<Q")
-_END_MAX = 1 << 63
 
 
 def encode(pieces: list[Extent]) -> bytes:
@@ -33,8 +32,8 @@ def decode(data: bytes, file: str) -> ExtentList:
         raise CorruptSegmentError(file, 0, "a seal map", "damage")
     pieces, end = list(iterate(body)), 0
     for piece in pieces:
-        # Beyond, two that continue each other would not fit the entry they are merged into.
-        if piece.file_offset < end or piece.end > _END_MAX:
+        # A part of a piece has to fit an entry as well.
+        if piece.file_offset < end or max(piece.end, piece.source_offset + piece.length) >> 63:
             raise CorruptSegmentError(file, 0, "sorted, disjoint pieces", "damage")
         end = piece.end
     return from_extents(pieces)

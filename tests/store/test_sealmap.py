@@ -45,16 +45,14 @@ def test_every_cut_and_every_changed_byte_is_noticed() -> None:
 @pytest.mark.parametrize(
     "pieces",
     [
-        [
-            Extent(0, 1 << 63, CHUNK, b"a" * 32, 0),
-            Extent(1 << 63, (1 << 64) - 1, CHUNK, b"a" * 32, 1 << 63),
-        ],
+        [Extent(0, 100, CHUNK, b"a" * 32, (1 << 64) - 10)],
+        [Extent((1 << 64) - 10, 100, CHUNK, b"a" * 32, 0)],
         [PIECES[1], PIECES[0]],
         [PIECES[0], PIECES[0]],
     ],
-    ids=["beyond all", "unsorted", "overlapping"],
+    ids=["beyond its chunk", "beyond all", "unsorted", "overlapping"],
 )
 def test_a_map_that_no_sealer_writes_is_refused(pieces: list[Extent]) -> None:
-    """With the right checksum: the first were merged into one that fits no entry."""
+    """With the right checksum; a part of the first would fit no entry."""
     with pytest.raises(CorruptSegmentError):
         sealmap.decode(sealmap.encode(pieces), "map-1")
