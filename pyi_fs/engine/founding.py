@@ -1,5 +1,6 @@
 """How workspaces begin: empty, as a fork, or from a table an import wrote; and how they end."""
 
+import errno
 import os
 import stat
 import time
@@ -15,8 +16,11 @@ from pyi_fs.model.operation import Begin
 from pyi_fs.model.refs import check_ref_name
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog, has_operations
+from pyi_fs.store.storage import Storage
 
 FIRST_BRANCH = BranchName("main")
+# Each process that looked at a workspace before it went makes at most a file more.
+_ATTEMPTS = 10
 
 
 def create_workspace(
@@ -142,13 +146,27 @@ def remove_workspace(store: Store, name: str) -> None:
     # The log goes first: without it there is no workspace, whatever else is left.
     store.storage.remove(layout.operations_log(WorkspaceName(name)))
     store.storage.sync_directory(directory)
-    for lock in store.storage.list(f"{directory}/locks"):
-        store.storage.remove(f"{directory}/locks/{lock}")
-    store.storage.remove_directory(f"{directory}/locks")
+    _remove_with_files(store.storage, f"{directory}/locks")
     # What mounts had to say goes too, or the directory would not.
-    for left in store.storage.list(directory):
-        store.storage.remove(f"{directory}/{left}")
-    store.storage.remove_directory(directory)
+    _remove_with_files(store.storage, directory)
+
+
+def _remove_with_files(storage: Storage, directory: str) -> None:
+    """Removes a directory and the files in it.
+
+    Again, should a file have come meanwhile: who looked at the workspace just before it went looks
+    once whether its locks are free, or notes once how far its log is durable.
+    """
+    for attempt in reversed(range(_ATTEMPTS)):
+        for name in storage.list(directory):
+            storage.remove(f"{directory}/{name}")
+        try:
+            storage.remove_directory(directory)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not attempt:
+                raise
+        else:
+            return
 
 
 def _free_name(store: Store, name: str) -> WorkspaceName:

@@ -9,7 +9,7 @@ leaves a store in which the next collection finds the rest.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -287,7 +287,9 @@ def _sync_logs(store: Store) -> None:
     for workspace in store.workspace_names():
         with _opened(store, workspace) as log:
             if log is not None:
-                log.sync()
+                # Removed meanwhile: it brings nothing back.
+                with suppress(NotFoundError):
+                    log.sync()
 
 
 def _deletion(clock_ns: Clock, snapshot: SnapshotId, reason: str, refs: Refs) -> Operation:

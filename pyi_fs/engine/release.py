@@ -47,6 +47,9 @@ def forget_snapshots(store: Store, *, clock_ns: Callable[[], int] = time.time_ns
             for snapshot in list(GivenUp(log.refs, store.layers, clock_ns()).snapshots()):
                 log.append(partial(_deletion, clock_ns(), snapshot.id))
                 count += 1
+        except NotFoundError:
+            # Removed since.
+            continue
         finally:
             log.close()
     return count

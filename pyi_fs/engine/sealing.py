@@ -24,7 +24,7 @@ from pyi_fs.engine.history import History
 from pyi_fs.engine.references import LayerGraph, all_layers
 from pyi_fs.engine.roots import roots_of
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import StoreError
+from pyi_fs.errors import NotFoundError, StoreError
 from pyi_fs.ids import InodeNumber, LayerId, Position, SegmentId, segment_layer
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent
@@ -125,8 +125,8 @@ def sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
             continue
         store.layers.sync_lineage(Position(layer, max(offsets)))
     for workspace in store.workspace_names():
-        # One that is damaged names nothing that is given back.
-        with suppress(StoreError):
+        # One that is damaged, or removed meanwhile, names nothing that is given back.
+        with suppress(StoreError, NotFoundError):
             log = OperationsLog(store.storage, workspace)
             try:
                 log.sync()

@@ -54,6 +54,7 @@ class OperationsLog:
     def __init__(self, storage: Storage, workspace: WorkspaceName) -> None:
         """Opens and folds the log; `NotFoundError` if there is no such workspace."""
         self._storage = storage
+        self._workspace = workspace
         self._path = layout.operations_log(workspace)
         self._note_path = layout.log_synced(workspace)
         try:
@@ -99,6 +100,7 @@ class OperationsLog:
                 if has_operations(storage, workspace):
                     raise FileExistsError(errno.EEXIST, "workspace exists", workspace)
                 file.truncate(0)
+                _remove_note(storage, workspace)
                 file.append(encode_frame(encode_operation(first), 0, LOG_SEED))
                 file.sync()
             finally:
@@ -139,10 +141,9 @@ class OperationsLog:
     def append(self, decide: Callable[[Refs], Operation]) -> Operation:
         """Adds the record that `decide` makes of the newest refs.
 
-        What it raises leaves the log as it was.
+        What it raises leaves the log as it was. `NotFoundError` if the workspace was removed.
         """
-        shared = self._opened_shared()
-        shared.begin_turn()
+        shared = self._begun_turn()
         try:
             if shared.size_bytes > self._end:
                 self.refresh()
@@ -165,20 +166,38 @@ class OperationsLog:
         return operation
 
     def in_turn(self, call: Callable[[], object]) -> None:
-        """Calls something while nobody can append."""
-        shared = self._opened_shared()
-        shared.begin_turn()
+        """Calls something while nobody can append; `NotFoundError` as `append`."""
+        shared = self._begun_turn()
         try:
             call()
         finally:
             shared.end_turn()
 
-    def _opened_shared(self) -> SharedFile:
+    def _begun_turn(self) -> SharedFile:
         # At the first record and not before: who only reads may have no right to write. Kept open:
         # opening and closing it twice for each record took a third of the time of a snapshot.
-        if self._shared is None:
-            self._shared = self._storage.open_shared(self._path)
+        try:
+            if self._shared is None:
+                shared = self._storage.open_shared(self._path)
+                self._check_same(shared)
+                self._shared = shared
+            self._shared.begin_turn()
+        except FileNotFoundError as error:
+            raise self._gone() from error
         return self._shared
+
+    def _check_same(self, opened: AppendFile) -> None:
+        """Closes a file and raises if it is not this log, but one of a later workspace.
+
+        Whoever removed the workspace may have made another of its name: its log is not cut to the
+        length of this one. The first record names a layer that no other log begins with.
+        """
+        if opened.read_at(0, self._ends[0]) != self._file.read_at(0, self._ends[0]):
+            opened.close()
+            raise self._gone()
+
+    def _gone(self) -> NotFoundError:
+        return NotFoundError(f"no workspace '{self._workspace}': it was removed")
 
     @property
     def is_synced(self) -> bool:
@@ -186,10 +205,17 @@ class OperationsLog:
         return self._synced >= self._end
 
     def sync(self) -> None:
-        """Makes every record that this process has seen durable. May run in a thread."""
+        """Makes every record that this process has seen durable. May run in a thread.
+
+        `NotFoundError` if the workspace was removed.
+        """
         end = self._end
         if self._synced < end:
-            file = self._storage.open_append(self._path)
+            try:
+                file = self._storage.open_append(self._path)
+            except FileNotFoundError as error:
+                raise self._gone() from error
+            self._check_same(file)
             try:
                 if self._is_doubtful:
                     self._write_again(file, end)
@@ -251,6 +277,13 @@ class OperationsLog:
 
 def _note(end: int) -> bytes:
     return _NOTE.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), LOG_SEED))
+
+
+def _remove_note(storage: Storage, workspace: WorkspaceName) -> None:
+    """Removes, durably, what was noted of an earlier log of that name: it speaks of no other."""
+    if storage.exists(layout.log_synced(workspace)):
+        storage.remove(layout.log_synced(workspace))
+        storage.sync_directory(layout.workspace_directory(workspace))
 
 
 def _read_note(storage: Storage, path: str) -> int:

@@ -168,6 +168,27 @@ def test_a_removed_workspace_is_gone_and_its_forks_are_not(workspace: Rig) -> No
     assert refused(remove_workspace, workspace.store, "fork") is NotFoundError
 
 
+@pytest.mark.parametrize("late", ["synced", "locks/main"])
+def test_who_looked_just_before_is_not_in_the_way_of_removing(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """A collection notes how far a log is durable, or looks at a lock, which makes its file."""
+    forked(workspace, None).close()
+    storage = workspace.storage
+    path = f"{layout.workspace_directory(WorkspaceName('fork'))}/{late}"
+    remove, coming = storage.remove_directory, [path]
+
+    def remove_directory(directory: str) -> None:
+        if coming and coming[0].startswith(f"{directory}/"):
+            storage.open_append(coming.pop(), create=True).close()
+        remove(directory)
+
+    monkeypatch.setattr(storage, "remove_directory", remove_directory)
+    remove_workspace(workspace.store, "fork")
+    assert coming == []
+    assert not storage.exists("workspaces/fork")
+
+
 def test_a_workspace_in_use_is_not_removed(workspace: Rig) -> None:
     workspace.make("f")
     with pytest.raises(BusyError, match="in use"):

@@ -9,16 +9,17 @@ import pytest
 from pyi_fs.engine import collector, garbage
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.content import seal_snapshots
-from pyi_fs.engine.founding import fork_workspace
+from pyi_fs.engine.founding import fork_workspace, remove_workspace
 from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.importer import import_directory
 from pyi_fs.engine.marking import Marked, live_chunks
 from pyi_fs.engine.references import all_layers
+from pyi_fs.engine.roots import positions_of
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.undo import plan_redo, plan_undo
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import BusyError, NotFoundError
-from pyi_fs.ids import ChunkId, WorkspaceName
+from pyi_fs.ids import BranchName, ChunkId, WorkspaceName
 from pyi_fs.model.operation import DeleteSnapshot
 from pyi_fs.store import layout, sweep
 from pyi_fs.store.oplog import OperationsLog
@@ -294,6 +295,34 @@ def test_content_that_is_being_collected_can_be_stored_again(
             assert contents(branch) == {
                 b"f%d" % number: noise(100_000, f"f{number}") for number in range(6)
             }
+        assert check_store(store, verify_data=True) == []
+
+
+@pytest.mark.parametrize(("call", "earlier"), [("append", 0), ("sync", 0), ("sync", 1)])
+def test_a_workspace_that_goes_when_its_log_is_open_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, earlier: int
+) -> None:
+    """Removed just before the collector adds to its log, or makes it durable."""
+    with opened(tmp_path / "store") as store:
+        for name in ("stays", "goes"):
+            rewritten_often(store, name)
+        planned = garbage.plan(store, policy=NOTHING_KEPT, clock_ns=tomorrow)
+        real = getattr(OperationsLog, call)
+        calls: list[OperationsLog] = []
+
+        def removing(self: OperationsLog, *arguments: object) -> object:
+            if self.refs.branches[BranchName("main")].position.layer in of_going:
+                calls.append(self)
+                if len(calls) == earlier + 1:
+                    remove_workspace(store, "goes")
+            return real(self, *arguments)
+
+        of_going = {one.layer for one in positions_of(store, WorkspaceName("goes"))}
+        monkeypatch.setattr(OperationsLog, call, removing)
+        garbage.carry_out(store, planned, clock_ns=tomorrow)
+        assert len(calls) > earlier
+        assert store.workspace_names() == ["stays"]
+        collect(store)
         assert check_store(store, verify_data=True) == []
 
 

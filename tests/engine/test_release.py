@@ -8,10 +8,12 @@ from pyi_fs import limits
 from pyi_fs.engine import collector
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.garbage import pin
-from pyi_fs.engine.given_up import KEPT_NS
+from pyi_fs.engine.given_up import KEPT_NS, GivenUp
 from pyi_fs.engine.release import forget_snapshots, release
 from pyi_fs.engine.roots import roots_of
 from pyi_fs.errors import NotFoundError
+from pyi_fs.model.refs import Snapshot
+from pyi_fs.store import layout
 from pyi_fs.store.journal import read_synced
 from pyi_fs.store.memory_bound import files_of_layers
 from tests.support.storage import MemoryStorage
@@ -128,6 +130,24 @@ def test_a_kept_branch_has_the_window_of_every_branch(rig: Rig) -> None:
     rig.workspace.drop_branch("try")
     assert forget_snapshots(rig.store, clock_ns=later) == 0
     assert layer in roots_of(rig.store, now_ns=later()).all_positions()
+
+
+def test_a_workspace_that_goes_meanwhile_is_passed_over(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.workspace.drop_branch("try")
+    path = layout.operations_log(rig.workspace.name)
+    content = rig.storage.read(path)
+    snapshots = GivenUp.snapshots
+
+    def removing(self: GivenUp) -> list[Snapshot]:
+        rig.storage.remove(path)
+        return list(snapshots(self))
+
+    monkeypatch.setattr(GivenUp, "snapshots", removing)
+    assert forget_snapshots(rig.store, clock_ns=later) == 0
+    assert not rig.storage.exists(path)
+    rig.storage.write_atomic(path, [content])
 
 
 def test_without_memory_there_is_nothing_to_release(workspace: Rig) -> None:

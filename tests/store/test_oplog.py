@@ -231,6 +231,59 @@ def test_in_turn_nobody_else_appends(storage: MemoryStorage) -> None:
     assert other.append(reserve) == Reserve(InodeNumber(12))
 
 
+def removed_workspace(storage: MemoryStorage) -> OperationsLog:
+    """Returns a log with some records, opened before its workspace was removed."""
+    log = OperationsLog(storage, NAME)
+    for _ in range(5):
+        log.append(reserve)
+    log.sync()
+    log = OperationsLog(storage, NAME)
+    storage.remove(PATH)
+    return log
+
+
+def test_the_log_of_a_removed_workspace_is_not_found(storage: MemoryStorage) -> None:
+    """Whoever opened it before may read on; there is nothing to add to."""
+    log = removed_workspace(storage)
+    for call in (lambda: log.append(reserve), log.sync, lambda: log.in_turn(pytest.fail)):
+        with pytest.raises(NotFoundError, match="'ws': it was removed"):
+            call()
+    assert len(list(log.operations())) == 6
+
+
+def test_one_that_was_removed_after_a_record_too(storage: MemoryStorage) -> None:
+    log = OperationsLog(storage, NAME)
+    log.append(reserve)
+    storage.remove(PATH)
+    with pytest.raises(NotFoundError, match="it was removed"):
+        log.append(reserve)
+
+
+def test_a_later_workspace_of_the_name_is_not_cut_or_noted(storage: MemoryStorage) -> None:
+    log = removed_workspace(storage)
+    other = Begin(2, MAIN, Position(LayerId(2), 50), "empty", InodeNumber(2))
+    OperationsLog.create(storage, NAME, other)
+    later = OperationsLog(storage, NAME)
+    for _ in range(9):
+        later.append(reserve)
+    for call in (lambda: log.append(reserve), log.sync):
+        with pytest.raises(NotFoundError, match="it was removed"):
+            call()
+    assert OperationsLog(storage, NAME).refs == later.refs
+
+
+def test_what_was_noted_of_a_removed_log_is_not_held_against_the_next(
+    storage: MemoryStorage,
+) -> None:
+    """As a kill in the midst of removing leaves it, and a power loss then."""
+    removed_workspace(storage)
+    assert storage.exists(layout.log_synced(NAME))
+    storage.sync_directory(layout.workspace_directory(NAME))
+    OperationsLog.create(storage, NAME, BEGIN)
+    for seed in range(20):
+        assert OperationsLog(storage.after_power_loss(seed), NAME).refs.branch_names() == ["main"]
+
+
 @pytest.mark.parametrize("batch", [1, 3, 128])
 def test_the_newest_come_first_and_none_that_come_meanwhile(
     storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch, batch: int
