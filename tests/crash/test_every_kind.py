@@ -110,6 +110,7 @@ FORKED = next(index for index, (name, _) in enumerate(KINDS) if name == "fork")
 ELSEWHERE = {
     operation.Void: "a power loss makes it: below",
     operation.CloseUndo: "a collection makes it: test_collection.py",
+    operation.KeepBranch: "an ephemeral branch that is kept: test_ephemeral.py",
     operation.Purge: "a purge makes it: test_purge.py",
 }
 
