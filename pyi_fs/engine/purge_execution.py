@@ -70,6 +70,8 @@ def carry_out(
     with _held(store, planned.touched):
         for workspace in planned.touched:
             check(workspace)
+        for workspace in planned.touched:
+            _cut_torn_end(store, workspace)
         again = _planned_again(store, planned, progress)
         if not set(again.touched) <= set(planned.touched):
             raise BusyError("another workspace came to have the file meanwhile: run it again")
@@ -91,6 +93,15 @@ def carry_out(
         packs,
         tuple(notes),
     )
+
+
+def _cut_torn_end(store: Store, workspace: WorkspaceName) -> None:
+    """Of a log with a torn end every content root counts, those of before the purge, too."""
+    log = OperationsLog(store.storage, workspace)
+    try:
+        log.cut_torn_end()
+    finally:
+        log.close()
 
 
 def _planned_again(store: Store, planned: Plan, progress: Progress) -> Plan:

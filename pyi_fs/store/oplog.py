@@ -165,6 +165,20 @@ class OperationsLog:
         self.on_append()
         return operation
 
+    def cut_torn_end(self) -> None:
+        """Cuts off what a killed writer or a power loss left after the last record.
+
+        As `append` does, for who needs a whole log without adding to it. `NotFoundError` as there.
+        """
+        shared = self._begun_turn()
+        try:
+            if shared.size_bytes > self._end:
+                self.refresh()
+            if shared.size_bytes > self._end:
+                shared.truncate(self._end)
+        finally:
+            shared.end_turn()
+
     def in_turn(self, call: Callable[[], object]) -> None:
         """Calls something while nobody can append; `NotFoundError` as `append`."""
         shared = self._begun_turn()

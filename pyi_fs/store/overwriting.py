@@ -34,6 +34,8 @@ def discard(storage: Storage, path: str) -> None:
         if not storage.exists(path):
             return
         storage.rename(path, going)
+        # Else a power loss may bring back its name, with zeros in it.
+        storage.sync_directory(going.rpartition("/")[0])
     file = storage.open_append(going)
     try:
         _overwrite(file)

@@ -1,5 +1,21 @@
 """Fixtures of the crash tests."""
 
-from tests.support.fixtures import boot, empty_chunk_index, memory, shelf, store_dir, workspace
+from tests.support.fixtures import (
+    boot,
+    empty_chunk_index,
+    memory,
+    shared_memory,
+    shelf,
+    store_dir,
+    workspace,
+)
 
-__all__ = ["boot", "empty_chunk_index", "memory", "shelf", "store_dir", "workspace"]
+__all__ = [
+    "boot",
+    "empty_chunk_index",
+    "memory",
+    "shared_memory",
+    "shelf",
+    "store_dir",
+    "workspace",
+]

@@ -83,6 +83,17 @@ def test_a_torn_record_is_cut_by_the_next_writer(storage: MemoryStorage) -> None
         assert third.refs.branch_names() == ["b", "main"]
 
 
+def test_a_torn_end_is_cut_without_adding_anything(storage: MemoryStorage) -> None:
+    log = OperationsLog(storage, NAME)
+    log.append(reserve)
+    whole = storage.read(PATH)
+    log.cut_torn_end()
+    assert storage.read(PATH) == whole
+    storage.open_append(PATH).append(bytes(30))
+    OperationsLog(storage, NAME).cut_torn_end()
+    assert storage.read(PATH) == whole
+
+
 def damaged(storage: MemoryStorage, offset: int) -> MemoryStorage:
     """Returns the store with one byte of the log changed, as a bad disk does."""
     copy = storage.after_kill()

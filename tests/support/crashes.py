@@ -59,6 +59,19 @@ class RecordingStorage(MemoryStorage):
         """Returns another machine with the same disk, nothing of which is lost."""
         return RecordingStorage(self._host_root, names=copy.deepcopy(self._names))
 
+    def sync_everything(self) -> None:
+        """Makes all that is seen durable."""
+        for node in self._names.seen.values():
+            if isinstance(node, MemoryFile):
+                node.sync()
+        self._names.durable = dict(self._names.seen)
+        self._names.unsynced.clear()
+
+    def contents(self) -> dict[str, bytes]:
+        """Returns what is in every file."""
+        nodes = self._names.seen.items()
+        return {path: bytes(node.content) for path, node in nodes if isinstance(node, MemoryFile)}
+
     def append_part(self, path: str, data: bytes) -> bool:
         """Leaves a part of an append behind; returns whether the file has a name still."""
         node = self._names.seen.get(path)

@@ -297,7 +297,7 @@ class IndexShelf:
     def directory(self) -> Path:
         """Returns a new directory with an index in it."""
         path = self._root / f"index-{next(self._numbers)}"
-        path.mkdir(parents=True)
+        path.mkdir(mode=0o700, parents=True)
         shutil.copy(self._template, path / layout.INDEX)
         return path
 
