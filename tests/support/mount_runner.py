@@ -7,7 +7,7 @@ Makes store and workspace if they are missing, writes `ready` to standard output
 answers, and logs to standard error. JSON: fields of `MountOptions`, and `branch`, `snapshot`,
 `read_only`, `old_kernel` (as if it
 knew no epochs), `inject` (a file; see `injection.py`),
-`descriptors` (how many it may have).
+`descriptors` (how many it may have), `bug` (a mistake to make; see `seeded_bugs.py`).
 """
 
 import json
@@ -28,7 +28,7 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.fuse import device
 from pyi_fs.fuse.mount import MountOptions, serve
 from pyi_fs.ids import WorkspaceName
-from tests.support import injection
+from tests.support import injection, seeded_bugs
 
 
 def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> None:
@@ -46,6 +46,9 @@ def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> No
     inject = fields.pop("inject", None)
     if inject is not None:
         injection.arm(Path(inject))
+    bug = fields.pop("bug", None)
+    if bug is not None:
+        seeded_bugs.plant(bug)
     store = Store.open(Path(store_path))
     if name not in store.workspace_names():
         create_workspace(store, name)

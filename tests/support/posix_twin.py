@@ -76,9 +76,11 @@ class Twin:
         self.calls = 0
 
     def close(self) -> None:
-        """Ends the processes."""
+        """Ends the processes, and takes away what they made where others come, too."""
         for actor in [*self._worlds[0], *self._worlds[1]]:
             actor.close()
+        for place in self._places:
+            shutil.rmtree(place, ignore_errors=True)
 
     def begin(self) -> None:
         """Moves into a fresh directory with a few files in it."""
