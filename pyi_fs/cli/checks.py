@@ -43,6 +43,7 @@ def lacks(store: Path, *, allow_other: bool) -> list[Lack]:
         *(_root() if os.geteuid() == 0 else _user(allow_other)),
         *_place(store),
         *_descriptors(),
+        *_file_size(),
     ]
     return sorted(found, key=lambda lack: not lack.is_fatal)
 
@@ -169,6 +170,26 @@ def _descriptors() -> Iterator[Lack]:
             f"at most {hard} files may be open, {DESCRIPTORS_MIN} are needed",
             "raise it with `ulimit -Hn`, in /etc/security/limits.conf or LimitNOFILE=",
         )
+
+
+def _file_size() -> Iterator[Lack]:
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if hard != resource.RLIM_INFINITY:
+        yield Lack(
+            f"no file may be larger than {hard} bytes, those of the store neither",
+            "raise it with `ulimit -Hf`, in /etc/security/limits.conf or LimitFSIZE=",
+            is_fatal=False,
+        )
+
+
+def raise_file_size_limit() -> None:
+    """Lifts the soft limit on the size of files to the hard one.
+
+    It is meant for what the caller writes; the mount, which inherits it, would refuse everybody's
+    writes with EFBIG once a journal has that size (setrlimit(2)).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 def raise_descriptor_limit() -> None:

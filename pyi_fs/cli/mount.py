@@ -158,6 +158,7 @@ def _mount(
     _check_mountpoint(path, over=over)
     _make_workspace(request, source, must_exist=must_exist)
     checks.raise_descriptor_limit()
+    checks.raise_file_size_limit()
     if foreground:
         _serve_here(request)
         return 0

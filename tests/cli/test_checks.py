@@ -3,6 +3,7 @@
 import os
 import resource
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,9 +158,26 @@ def test_a_store_that_may_not_be_written_or_is_a_file(monkeypatch, tmp_path):
     only(texts(tmp_path), "may not be written", "--store")
 
 
+def limits(which: int, soft: int, hard: int) -> Callable[[int], tuple[int, int]]:
+    """Returns a `getrlimit` that knows one limit; nothing else is limited."""
+    return lambda what: (soft, hard) if what == which else (resource.RLIM_INFINITY,) * 2
+
+
+def test_a_limit_on_the_size_of_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(checks, "_device", lambda: iter(()))
+    monkeypatch.setattr(resource, "getrlimit", limits(resource.RLIMIT_FSIZE, 500, 70_000))
+    found = [lack for lack in checks.lacks(tmp_path, allow_other=False) if "70000" in str(lack)]
+    assert [lack.is_fatal for lack in found] == [False]
+    assert "ulimit -Hf" in found[0].remedy
+    changed: list[tuple[int, tuple[int, int]]] = []
+    monkeypatch.setattr(resource, "setrlimit", lambda *limit: changed.append(limit))
+    checks.raise_file_size_limit()
+    assert changed == [(resource.RLIMIT_FSIZE, (70_000, 70_000))]
+
+
 def test_a_low_limit_of_descriptors(monkeypatch, tmp_path):
     monkeypatch.setattr(checks, "_device", lambda: iter(()))
-    monkeypatch.setattr(resource, "getrlimit", lambda what: (256, 512))
+    monkeypatch.setattr(resource, "getrlimit", limits(resource.RLIMIT_NOFILE, 256, 512))
     only(texts(tmp_path), "512 files", "ulimit -Hn")
     changed: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda what, limits: changed.append(limits))

@@ -309,6 +309,24 @@ def test_restore_raises_no_events(mount: Mount, both: Both) -> None:
     assert _generation(mount) > generation
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="root mounts")
+def test_what_is_mounted_inside_goes_with_a_restore(mount: Mount, both: Both) -> None:
+    """Also from a directory that did not change; d_invalidate in fs/dcache.c detaches."""
+    inside = both.mount / "inside"
+    inside.mkdir()
+    snapshot = mount.snapshot()
+    subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
+    try:
+        (inside / "file").touch()
+        (both.mount / "f").unlink()
+        assert inside.is_mount()
+        mount.control("restore", snapshot)
+        assert os.listdir(inside) == []
+        assert not inside.is_mount()
+    finally:
+        subprocess.run(["umount", inside], check=False, capture_output=True)
+
+
 def _generation(mount: Mount) -> int:
     found = re.search(r'"generation": ?(\d+)', mount.ask("status"))
     assert found is not None
