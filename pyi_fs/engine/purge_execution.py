@@ -5,7 +5,7 @@ The order is that of `docs/decisions/0005-purge.md`; each step leaves a sound st
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from pyi_fs.engine.purge_objects import Rewriter
 from pyi_fs.engine.purge_rewrite import blank_entry, new_journal, new_map, new_table
 from pyi_fs.engine.sealing import seal_held
 from pyi_fs.engine.store import Store
-from pyi_fs.errors import BusyError, StoreError
+from pyi_fs.errors import BusyError, NotFoundError, StoreError
 from pyi_fs.ids import (
     ChunkId,
     LayerId,
@@ -70,8 +70,7 @@ def carry_out(
     with _held(store, planned.touched):
         for workspace in planned.touched:
             check(workspace)
-        for workspace in planned.touched:
-            _cut_torn_end(store, workspace)
+        _cut_torn_ends(store)
         again = _planned_again(store, planned, progress)
         if not set(again.touched) <= set(planned.touched):
             raise BusyError("another workspace came to have the file meanwhile: run it again")
@@ -95,13 +94,19 @@ def carry_out(
     )
 
 
-def _cut_torn_end(store: Store, workspace: WorkspaceName) -> None:
-    """Of a log with a torn end every content root counts, those of before the purge, too."""
-    log = OperationsLog(store.storage, workspace)
-    try:
-        log.cut_torn_end()
-    finally:
-        log.close()
+def _cut_torn_ends(store: Store) -> None:
+    """Of a log with a torn end every content root counts, those of before the purge, too.
+
+    Of all logs: what a purge that was interrupted has done elsewhere need not be touched again.
+    """
+    for workspace in store.workspace_names():
+        # One that is damaged is told of when chunks are to go.
+        with suppress(NotFoundError, StoreError):
+            log = OperationsLog(store.storage, workspace)
+            try:
+                log.cut_torn_end()
+            finally:
+                log.close()
 
 
 def _planned_again(store: Store, planned: Plan, progress: Progress) -> Plan:

@@ -26,8 +26,8 @@ def tick() -> None:
     """Returns when the kernel gives later times than it has given to anything so far.
 
     It takes most times from a clock that ticks, but none that is earlier than the last exact one it
-    gave to a file of the host (multigrain timestamps, from Linux 6.13 on). A late tick may be before
-    that: after it the kernel still gave the time of before, in 27 of 1,627 calls.
+    gave to a file of the host (multigrain timestamps, from Linux 6.13 on). A late tick may be
+    before that: after it the kernel still gave the time of before, in 27 of 1,627 calls.
     """
     before = time.time_ns()
     while time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) <= before:
