@@ -45,7 +45,7 @@ def test_calls_do_what_they_do_on_the_host(twin: Twin, writeback: bool) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     @given(
-        parts=st.lists(sequences(10, 40), min_size=1, max_size=3),
+        parts=st.lists(sequences(5, 25), min_size=1, max_size=3),
         lost=sequences(0, 8),
     )
     def do(parts, lost) -> None:

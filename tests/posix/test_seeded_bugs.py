@@ -60,7 +60,7 @@ def look(twin: Twin) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(parts=st.lists(sequences(10, 40), min_size=1, max_size=3), lost=sequences(0, 8))
+    @given(parts=st.lists(sequences(5, 25), min_size=1, max_size=3), lost=sequences(0, 8))
     def do(parts, lost) -> None:
         try:
             twin.begin()
