@@ -315,16 +315,18 @@ def test_what_is_mounted_inside_goes_with_a_restore(mount: Mount, both: Both) ->
     inside = both.mount / "inside"
     inside.mkdir()
     snapshot = mount.snapshot()
-    subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
-    try:
-        (inside / "file").touch()
-        (both.mount / "f").unlink()
-        assert inside.is_mount()
-        mount.control("restore", snapshot)
-        assert os.listdir(inside) == []
-        assert not inside.is_mount()
-    finally:
-        subprocess.run(["umount", inside], check=False, capture_output=True)
+    mount.control("branch", "beside")
+    (both.mount / "f").unlink()
+    for file, command in (("restore", f"{snapshot}\tf"), ("restore", snapshot), ("drop", "beside")):
+        subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
+        try:
+            (inside / "file").touch()
+            os.listdir(both.mount / ".pyi" / "branches" / "beside")
+            mount.control(file, command)
+            assert os.listdir(inside) == [], command
+            assert not inside.is_mount()
+        finally:
+            subprocess.run(["umount", inside], check=False, capture_output=True)
 
 
 def _generation(mount: Mount) -> int:
