@@ -317,11 +317,16 @@ def test_what_is_mounted_inside_goes_with_a_restore(mount: Mount, both: Both) ->
     snapshot = mount.snapshot()
     mount.control("branch", "beside")
     (both.mount / "f").unlink()
-    for file, command in (("restore", f"{snapshot}\tf"), ("restore", snapshot), ("drop", "beside")):
+    path = both.mount.relative_to(mount.path) / "f"
+    for file, command in (
+        ("restore", f"{snapshot}\t{path}"),
+        ("restore", snapshot),
+        ("drop", "beside"),
+    ):
         subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
         try:
             (inside / "file").touch()
-            os.listdir(both.mount / ".pyi" / "branches" / "beside")
+            os.listdir(mount.path / ".pyi" / "branches" / "beside")
             mount.control(file, command)
             assert os.listdir(inside) == [], command
             assert not inside.is_mount()
