@@ -66,8 +66,8 @@ def is_in_flux(inode: Inode) -> bool:
 
     Where one client asks for a directory's attributes while another renames in it, the answer from
     before may be put into the kernel's cache after the rename took them out (each client does so
-    itself, fs/fuse/dir.c): rsync then left directories with the time of its last rename. Nothing
-    is lost: the kernel asks anew after every change of a directory anyway.
+    itself: by reading fs/fuse/dir.c, not seen). Nothing is lost: the kernel asks anew after every
+    change of a directory anyway.
     """
     return inode.is_directory and time.time_ns() - inode.ctime_ns < _FLUX_NS
 
