@@ -21,8 +21,9 @@ pytestmark = [pytest.mark.mount, pytest.mark.slow]
 TRANSPORTS = (DIRECT,)
 """The mistakes are in what both transports share."""
 
-EXAMPLES_MAX = 300
-"""What `test_against_host.py` does in CI."""
+EXAMPLES_MAX = 1000
+"""`test_against_host.py` does 300 in CI; the first that finds the mistake is the last. The rest is
+for drawings that come to it late: they change with the strategies."""
 
 
 @pytest.fixture
