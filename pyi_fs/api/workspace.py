@@ -269,11 +269,9 @@ class Workspace(Files):
         O(1): nothing is copied. `FileExistsError`.
         """
         with self._turn(name):
-            if at is None and self._branch.name in self._engine.refresh().names:
-                # A snapshot has the branch's name, and would be taken for it.
-                at = self._engine.snapshot(self._branch, automatic=f"fork {name}").snapshot.id
             start = self._branch.name if at is None else str(at)
-            fork_workspace(self._session.store, self._engine.name, start, name)
+            store, parent = self._session.store, self._engine.name
+            fork_workspace(store, parent, start, name, is_branch=at is None)
             return type(self)(self._session, WorkspaceName(name), FIRST_BRANCH)
 
     def status(self) -> dict[str, object]:

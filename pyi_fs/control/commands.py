@@ -41,6 +41,13 @@ class BranchCommand(NamedTuple):
     ephemeral: bool
 
 
+class ForkCommand(NamedTuple):
+    """Make a workspace; `start` is a snapshot or a branch, None is here."""
+
+    name: str
+    start: str | None
+
+
 def take_command(data: bytes) -> TakeCommand:
     r"""Returns the command of `NAME[\nMESSAGE]`.
 
@@ -97,6 +104,14 @@ def branch_command(data: bytes) -> BranchCommand:
     return BranchCommand(
         check_ref_name(names[0]), names[1] if len(names) == 2 else None, bool(options)
     )
+
+
+def fork_command(data: bytes) -> ForkCommand:
+    """Returns the command of `NAME [FROM]`."""
+    words = _words(data, "a workspace's name")
+    if len(words) > 2:
+        raise InvalidArgumentError(f"a workspace is forked with NAME [FROM]: {_shown(data)}")
+    return ForkCommand(check_ref_name(words[0]), words[1] if len(words) == 2 else None)
 
 
 def branch_name(data: bytes) -> str:

@@ -16,7 +16,9 @@ from pyi_fs.control.streamed import Streamed
 from pyi_fs.control.view import View
 from pyi_fs.engine.answer import Answer, line_of
 from pyi_fs.engine.branch import Branch
+from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.gc_record import read_record
+from pyi_fs.engine.store import Store
 from pyi_fs.engine.usage_record import read_usage
 from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError
 from pyi_fs.model.refs import Snapshot
@@ -33,7 +35,8 @@ class ControlFile(NamedTuple):
     """One file of `.pyi/`.
 
     `acts_on_read`: a read at offset 0 changes something. `go_on`: gets what was written of a
-    command that was done, and what is written after it.
+    command that was done, and what is written after it. `blocks`: writing waits for a disk; it is
+    done in a thread and touches nothing that is open here.
     """
 
     mode: int
@@ -41,6 +44,7 @@ class ControlFile(NamedTuple):
     write: Writer | None = None
     acts_on_read: bool = False
     go_on: Continuer | None = None
+    blocks: bool = False
 
 
 def diff_range(session: Session, view: View, text: str) -> tuple[Snapshot, Snapshot | Branch]:
@@ -164,6 +168,19 @@ def _make_branch(session: Session, view: View, data: bytes) -> bytes:
     return b""
 
 
+def _fork(session: Session, view: View, data: bytes) -> bytes:
+    """Forks as another process would, with a store of its own: this is a thread."""
+    command = commands.fork_command(data)
+    is_here = command.start is None
+    at = view.name if is_here else command.start
+    store = Store.open(session.workspace.store.path, create=False)
+    try:
+        fork_workspace(store, session.workspace.name, at, command.name, is_branch=is_here)
+    finally:
+        store.close()
+    return answers.line(command.name)
+
+
 def _head(session: Session, view: View) -> bytes:  # noqa: ARG001
     return answers.line(session.root.name or "")
 
@@ -245,6 +262,7 @@ FILES: dict[bytes, ControlFile] = {
         0o600, _would(lambda session, branch: session.workspace.would_redo(branch)), _redo
     ),
     b"branch": ControlFile(0o600, _branch, _make_branch),
+    b"fork": ControlFile(0o600, _nothing, _fork, blocks=True),
     b"head": ControlFile(0o600, _head, _switch_head),
     b"drop": ControlFile(0o600, _nothing, _drop),
     b"log": ControlFile(0o400, _log),
@@ -252,5 +270,5 @@ FILES: dict[bytes, ControlFile] = {
 }
 """Every control file but `error` and the diffs.
 
-`restore` and `drop` can be read, so that a descriptor can tell why it was refused.
+`restore`, `drop` and `fork` can be read, so that a descriptor can tell why it was refused.
 """

@@ -53,6 +53,15 @@ class ControlHandle:
                 return self._answer.part(offset, size)
         return self._answer[offset : offset + size]
 
+    def ask(self, text: bytes, size: int) -> bytes:
+        """Returns up to `size` bytes of the answer to a command; of a plain read for no text.
+
+        A file whose reading has no effect gets an empty command, which it refuses.
+        """
+        if text or not self._file.acts_on_read:
+            self.write(0, text or b"\n")
+        return self.read(0, size)
+
     def write(self, offset: int, data: bytes) -> int:
         """Does the command and returns the length of `data`; nothing has changed if it raises."""
         if not data:
@@ -64,6 +73,11 @@ class ControlHandle:
             self._next, self._written = sentence(error), b""
             raise
         return len(data)
+
+    @property
+    def blocks(self) -> bool:
+        """Returns whether a write waits for a disk: it is for a thread then."""
+        return self._file.blocks
 
     @property
     def needs_sync(self) -> bool:

@@ -19,6 +19,7 @@ from pyi_fs.errors import (
     NameTooLongError,
     NotADirectoryInTreeError,
     NotPermittedError,
+    ReadOnlyError,
     StaleNodeError,
 )
 from pyi_fs.ids import ViewNumber
@@ -82,6 +83,19 @@ class Control:
         return ControlHandle(
             self._file(node, uid), self._session, self._view(node), uid, self._refusals
         )
+
+    def open_command(self, view: View, name: bytes, *, uid: int) -> ControlHandle:
+        """Returns a handle for a user on a file of a view's `.pyi`, by its name.
+
+        `StaleNodeError`, `ReadOnlyError` if the view has no `.pyi`.
+        """
+        with self._refusals.noted(uid):
+            if view.is_gone:
+                raise StaleNodeError(f"{view.label} is not there any more")
+            top = self.root(view.number)
+            if top is None:
+                raise ReadOnlyError(f"{view.label} is a snapshot and stays as it is")
+        return self.open(top.child(name, "file"), uid=uid)
 
     def refuse_new(self, name: bytes, *, uid: int | None = None) -> None:
         """Refuses a new file, symlink, device or link, and a rename to or from here."""

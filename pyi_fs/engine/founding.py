@@ -68,11 +68,13 @@ def fork_workspace(
     at: str | None,
     name: str,
     *,
+    is_branch: bool = False,
     flush: Callable[[WorkspaceName, BranchName], None] | None = None,
 ) -> None:
-    """Makes a workspace that begins where another is.
+    """Makes a workspace that begins where another is. BLOCKS.
 
-    At its branch `main` or a branch or snapshot named by `at`. O(1).
+    At its branch `main`, or at a snapshot or branch named by `at`; a snapshot goes first, unless
+    `is_branch`. O(1).
 
     Also while the parent is mounted and written by another process; afterwards either may be
     written, dropped, collected or die. What the parent had acknowledged is in the fork: with the
@@ -82,10 +84,10 @@ def fork_workspace(
     fork = _free_name(store, name)
     parent = Workspace(store, WorkspaceName(source))
     try:
-        branch = _branch_of_fork(parent, at)
+        branch = BranchName(str(at)) if is_branch else _branch_of_fork(parent, at)
         if branch is not None and flush is not None:
             flush(parent.name, branch)
-        position = _pinned_start(parent, at, fork)
+        position = _pinned_start(parent, at, branch, fork)
         # The log of the fork is durable, so what it names has to be; where the parent is synced,
         # this costs nothing.
         store.layers.sync_lineage(position)
@@ -95,23 +97,24 @@ def fork_workspace(
     begin_workspace(store, fork, position, f"{source}@{at}" if at else source, floor)
 
 
-def _pinned_start(parent: Workspace, at: str | None, fork: WorkspaceName) -> Position:
+def _pinned_start(
+    parent: Workspace, at: str | None, branch: BranchName | None, fork: WorkspaceName
+) -> Position:
     """Returns the position a fork starts at, pinned.
 
     The pin comes first: until the parent's writer has seen it, it may give back what it superseded.
     So the position is looked up again after the pin, and is then of a state from which nothing is
     given back.
     """
-    position = _start_of_fork(parent, at)
+    position = _start_of_fork(parent, at, branch)
     while True:
         parent.store.layers.pin(position.layer, f"{fork} {position.offset}")
-        pinned, position = position.layer, _start_of_fork(parent, at)
+        pinned, position = position.layer, _start_of_fork(parent, at, branch)
         if position.layer == pinned:
             return position
 
 
-def _start_of_fork(parent: Workspace, at: str | None) -> Position:
-    branch = _branch_of_fork(parent, at)
+def _start_of_fork(parent: Workspace, at: str | None, branch: BranchName | None) -> Position:
     return parent.find_snapshot(str(at)).position if branch is None else parent.present(branch)
 
 

@@ -1,7 +1,11 @@
 """Requests that concern `.pyi`: nodes of the control layer as entries, handles, errors."""
 
 import stat
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
+from pyi_fs.control.handle import ControlHandle
 from pyi_fs.control.node import ControlNode
 from pyi_fs.control.view import View
 from pyi_fs.errors import (
@@ -9,6 +13,7 @@ from pyi_fs.errors import (
     InvalidArgumentError,
     NotFoundError,
     NotPermittedError,
+    StaleNodeError,
 )
 from pyi_fs.fuse.attributes import Entry
 from pyi_fs.fuse.handles import ControlFile, ControlListing, HandleId
@@ -17,6 +22,7 @@ from pyi_fs.fuse.state import MountState
 from pyi_fs.ids import ROOT_INODE, NodeId
 from pyi_fs.model.inode import Inode
 
+_R = TypeVar("_R")
 CONTROL_NAME = b".pyi"
 # What a listing says of a view that nobody has entered: opening every branch to list them would
 # lock them all.
@@ -91,6 +97,33 @@ class ControlHandlers:
         handle = self._control.open(self._nodes.control(node), uid=uid)
         return self._state.handles.add(ControlFile(node, handle))
 
+    async def read(self, handle: ControlHandle, offset: int, length: int) -> bytes:
+        """Reads, and returns when the kernel knows what that changed."""
+        await self._state.before_control()
+        answer = handle.read(offset, length)
+        await self._state.invalidation.settled()
+        return answer
+
+    async def write(self, handle: ControlHandle, offset: int, data: bytes) -> int:
+        """Writes, and returns when the kernel knows what that changed."""
+        return await self._done(handle, partial(handle.write, offset, data))
+
+    async def ask(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes:
+        """Returns what a command, or none, to a file of a view's `.pyi` is answered."""
+        self._check_user(uid)
+        handle = self._control.open_command(view, name, uid=uid)
+        return await self._done(handle, partial(handle.ask, text, size))
+
+    async def _done(self, handle: ControlHandle, command: Callable[[], _R]) -> _R:
+        await self._state.before_control()
+        try:
+            if handle.blocks:
+                answer: _R = await self._state.run_in_thread(command)
+                return answer
+            return command()
+        finally:
+            await self._state.invalidation.settled()
+
     def opendir(self, node: NodeId, uid: int) -> HandleId:
         """Opens a control directory."""
         self._check_user(uid)
@@ -102,6 +135,13 @@ class ControlHandlers:
     def listed(self, found: ControlNode | View) -> Entry:
         """Returns the entry of something for a listing: counts no lookup, opens no branch."""
         return self._entry(found, is_entered=False)
+
+    def view(self, node: NodeId) -> View:
+        """Returns the view whose `.pyi` a control node is in; `StaleNodeError`."""
+        view = self._state.session.views.get(self._nodes.control(node).view)
+        if view is None:
+            raise StaleNodeError("the view of this node is not there any more")
+        return view
 
     def parent(self, node: NodeId) -> Entry:
         """Returns the directory above a control directory, for `..`."""

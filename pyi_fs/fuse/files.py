@@ -90,10 +90,7 @@ class FileHandlers:
         """
         handle = self._handles.file(handle_id)
         if isinstance(handle, ControlFile):
-            await self._state.before_control()
-            answer = handle.control.read(offset, length)
-            await self._state.invalidation.settled()
-            return answer
+            return await self._controls.read(handle.control, offset, length)
         data = self.read_now(handle_id, offset, length)
         if data is not None:
             return data
@@ -115,11 +112,7 @@ class FileHandlers:
         """
         handle = self._handles.file(handle_id)
         if isinstance(handle, ControlFile):
-            await self._state.before_control()
-            try:
-                return handle.control.write(offset, bytes(data))
-            finally:
-                await self._state.invalidation.settled()
+            return await self._controls.write(handle.control, offset, bytes(data))
         # The request does not say who writes (pyfuse3 3.5): the opener counts, as with file
         # descriptors passed on. Pages of the writeback cache come by anybody's handle.
         kill_setid = not (handle.privileged or self._state.is_write_cached)

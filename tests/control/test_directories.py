@@ -28,6 +28,7 @@ def test_the_roots_directory_has_all_files_and_directories(rig: Rig):
         "branch",
         "drop",
         "error",
+        "fork",
         "head",
         "last",
         "log",

@@ -7,9 +7,11 @@ import pytest
 
 from pyi_fs.control.files import FILES, diff_range
 from pyi_fs.engine.gc_record import Record, write_record
+from pyi_fs.engine.store import Store
 from pyi_fs.engine.usage_record import noted_usage
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError, RequestError
+from pyi_fs.ids import WorkspaceName
 from tests.support.control_rig import Rig
 
 LINE = rb"(\d+-[0-9a-f]{6})\t\+(\d+) ~(\d+) -(\d+)\n"
@@ -314,3 +316,53 @@ def test_status_tells_of_branches_and_of_the_newest_views_of_snapshots(
     status = json.loads(rig.read(".pyi/status"))
     numbers = [view["number"] for view in status["views"]]
     assert (status["view_count"], numbers) == (6, [0, 3, 4, 5])
+
+
+def forked(store: Store, name: str, path: str) -> bytes:
+    """Returns a file of another workspace's branch `main`."""
+    workspace = Workspace(store, WorkspaceName(name))
+    try:
+        tree = workspace.open_branch("main").tree
+        inode = tree.existing(tree.resolve(path.encode()))
+        return workspace.reader.read(inode, 0, inode.size)
+    finally:
+        workspace.close()
+
+
+def test_a_fork_begins_here_or_at_what_is_named(rig: Rig, store: Store):
+    rig.put("f", b"1")
+    rig.write(".pyi/snapshot", b"early")
+    # A snapshot that is called as the branch is not what "here" means.
+    rig.write(".pyi/snapshot", b"main")
+    rig.put("f", b"2")
+    assert rig.write(".pyi/fork", b"now\n").read(0, 99) == b"now\n"
+    rig.write(".pyi/fork", b"then early")
+    rig.write(".pyi/branch", b"side")
+    rig.put("f", b"3", rig.view_and_rest(".pyi/branches/side/f")[0].branch)
+    rig.write(".pyi/branches/side/.pyi/fork", b"of-side")
+    rig.write(".pyi/fork", b"of-side-too side")
+    contents = {name: forked(store, name, "f") for name in ("now", "then", "of-side")}
+    assert contents == {"now": b"2", "then": b"1", "of-side": b"3"}
+    assert forked(store, "of-side-too", "f") == b"3"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"work", AlreadyExistsError),
+        (b"new nothing", NotFoundError),
+        (b"new a b", InvalidArgumentError),
+        (b"-x", InvalidArgumentError),
+        (b"\n", InvalidArgumentError),
+    ],
+)
+def test_a_fork_that_is_refused_leaves_nothing(rig: Rig, store: Store, data, expected):
+    rig.put("f", b"1")
+    with pytest.raises(expected):
+        rig.write(".pyi/fork", data)
+    assert store.workspace_names() == ["work"]
+    assert rig.read(".pyi/error").endswith(b"\n")
+
+
+def test_only_a_fork_waits_for_a_disk():
+    assert [name for name, file in FILES.items() if file.blocks] == [b"fork"]
