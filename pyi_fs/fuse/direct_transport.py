@@ -14,12 +14,14 @@ import errno
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
 from pyi_fs.fuse import device as fuse_device
 from pyi_fs.fuse import protocol
+from pyi_fs.fuse.direct_ioctls import ioctl
 from pyi_fs.fuse.direct_requests import Caller, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
@@ -55,7 +57,7 @@ _FAILURES_MAX = 1000
 # From here on a body is handed over by itself instead of being copied behind its header.
 _COPIED_BYTES_MAX = 4096
 # Asked for once in the life of a mount; from then on the kernel does without (docs/transport.md).
-_UNKNOWN = frozenset((Opcode.FLUSH, Opcode.ACCESS, Opcode.POLL, Opcode.IOCTL, Opcode.BMAP))
+_UNKNOWN = frozenset((Opcode.FLUSH, Opcode.ACCESS, Opcode.POLL, Opcode.BMAP))
 _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY))
 # What answering says of a caller that gave up, or when the mount is gone.
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
@@ -89,6 +91,7 @@ class DirectTransport:
         self._wanted = int(_WANTED | InitFlag.WRITEBACK_CACHE if writeback else _WANTED)
         self.translator = Translator()
         self._handlers = Requests(handlers, writeback=writeback).table
+        self._handlers[Opcode.IOCTL] = partial(ioctl, handlers.ioctls)
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
         self._view = memoryview(self.buffer)

@@ -5,6 +5,7 @@
     files      open, create, tmpfile, read, write, fsync
     ranges     fallocate, lseek, copy_file_range
     listings   opendir, readdir
+    ioctls     ioctl
     reaper     forget, release
 
 A handler translates, calls, translates; what a request means is decided in `model/edit.py`. Nothing
@@ -14,6 +15,7 @@ awaits between reading a tree and changing it. What is raised becomes an errno i
 
 from pyi_fs.fuse.controls import ControlHandlers
 from pyi_fs.fuse.files import FileHandlers
+from pyi_fs.fuse.ioctls import IoctlHandlers
 from pyi_fs.fuse.listings import ListingHandlers
 from pyi_fs.fuse.metadata import MetadataHandlers
 from pyi_fs.fuse.names import NameHandlers
@@ -33,5 +35,6 @@ class Handlers:
         self.metadata = MetadataHandlers(state, controls)
         self.files = FileHandlers(state, controls, self.names)
         self.ranges = RangeHandlers(state)
+        self.ioctls = IoctlHandlers(state, controls)
         self.listings = ListingHandlers(state, controls, self.names)
         self.reaper = Reaper(state)

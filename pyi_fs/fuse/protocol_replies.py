@@ -21,6 +21,7 @@ _WRITE_OUT = struct.Struct("<I4x")
 _SIZE_OUT = _WRITE_OUT
 _LONG_OUT = struct.Struct("<Q")
 _STATFS = struct.Struct("<QQQQQIII28x")
+_IOCTL_OUT = struct.Struct("<iIII")
 _DIRENT = struct.Struct("<QQII")
 # attr_valid, ns, flags, spare; struct statx: mask, blksize, attributes, nlink, uid, gid, mode, ino,
 # size, blocks, attributes_mask; four times; rdev
@@ -136,6 +137,11 @@ def size_needed(length: int) -> bytes:
 def offset(found: int) -> bytes:
     """Returns where LSEEK found what it looked for."""
     return _LONG_OUT.pack(found)
+
+
+def ioctl(result: int, data: bytes) -> bytes:
+    """Returns what an ioctl returns, an errno if negative; `data` is handed out in any case."""
+    return _IOCTL_OUT.pack(result, 0, 0, 0) + data
 
 
 def statfs(

@@ -23,6 +23,7 @@ _WRITE = struct.Struct("<QQII16x")
 _FORGET_ONE = struct.Struct("<QQ")
 _FALLOCATE = struct.Struct("<QQQI4x")
 _LSEEK = struct.Struct("<QQI4x")
+_IOCTL = struct.Struct("<QIIQII")
 _COPY = struct.Struct("<QQQQQQQ")
 # valid, fh, size, lock_owner, atime, mtime, ctime, their ns, mode, uid, gid
 _SETATTR = struct.Struct("<I4xQQQqqqIIII4xII4x")
@@ -238,6 +239,15 @@ def fallocate(body: Buffer) -> tuple[int, ...]:
 def lseek(body: Buffer) -> tuple[int, ...]:
     """Returns handle, offset and whence."""
     return _fields(_LSEEK, body)
+
+
+def ioctl(body: Buffer) -> tuple[int, int, Buffer, int]:
+    """Returns handle, command, what is handed in (a part of `body`), and the room for an answer."""
+    opened, _, command, _, length, room = _fields(_IOCTL, body)
+    data = body[_IOCTL.size :]
+    if len(data) != length:
+        raise MalformedRequestError(f"IOCTL of {length} bytes has {len(data)}")
+    return opened, command, data, room
 
 
 def copy_file_range(body: Buffer) -> CopyRequest:

@@ -108,3 +108,10 @@ def test_a_listed_name_is_padded_to_eight_bytes(length):
     assert body[24 : 24 + length] == b"n" * length
     assert len(body) % 8 == 0
     assert len(body) - 24 - length < 8
+
+
+def test_what_an_ioctl_returned_and_hands_out():
+    body = replies.ioctl(-2, b"abc")
+    found = structs.IoctlOut.from_buffer_copy(body)
+    assert (found.result, found.flags, found.in_iovs, found.out_iovs) == (-2, 0, 0, 0)
+    assert body[ctypes.sizeof(structs.IoctlOut) :] == b"abc"

@@ -34,6 +34,7 @@ DECODERS = [
     requests.listxattr,
     requests.fallocate,
     requests.lseek,
+    requests.ioctl,
     requests.copy_file_range,
 ]
 
@@ -89,6 +90,11 @@ def test_requests_about_open_files():
             requests.write(wrong)
     assert requests.fallocate(bytes(structs.FallocateIn(5, 10, 20, 3, 0))) == (5, 10, 20, 3)
     assert requests.lseek(bytes(structs.LseekIn(5, 10, 4, 0))) == (5, 10, 4)
+    body = bytes(structs.IoctlIn(5, 16, 0xC4007950, 0x7FFF0000, 3, 1024)) + b"abc"
+    assert requests.ioctl(body) == (5, 0xC4007950, b"abc", 1024)
+    for wrong in (body[:-1], body + b"d", body[:31]):
+        with pytest.raises(MalformedRequestError):
+            requests.ioctl(wrong)
     body = bytes(structs.CopyFileRangeIn(1, 2, 3, 4, 5, 6, 0))
     assert requests.copy_file_range(body) == (1, 2, 3, 4, 5, 6, 0)
 

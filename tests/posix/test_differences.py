@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pyi_fs import limits
+from pyi_fs.control import ioctls
 from pyi_fs.fuse.transports import DIRECT
 from tests.support.mounting import ROOT, Mount
 from tests.support.posix_actor import Actor, User
@@ -40,6 +41,16 @@ def test_ioctl(both: Both, request_code: int) -> None:
         return with_open(place / "f", os.O_RDONLY, use)
 
     assert both.say(ask) == (28, "ENOTTY")
+
+
+def test_commands_by_ioctl(both: Both, transport: str) -> None:
+    """Ours; on what they do see `test_ioctls.py`."""
+
+    def ask(place: Path) -> object:
+        use = lambda fd: len(fcntl.ioctl(fd, ioctls.SNAPSHOT, bytes(ioctls.TEXT_BYTES)))  # noqa: E731
+        return with_open(place / "f", os.O_RDONLY, use)
+
+    assert both.say(ask) == ("ENOTTY", ioctls.TEXT_BYTES if transport == DIRECT else "ENOTTY")
 
 
 def test_extent_maps_and_clones(both: Both) -> None:

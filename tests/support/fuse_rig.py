@@ -98,6 +98,7 @@ class Rig:
         self.metadata = handlers.metadata
         self.files = handlers.files
         self.ranges = handlers.ranges
+        self.ioctls = handlers.ioctls
         self.listings = handlers.listings
         self.reaper = handlers.reaper
 

@@ -123,6 +123,14 @@ ForgetOne = _structure("ForgetOne", **_longs("nodeid", "nlookup"))
 FallocateIn = _structure(
     "FallocateIn", **_longs("fh", "offset", "length"), **_words("mode", "padding")
 )
+IoctlIn = _structure(
+    "IoctlIn",
+    fh=U64,
+    **_words("flags", "cmd"),
+    arg=U64,
+    **_words("in_size", "out_size"),
+)
+IoctlOut = _structure("IoctlOut", result=S32, **_words("flags", "in_iovs", "out_iovs"))
 LseekIn = _structure("LseekIn", **_longs("fh", "offset"), **_words("whence", "padding"))
 CopyFileRangeIn = _structure(
     "CopyFileRangeIn",

@@ -1,0 +1,36 @@
+"""IOCTL, translated to the handlers and back; the direct transport's half.
+
+The kernel reads from the command's number how much to hand in and out, and makes no second attempt
+(fs/fuse/ioctl.c, "restricted"). It hands the data out also when the result is an error: so a
+refusal brings its sentence along.
+"""
+
+import errno
+
+from pyi_fs.control import ioctls
+from pyi_fs.control.refusals import sentence
+from pyi_fs.errors import RequestError
+from pyi_fs.fuse import protocol_replies as replies
+from pyi_fs.fuse import protocol_requests as requests
+from pyi_fs.fuse.direct_requests import Answer, Caller, Later
+from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.ioctls import IoctlHandlers
+from pyi_fs.ids import Buffer, NodeId
+
+
+def ioctl(handlers: IoctlHandlers, node: NodeId, caller: Caller, body: Buffer) -> Answer:  # noqa: ARG001
+    """Answers IOCTL: `ENOTTY` to what is no command of ours."""
+    handle, number, data, room = requests.ioctl(body)
+    if number not in ioctls.FILES:
+        return errno.ENOTTY
+    text = ioctls.text(bytes(data))
+
+    async def answer() -> Buffer:
+        try:
+            result = 0
+            found = await handlers.command(HandleId(handle), number, text, caller)
+        except RequestError as error:
+            result, found = -error.errno, sentence(error)
+        return replies.ioctl(result, ioctls.array(found)[:room])
+
+    return Later(answer)
