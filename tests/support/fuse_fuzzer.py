@@ -21,6 +21,7 @@ from typing import Any
 import trio
 import trio.testing
 
+from pyi_fs.control import ioctls
 from pyi_fs.fuse.protocol import Opcode
 from pyi_fs.model import check
 from tests.support import fuse_structs as structs
@@ -35,6 +36,22 @@ NO_ANSWER = {Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY
 OFFSETS = (0, 1, 100, 4096, 70_000, (1 << 40) - 10, 1 << 40, 1 << 62, (1 << 64) - 1)
 LENGTHS = (0, 1, 20, 4096, 65_536, 1 << 32, (1 << 64) - 1)
 KNOWN_MAX = 200
+# Forks of few names: what is made stays for the run.
+TEXTS = (
+    b"a",
+    b"b\nmessage",
+    b"c\0",
+    b"1",
+    b"2\ta",
+    b"fork a",
+    b"w",
+    b"\xff" * 1100,
+    b"-",
+    b"\n",
+    b"",
+)
+# Mostly what is no command, and few snapshots: each of them stays as well.
+NUMBERS = (ioctls.SNAPSHOT, ioctls.RESTORE, ioctls.RESTORE, ioctls.FORK, *(0x80086601,) * 8)
 IN_DIRECTORIES = {
     *(Opcode.LOOKUP, Opcode.SYMLINK, Opcode.MKNOD, Opcode.MKDIR, Opcode.UNLINK, Opcode.RMDIR),
     *(Opcode.RENAME, Opcode.RENAME2, Opcode.LINK, Opcode.CREATE, Opcode.TMPFILE, Opcode.OPENDIR),
@@ -87,6 +104,7 @@ class Fuzzer:
             (Opcode.REMOVEXATTR, lambda: self._dice.choice(XATTRS) + b"\0"),
             (Opcode.FALLOCATE, self._fallocate),
             (Opcode.LSEEK, self._lseek),
+            (Opcode.IOCTL, self._ioctl),
             (Opcode.COPY_FILE_RANGE, self._copy),
             (Opcode.COPY_FILE_RANGE_64, self._copy),
             (Opcode.FLUSH, lambda: bytes(24)),
@@ -244,6 +262,12 @@ class Fuzzer:
 
     def _lseek(self) -> bytes:
         return bytes(structs.LseekIn(self._handle(), self._offset(), self._dice.randrange(6), 0))
+
+    def _ioctl(self) -> bytes:
+        text = self._dice.choice(TEXTS).ljust(self._dice.choice((0, 1024)), b"\0")
+        handle = self._dice.choice((*self.handles, *self.listings))
+        number, room = self._dice.choice(NUMBERS), self._dice.choice((1024, 1024, 0, 1 << 31))
+        return bytes(structs.IoctlIn(handle, 0, number, 1 << 40, len(text), room)) + text
 
     def _copy(self) -> bytes:
         return bytes(
