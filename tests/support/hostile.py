@@ -47,24 +47,18 @@ from pyi_fs.model.operation import (
     UnpinSnapshot,
     Void,
 )
+from tests.support.drawing import weighted
 
 small = st.integers(1, 9).map(InodeNumber)
-numbers = st.one_of(
-    small,
-    small,
-    small,
-    st.sampled_from([0, 50, 51, -1, 2**32 - 1, 2**32, 2**63 - 1, 2**64 - 1]).map(InodeNumber),
-)
+_odd_numbers = st.sampled_from([0, 50, 51, -1, 2**32 - 1, 2**32, 2**63 - 1, 2**64 - 1])
+numbers = weighted(((3, small), (1, _odd_numbers.map(InodeNumber))))
 sizes = st.sampled_from([0, 1, 4096, 5000, -1, 2**40, 2**62, 2**63 - 1, 2**64 - 1])
 good_names = st.sampled_from([b"a", b"b", b"top", b"file"])
-names = st.one_of(
-    good_names,
-    good_names,
-    st.sampled_from([b"", b".", b"..", b"x/y", b"\0", b"n" * 255, b"n" * 300]),
-)
+_odd_names = st.sampled_from([b"", b".", b"..", b"x/y", b"\0", b"n" * 255, b"n" * 300])
+names = weighted(((2, good_names), (1, _odd_names)))
 times = st.sampled_from([0, 1, -1, 2**63 - 1, 2**64 - 1])
 good_modes = st.sampled_from([stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777])
-modes = st.one_of(good_modes, good_modes, st.sampled_from([0, 0o170000, -1, 2**40]))
+modes = weighted(((2, good_modes), (1, st.sampled_from([0, 0o170000, -1, 2**40]))))
 segments = st.sampled_from([0, 1 << 24, 2**63 - 1, 2**64 - 1]).map(SegmentId)
 extents: st.SearchStrategy[ExtentList] = st.one_of(
     st.sampled_from([b"", b"short", bytes(56), b"\xff" * 56, b"\xff" * 112, (b"", b"x"), ()]),
@@ -106,9 +100,8 @@ def inodes(draw: st.DrawFn) -> Inode:
 @st.composite
 def grafts(draw: st.DrawFn) -> Graft:
     """Draws records, and for most of them the dentries that they name."""
-    records = draw(
-        st.lists(st.tuples(numbers, st.one_of(st.none(), inodes(), inodes())), max_size=3)
-    )
+    replaced = weighted(((1, st.none()), (2, inodes())))
+    records = draw(st.lists(st.tuples(numbers, replaced), max_size=3))
     dentries = [
         (parent, name, number)
         for number, inode in records
@@ -131,8 +124,7 @@ possible: st.SearchStrategy[Mutation] = st.one_of(
 )
 """Those that can make a tree with a circle, an island or a number used twice."""
 
-mutations: st.SearchStrategy[Mutation] = st.one_of(
-    possible,
+_anything: tuple[st.SearchStrategy[Mutation], ...] = (
     st.builds(Create, numbers, names, numbers, modes, sizes, sizes, times),
     st.builds(Link, numbers, numbers, names, times),
     st.builds(Remove, numbers, names, st.booleans(), times),
@@ -146,6 +138,10 @@ mutations: st.SearchStrategy[Mutation] = st.one_of(
     st.builds(Reap, st.lists(numbers, max_size=2).map(tuple)),
     st.builds(Adopt, numbers, inodes()),
 )
+mutations: st.SearchStrategy[Mutation] = weighted(
+    ((len(_anything), possible), *((1, each) for each in _anything))
+)
+"""Half of them could be right."""
 
 
 def operations(layers: Sequence[int], ends: Sequence[int]) -> st.SearchStrategy[Operation]:
