@@ -13,6 +13,7 @@ from tests.support import transports
 from tests.support.acceptance import disk_directory
 from tests.support.mounting import Mount
 from tests.support.posix_both import Both
+from tests.support.posix_worlds import comparable_directory
 
 _NUMBERS = count()
 
@@ -52,20 +53,7 @@ def mount(place: Path, transport: str, writeback: bool) -> Iterator[Mount]:
 @pytest.fixture(scope="module")
 def host(place: Path) -> Path:
     """Gives a directory of the host to compare with: ext4, with times as fine as ours."""
-    directory = place / "host"
-    directory.mkdir()
-    (directory / "sub").mkdir()
-    if directory.stat().st_nlink != 3:
-        pytest.skip("this filesystem does not count subdirectories as links")
-    (directory / "sub").rmdir()
-    seen = set()
-    for mode in range(20):
-        directory.chmod(0o700 + mode)
-        seen.add(directory.stat().st_ctime_ns)
-    if len(seen) != 20:
-        pytest.skip("this kernel's times are too coarse to see which of them a call changes")
-    directory.chmod(0o755)
-    return directory
+    return comparable_directory(place / "host")
 
 
 @pytest.fixture

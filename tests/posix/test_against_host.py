@@ -2,7 +2,8 @@
 
 Compared after every call: its result or errno, the whole tree (modes, owners, link counts, sizes,
 contents, targets, devices, xattrs), and *which* files got another mtime or ctime. One mount serves
-all; every now and then it is taken back to a snapshot, which must be seen by nobody afterwards.
+all; every now and then it is taken back to a snapshot, which must be seen by nobody afterwards. The
+same calls go through the pure model at the same time (`properties/test_model_against_host.py`).
 """
 
 from collections.abc import Iterator
@@ -10,21 +11,24 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 
 from tests.support.mounting import Mount
-from tests.support.posix_steps import sequences
+from tests.support.posix_search import LOST, PARTS, make_calls
 from tests.support.posix_twin import Twin
+from tests.support.posix_worlds import HostWorld, ModelWorld, MountWorld
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def twin(mount: Mount, host: Path, writeback: bool) -> Iterator[Twin]:
-    """Gives the mount and the host's directory, and ends their processes."""
-    both = Twin(mount, host, is_coarse=writeback)
-    yield both
-    both.close()
+def twin(
+    mount: Mount, host: Path, writeback: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Twin]:
+    """Gives the host's directory, the mount and the model, and ends their processes."""
+    model = ModelWorld(tmp_path_factory.mktemp("model"))
+    worlds = Twin(HostWorld(host), MountWorld(mount, is_coarse=writeback), model)
+    yield worlds
+    worlds.close()
 
 
 def test_calls_do_what_they_do_on_the_host(twin: Twin, writeback: bool) -> None:
@@ -44,16 +48,8 @@ def test_calls_do_what_they_do_on_the_host(twin: Twin, writeback: bool) -> None:
         max_examples=(1 if writeback else 3) * settings().max_examples,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(
-        parts=st.lists(sequences(5, 25), min_size=1, max_size=3),
-        lost=sequences(0, 8),
-    )
+    @given(parts=PARTS, lost=LOST)
     def do(parts, lost) -> None:
-        twin.begin()
-        for index, steps in enumerate(parts):
-            if index:
-                twin.restore(lost)
-            for user, call in steps:
-                twin.step(user, call)
+        make_calls(twin, parts, lost)
 
     do()

@@ -28,6 +28,8 @@ from tests.support.posix_calls import Failed, checked
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
+DIFFERENCES = ("test_differences.py", "test_range_differences.py", "test_kernel_differences.py")
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLOCK_REALTIME_COARSE = 5
 
@@ -371,7 +373,7 @@ def test_every_test_is_in_the_document_and_every_row_has_one() -> None:
             for module in modules
             for name in re.findall(r"^def (test_\w+)", (here / module).read_text(), re.MULTILINE)
         }
-        for modules in (("test_differences.py", "test_range_differences.py"), ("test_calls.py",))
+        for modules in (DIFFERENCES, ("test_calls.py",))
     )
     assert own - named == {test_every_test_is_in_the_document_and_every_row_has_one.__name__}
     assert named - own <= others

@@ -7,23 +7,18 @@ mistake in its rules, in its permissions or in what it tells the kernel.
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from pyi_fs.fuse.transports import DIRECT
 from tests.support import seeded_bugs
 from tests.support.mounting import Mount
-from tests.support.posix_steps import sequences
+from tests.support.posix_search import Found, look
 from tests.support.posix_twin import Twin
+from tests.support.posix_worlds import HostWorld, MountWorld
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
 TRANSPORTS = (DIRECT,)
 """The mistakes are in what both transports share."""
-
-EXAMPLES_MAX = 1000
-"""`test_against_host.py` does 300 in CI; the first that finds the mistake is the last. The rest is
-for drawings that come to it late: they change with the strategies."""
 
 
 @pytest.fixture
@@ -37,7 +32,7 @@ def broken(request: pytest.FixtureRequest, place: Path, host: Path):
     mount = Mount(mountpoint.with_suffix(".store"), mountpoint, options)
     try:
         mount.path.chmod(0o755)
-        twin = Twin(mount, beside)
+        twin = Twin(HostWorld(beside), MountWorld(mount))
         try:
             yield twin
         finally:
@@ -45,35 +40,6 @@ def broken(request: pytest.FixtureRequest, place: Path, host: Path):
     finally:
         # What is wrong may be found by the mount itself at its end: that is not the question.
         mount.kill()
-
-
-class Found(BaseException):
-    """Something differed: that is what was wanted."""
-
-
-def look(twin: Twin) -> None:
-    """Makes the calls of random sequences; `Found` at the first difference."""
-
-    @settings(
-        max_examples=EXAMPLES_MAX,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(parts=st.lists(sequences(5, 25), min_size=1, max_size=3), lost=sequences(0, 8))
-    def do(parts, lost) -> None:
-        try:
-            twin.begin()
-            for index, steps in enumerate(parts):
-                if index:
-                    twin.restore(lost)
-                for user, call in steps:
-                    twin.step(user, call)
-        except AssertionError as error:
-            raise Found(str(error)) from error
-
-    do()
 
 
 @pytest.mark.parametrize("broken", seeded_bugs.NAMES, indirect=True)

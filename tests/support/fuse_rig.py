@@ -93,7 +93,7 @@ class Rig:
         self.kernel = kernel or NotingKernel(has_epoch=has_epoch)
         self.now = 1_000
         self.state = MountState(self.session, self.kernel, run_in_thread, clock=self._clock)
-        handlers = Handlers(self.state)
+        self.handlers = handlers = Handlers(self.state)
         self.names = handlers.names
         self.metadata = handlers.metadata
         self.files = handlers.files

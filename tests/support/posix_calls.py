@@ -79,7 +79,11 @@ class Calls:
         return os.pwrite(self._fd(slot), data, offset)
 
     def lseek(self, slot: int, offset: int, whence: int) -> int:
-        return os.lseek(self._fd(slot), offset, whence)
+        descriptor = self._fd(slot)
+        if whence == os.SEEK_END and stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            # Where a directory ends is the filesystem's own affair (docs/posix.md).
+            return os.lseek(descriptor, 0, os.SEEK_CUR)
+        return os.lseek(descriptor, offset, whence)
 
     def ftruncate(self, slot: int, size: int) -> None:
         os.ftruncate(self._fd(slot), size)

@@ -1,16 +1,21 @@
-"""Mistakes put into the rules of the model, the mount or what it tells the kernel, to be found.
+"""Mistakes put into the rules of the model, the handlers, the mount, what the kernel is told.
 
 A test that compares with something outside is worth what it finds. Each of these is a mistake that
 is easily made and shows in one call of many; `plant` makes it, for a process of its own.
 """
 
 import ctypes
+import os
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from pyi_fs.fuse import device
+from pyi_fs.fuse import device, metadata
+from pyi_fs.fuse.files import FileHandlers
+from pyi_fs.fuse.handles import HandleId
 from pyi_fs.fuse.invalidation import Invalidation
+from pyi_fs.fuse.state import Caller
+from pyi_fs.ids import NodeId
 from pyi_fs.model import edit, extent
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import (
@@ -141,6 +146,26 @@ IN_THE_MODEL: dict[str, dict[type, Callable[[Tree, Any, Rule], Tree]]] = {
 """Name -> mutations, and what is done instead of their rules."""
 
 
+def _any_namespace(name: bytes) -> None:
+    """Attributes may have any name."""
+
+
+_open = FileHandlers.open
+
+
+def _opened_as_it_was(self: FileHandlers, node: NodeId, flags: int, caller: Caller) -> HandleId:
+    """Opening does not truncate."""
+    return _open(self, node, flags & ~os.O_TRUNC, caller)
+
+
+IN_THE_HANDLERS: dict[str, tuple[object, str, object]] = {
+    "attributes of any namespace": (metadata, "_check_xattr_name", _any_namespace),
+    "truncate and chown keep set-id bits": (metadata, "SETID_BITS", 0),
+    "opening truncates nothing": (FileHandlers, "open", _opened_as_it_was),
+}
+"""Name -> whose attribute is what instead."""
+
+
 def _nobody_is_checked() -> None:
     """The kernel is not asked to look at permissions, groups and sticky bits."""
 
@@ -170,6 +195,7 @@ IN_THE_MOUNT: dict[str, Callable[[], None]] = {
 """Name -> what makes the mistake, in the process that mounts."""
 
 NAMES = (*IN_THE_MODEL, *IN_THE_MOUNT)
+"""Those that are planted in a process that mounts."""
 
 
 def rules_with(name: str) -> dict[type, Rule]:
