@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from pyi_fs.engine.findings import Report, is_young
-from pyi_fs.engine.fsck_roots import tail_of
 from pyi_fs.engine.references import open_base
 from pyi_fs.errors import CorruptSegmentError
-from pyi_fs.format.record import LayerHeader, decode_header, decode_mutation, frames
+from pyi_fs.format.record import LayerHeader, decode_header, decode_mutation, frames, tail_of
 from pyi_fs.ids import LayerId, layer_name, segment_id
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent

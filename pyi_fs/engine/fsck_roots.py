@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from pyi_fs import limits
 from pyi_fs.engine.findings import Report
-from pyi_fs.format.record import decode_operation, frames
+from pyi_fs.engine.salvage import records_behind
+from pyi_fs.format.record import decode_operation, frames, tail_after_power_loss
 from pyi_fs.ids import BranchName, LayerId, Position, SnapshotId, TreeObjectId, WorkspaceName
 from pyi_fs.model.operation import (
     Begin,
@@ -25,7 +26,7 @@ from pyi_fs.model.operation import (
 from pyi_fs.model.refs import BranchRef, Refs, Snapshot
 from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import LOG_SEED
+from pyi_fs.store.oplog import LOG_SEED, read_log_synced
 from pyi_fs.store.storage import Storage
 
 
@@ -91,18 +92,6 @@ class _InMemory:
         return self.layers.get(layer, "") if ref.ephemeral else ""
 
 
-def tail_of(data: bytes, end: int) -> str:
-    """Returns what follows the last valid frame, which ends at `end`.
-
-    `nothing`, a `torn` frame that is longer than the file, or `damage`.
-    """
-    if end == len(data):
-        return "nothing"
-    rest = len(data) - end
-    is_torn = rest < 8 or 8 + int.from_bytes(data[end : end + 4], "little") > rest
-    return "torn" if is_torn else "damage"
-
-
 def promised_by_logs(storage: Storage, report: Report) -> Promised:
     """Returns what the logs of all workspaces promise; damage of them is reported."""
     found = Promised([], {})
@@ -110,7 +99,7 @@ def promised_by_logs(storage: Storage, report: Report) -> Promised:
         path = layout.operations_log(WorkspaceName(name))
         report.looking_at(path)
         with report.examining("log", path):
-            operations = _operations(storage, path, report)
+            operations = _operations(storage, WorkspaceName(name), report)
             refs, in_memory = Refs(), _InMemory()
             for number, operation in enumerate(operations, 1):
                 refs = fold_operation(refs, operation)
@@ -122,7 +111,8 @@ def promised_by_logs(storage: Storage, report: Report) -> Promised:
     return found
 
 
-def _operations(storage: Storage, path: str, report: Report) -> list[Operation]:
+def _operations(storage: Storage, workspace: WorkspaceName, report: Report) -> list[Operation]:
+    path = layout.operations_log(workspace)
     try:
         data = storage.read(path)
         end, operations = _valid(data)
@@ -133,13 +123,18 @@ def _operations(storage: Storage, path: str, report: Report) -> list[Operation]:
     except FileNotFoundError:
         report.add("note", "log", path, "no log: a workspace half made or half removed")
         return []
-    tail = tail_of(data, end)
-    if not data or (end == 0 and tail == "torn"):
+    synced = read_log_synced(storage, workspace)
+    tail = tail_after_power_loss(data, end)
+    text = f"records stop being valid at {end} of {len(data)} (synced to {synced})"
+    if end < synced or (tail == "damage" and any(records_behind(data, end))):
+        report.add("error", "log", path, text)
+    elif not data or (end == 0 and tail == "torn"):
         report.add("note", "log", path, "an empty log: a workspace half made")
     elif tail == "torn":
         report.add("note", "log", path, f"a torn record at {end}, cut off by the next writer")
     elif tail == "damage":
-        report.add("error", "log", path, f"records stop being valid at {end} of {len(data)}")
+        text += ": as far as is known never synced; the next writer cuts it off"
+        report.add("warning", "log", path, text)
     return operations
 
 

@@ -95,7 +95,7 @@ def carry_out(
 
 
 def _cut_torn_ends(store: Store) -> None:
-    """Of a log with a torn end every content root counts, those of before the purge, too.
+    """Of a log with a bad end every content root counts, those of before the purge, too.
 
     Of all logs: what a purge that was interrupted has done elsewhere need not be touched again.
     """

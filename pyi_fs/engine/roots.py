@@ -207,8 +207,8 @@ def roots_of(
         offsets: dict[LayerId, set[int]] = defaultdict(set)
         try:
             if not salvaged(store.storage, name).is_whole:
-                # Perhaps torn, and cut off by the next writer; perhaps more than that is missing.
-                held[name] = "its log has a bad end, or is damaged"
+                # A torn end is normal, this is not: what is missing may name anything.
+                held[name] = "its log is damaged"
                 continue
             gone = without.get(name, _NONE)
             for position in positions_of(store, name, now_ns=now_ns, gone=gone, grace=grace):

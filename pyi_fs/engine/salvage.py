@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pyi_fs.errors import FormatTooNewError, FormatUnknownError
-from pyi_fs.format.record import FRAME_HEADER_BYTES, decode_operation, frames
+from pyi_fs.format.record import (
+    FRAME_HEADER_BYTES,
+    decode_operation,
+    frames,
+    tail_after_power_loss,
+)
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.model.operation import Operation
 from pyi_fs.store import layout
@@ -19,7 +24,9 @@ from pyi_fs.store.storage import Storage
 class Salvaged(NamedTuple):
     """The records of a log.
 
-    `is_whole`: they are all there are. `is_readable`: what is missing was not kept by the disk.
+    `is_whole`: they are all there are, but for a torn end, which is normal (whether more was
+    durable once is asked by who opens the log). `is_readable`: what is missing was not kept by the
+    disk.
     """
 
     operations: tuple[Operation, ...]
@@ -37,20 +44,28 @@ def salvaged(storage: Storage, workspace: WorkspaceName) -> Salvaged:
         return Salvaged((), is_whole=False, is_readable=False)
     found: list[Operation] = []
     is_known = True
-    read_bytes = 0
+    is_gapless, stop = True, 0
     for start, end, payload in _valid_frames(data):
-        read_bytes += end - start
+        is_gapless, stop = is_gapless and start == stop, end
         try:
             found.append(decode_operation(payload))
         except (FormatUnknownError, FormatTooNewError):
             # Of a later version: what it names is not known here.
             is_known = False
-    return Salvaged(tuple(found), is_whole=read_bytes == len(data) and is_known)
+    is_ended = tail_after_power_loss(data, stop) in ("nothing", "torn")
+    return Salvaged(tuple(found), is_whole=is_gapless and is_ended and is_known)
 
 
-def _valid_frames(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def records_behind(data: bytes, start: int) -> Iterator[bytes]:
+    """Yields the payloads of the valid records of a log behind a place where none begins.
+
+    Where there is one, what stands there is no torn end.
+    """
+    return (payload for _, _, payload in _valid_frames(data, start))
+
+
+def _valid_frames(data: bytes, start: int = 0) -> Iterator[tuple[int, int, bytes]]:
     """Yields (start, end, payload) of every frame that is valid where it stands."""
-    start = 0
     while start + FRAME_HEADER_BYTES <= len(data):
         before = start
         for end, payload in frames(data, LOG_SEED, start=start):

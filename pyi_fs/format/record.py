@@ -97,6 +97,30 @@ def frames(data: Buffer, seed: int, start: int = 0, base: int = 0) -> Iterator[t
         start = stop
 
 
+def tail_of(data: bytes, end: int) -> str:
+    """Returns what follows the last valid frame, which ends at `end`.
+
+    `nothing`, a `torn` frame that is longer than the file, as a killed writer leaves it, or
+    `damage`.
+    """
+    rest = len(data) - end
+    if rest == 0:
+        return "nothing"
+    stop = FRAME_HEADER_BYTES + int.from_bytes(data[end : end + 4], "little")
+    return "torn" if rest < FRAME_HEADER_BYTES or stop > rest else "damage"
+
+
+def tail_after_power_loss(data: bytes, end: int) -> str:
+    """Returns what `tail_of` does, where a power loss is possible as well.
+
+    Then a file may have the length it was given and zeros where its bytes were not yet written:
+    these count as missing.
+    """
+    written = max(end, len(data.rstrip(b"\0")))
+    tail = tail_of(data[:written], end)
+    return "torn" if tail == "nothing" and len(data) > end else tail
+
+
 def encode_mutation(mutation: Mutation) -> bytes:
     """Returns the payload of a mutation."""
     return _encode(mutation)

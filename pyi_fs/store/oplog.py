@@ -311,6 +311,11 @@ def _read_note(storage: Storage, path: str) -> int:
     return end if data == _note(end) else 0
 
 
+def read_log_synced(storage: Storage, workspace: WorkspaceName) -> int:
+    """Returns up to where a log was durable once, as far as that was noted; 0 if it was not."""
+    return _read_note(storage, layout.log_synced(workspace))
+
+
 def has_operations(storage: Storage, workspace: WorkspaceName) -> bool:
     """Returns whether a workspace is there: its log has a whole first record."""
     try:

@@ -2,19 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from pyi_fs.engine.findings import Report
 from pyi_fs.engine.fsck import check_store
-from pyi_fs.engine.fsck_roots import promised_by_logs, tail_of
+from pyi_fs.engine.fsck_roots import promised_by_logs
 from pyi_fs.model.operation import Void
 from pyi_fs.store import layout
 from tests.support.engine_rig import opened, put, written
-
-
-def test_a_torn_frame_is_told_from_damage():
-    assert tail_of(b"", 0) == "nothing"
-    assert tail_of(b"x" * 7, 0) == "torn"
-    assert tail_of((20).to_bytes(4, "little") + bytes(23), 0) == "torn"
-    assert tail_of((20).to_bytes(4, "little") + bytes(24), 0) == "damage"
 
 
 def test_every_ref_is_promised(tmp_path: Path):
@@ -57,6 +52,49 @@ def test_a_log_damaged_in_the_middle_is_an_error(tmp_path: Path):
         found = check_store(store, verify_data=False)
         assert [(one.severity, one.kind) for one in found] == [("error", "log")]
         assert f"stop being valid at {first}" in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("end", "severity"),
+    [
+        (b"\x20\0\0\0torn", "note"),
+        (bytes(300), "note"),
+        (b"\x20\0\0\0torn" + bytes(100), "note"),
+        (b"\x08\0\0\0not the checksum", "warning"),
+    ],
+    ids=["cut off", "zeros", "cut off, then zeros", "never written so"],
+)
+def test_what_follows_the_last_sync_of_a_log_is_no_error(
+    tmp_path: Path, end: bytes, severity: str
+) -> None:
+    """A killed writer, a power loss: the next writer cuts it off."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"f", b"x")
+            workspace.snapshot(branch)
+        log = store.path / layout.operations_log(workspace.name)
+        with log.open("ab") as file:
+            file.write(end)
+        (found,) = check_store(store, verify_data=False)
+        assert (found.severity, found.kind) == (severity, "log")
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"f", b"y")
+            workspace.snapshot(branch)
+        assert check_store(store, verify_data=False) == []
+
+
+def test_a_record_behind_a_bad_one_makes_it_an_error_whatever_was_noted(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"f", b"x")
+            workspace.snapshot(branch)
+        (store.path / layout.log_synced(workspace.name)).unlink()
+        log = store.path / layout.operations_log(workspace.name)
+        data = bytearray(log.read_bytes())
+        data[8 + int.from_bytes(data[:4], "little") + 9] ^= 1
+        log.write_bytes(data)
+        (found,) = check_store(store, verify_data=False)
+        assert (found.severity, found.kind) == ("error", "log")
 
 
 def test_a_workspace_half_made_is_a_note(tmp_path: Path):

@@ -74,6 +74,24 @@ def test_a_damaged_log_holds_its_workspace_and_the_others_are_collected(
         assert check_store(store, verify_data=True) == []
 
 
+@pytest.mark.parametrize("end", [b"\x20\0\0\0torn", bytes(200)], ids=["torn", "zeros"])
+def test_a_log_with_a_torn_end_holds_nothing(tmp_path: Path, end: bytes) -> None:
+    """Nobody writes to the workspace: the collection does not wait for who would cut it off."""
+    path = tmp_path / "store"
+    with opened(path) as store:
+        rewritten_often(store, "a")
+        rewritten_often(store, "b")
+        with (path / layout.operations_log(WorkspaceName("a"))).open("ab") as file:
+            file.write(end)
+        planned = garbage.plan(store, policy=NOTHING_KEPT, clock_ns=tomorrow, keep_bytes=0)
+        assert {deletion.workspace for deletion in planned.deletions} == {"a", "b"}
+        assert planned.notes == ()
+        done = garbage.carry_out(store, planned, clock_ns=tomorrow)
+        assert (done.snapshots, done.maps, done.notes) == (6, 2, ())
+        assert done.packs > 0
+        assert check_store(store, verify_data=True) == []
+
+
 def test_a_fork_that_has_written_nothing_is_held_by_its_pin(tmp_path: Path) -> None:
     """Its log is damaged at the first record, its layers are its parent's, which is removed."""
     with opened(tmp_path / "store") as store:

@@ -18,6 +18,8 @@ from pyi_fs.format.record import (
     encode_mutation,
     encode_operation,
     frames,
+    tail_after_power_loss,
+    tail_of,
 )
 from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, SnapshotId
 from pyi_fs.model.edit import apply
@@ -146,3 +148,20 @@ def test_a_header_of_a_later_version_says_so() -> None:
 def test_what_is_no_header_is_refused(fields: object) -> None:
     with pytest.raises(FormatUnknownError):
         decode_header(msgspec.msgpack.encode(fields))
+
+
+def test_a_torn_frame_is_told_from_damage():
+    assert tail_of(b"", 0) == "nothing"
+    assert tail_of(b"x" * 7, 0) == "torn"
+    assert tail_of((20).to_bytes(4, "little") + bytes(23), 0) == "torn"
+    assert tail_of((20).to_bytes(4, "little") + bytes(24), 0) == "damage"
+
+
+def test_zeros_at_the_end_are_missing_after_a_power_loss():
+    begun = (20).to_bytes(4, "little") + b"sums" + b"y" * 19
+    assert tail_after_power_loss(b"", 0) == "nothing"
+    assert tail_after_power_loss(bytes(100), 0) == "torn"
+    assert tail_after_power_loss(begun + bytes(100), 0) == "torn"
+    assert tail_after_power_loss(begun + b"y" + bytes(100), 0) == "damage"
+    assert tail_after_power_loss(b"frame" + begun, 5) == "torn"
+    assert tail_after_power_loss(bytes(5), 5) == "nothing"
