@@ -18,6 +18,10 @@ PackId = NewType("PackId", bytes)
 """BLAKE3 of a pack's entries, 32 bytes."""
 TreeObjectId = NewType("TreeObjectId", bytes)
 """BLAKE3 of a tree object's bytes, 32 bytes; a chunk like any other."""
+PlainKey = NewType("PlainKey", bytes)
+"""BLAKE3 of what a plain file is put together from, 32 bytes."""
+ContentDigest = NewType("ContentDigest", bytes)
+"""BLAKE3 of all bytes of a file, 32 bytes."""
 SnapshotId = NewType("SnapshotId", str)
 """Begins with a digit, which a name cannot: `12-3fa9c1`."""
 BranchName = NewType("BranchName", str)

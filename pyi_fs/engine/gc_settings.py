@@ -26,7 +26,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     `budget_…`: how large layers and packs may become; of bytes and a share of the disk the smaller
     one, None: no limit. `free_…`: less room on the disk than that is too little; None: any is
-    enough. `…_seconds`: up to which age all snapshots stay, one an hour, one a day, one a week
+    enough. `plain_…`: how large all plain files together may become, as `budget_…`; 0: none are
+    made. `…_seconds`: up to which age all snapshots stay, one an hour, one a day, one a week
     (None: for ever).
     """
 
@@ -35,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     budget_percent: Percent | None = 80
     free_bytes: Bytes | None = None
     free_percent: Percent | None = 5
+    plain_bytes: Bytes | None = None
+    plain_percent: Percent | None = 10
     all_seconds: Seconds = _DAY
     hourly_seconds: Seconds = 7 * _DAY
     daily_seconds: Seconds = 30 * _DAY
@@ -61,6 +64,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
             return self.free_bytes
         share = 0 if self.free_percent is None else disk_bytes * self.free_percent // 100
         return min(share, limits.FREE_BYTES_DEFAULT_MAX)
+
+    def plain(self, disk_bytes: int) -> int:
+        """Returns how much of a disk of that size plain files may have."""
+        if self.plain_bytes is not None:
+            return self.plain_bytes
+        if self.plain_percent is None:
+            return disk_bytes
+        return min(disk_bytes * self.plain_percent // 100, limits.PLAIN_BYTES_DEFAULT_MAX)
 
 
 DEFAULT = Settings()

@@ -121,6 +121,11 @@ class ChunkStore:
             self._cache.add(chunk, data)
         return data
 
+    def get_once(self, chunk: ChunkId) -> bytes:
+        """Returns and raises what `get` does; what is read goes past the cache."""
+        data = self._cache.get(chunk)
+        return self._read(chunk) if data is None else data
+
     def get_nowait(self, chunk: ChunkId) -> bytes | None:
         """Returns the bytes of a chunk if they are in the cache, else None."""
         return self._cache.get(chunk)

@@ -147,6 +147,18 @@ class DirectoryStorage:
         except FileNotFoundError:
             return 0
 
+    def touch(self, path: str) -> None:
+        """Notes that a file is used now."""
+        with suppress(FileNotFoundError):
+            os.utime(self._root + path)
+
+    def touched_ns(self, path: str) -> int | None:
+        """Returns when a file was last written or touched, or None if it is not there."""
+        try:
+            return os.stat(self._root + path).st_mtime_ns
+        except FileNotFoundError:
+            return None
+
     def free_bytes(self) -> int:
         """Returns how much more the disk takes of this user."""
         found = os.statvfs(self._root)

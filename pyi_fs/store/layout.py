@@ -4,6 +4,8 @@ format                              one line: `pyi-fs store VERSION`
 index.sqlite                        chunk index, leases
 leases/HEX                          what a process reads that may leave the logs
 packs/xx/HEX.pack                   immutable packs
+plain/xx/KEY-CONTENT                whole files for the kernel to read: a cache
+plain/xx/lock                       held by who makes one, and against it
 chunks.lock                         held by who puts chunks, and against the collector
 gc.lock                             held by the collector
 gc.settings                         how the store is collected, if not by default

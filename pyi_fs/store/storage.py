@@ -180,6 +180,12 @@ class Storage(Protocol):
     def allocated_bytes(self, path: str) -> int:
         """Returns the bytes of disk a file occupies, holes not counted; 0 if it is not there."""
 
+    def touch(self, path: str) -> None:
+        """Notes that a file is used now; one that is not there is no error. Never durable."""
+
+    def touched_ns(self, path: str) -> int | None:
+        """Returns when a file was last written or touched, or None if it is not there."""
+
     def free_bytes(self) -> int:
         """Returns how much more the disk takes of this user."""
 

@@ -125,6 +125,14 @@ class TieredStorage:
         """Returns the bytes of disk or memory a file occupies."""
         return self._at(path, lambda tier: tier.allocated_bytes(path))
 
+    def touch(self, path: str) -> None:
+        """Notes that a file is used now."""
+        self._at(path, lambda tier: tier.touch(path))
+
+    def touched_ns(self, path: str) -> int | None:
+        """Returns when a file was last written or touched, or None if it is not there."""
+        return self._at(path, lambda tier: tier.touched_ns(path))
+
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         """Takes the `flock` of a file; see `Storage.lock`."""
         while True:

@@ -240,3 +240,12 @@ def test_chunk_that_moves_while_it_is_read_is_found_at_its_new_place(
 
         monkeypatch.setattr(index, "locate", locate_then_move)
         assert reader.get(chunk) == noise(1)
+
+
+def test_what_is_got_once_is_not_kept(storage: MemoryStorage) -> None:
+    with opened(storage) as store:
+        chunk = store.put(noise(1))
+        store.flush()
+        assert store.get_once(chunk) == noise(1)
+        assert store.get_nowait(chunk) is None
+        assert store.get(chunk) == store.get_once(chunk)

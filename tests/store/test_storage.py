@@ -69,6 +69,20 @@ def test_a_disk_says_how_much_it_takes(storage: Storage) -> None:
     assert storage.free_bytes() > 0
 
 
+def test_a_file_says_when_it_was_touched(storage: Storage) -> None:
+    assert storage.touched_ns("a") is None
+    storage.touch("a")
+    assert not storage.exists("a")
+    write(storage, "a", b"one")
+    before = storage.touched_ns("a")
+    storage.touch("a")
+    after = storage.touched_ns("a")
+    assert before is not None
+    assert after is not None
+    assert after >= before
+    assert storage.read("a") == b"one"
+
+
 def test_append_of_more_parts_than_the_kernel_takes_at_once(storage: Storage) -> None:
     file = storage.open_append("a", create=True)
     parts = [bytes([number % 251]) for number in range(3000)]

@@ -14,6 +14,7 @@ import copy
 import errno
 import os
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -65,6 +66,7 @@ class MemoryStorage:
         self._host_root = None if host_root is None else os.fspath(host_root)
         self._names = _Names() if names is None else names
         self._lock_holders: dict[str, builtins.list[bool]] = {}
+        self._touched: dict[str, int] = {}
         self._temporary_names = count()
 
     memory = None
@@ -229,6 +231,13 @@ class MemoryStorage:
         file = self._file(path)
         blocks = -(-len(file.content) // PUNCH_BLOCK_BYTES)
         return (blocks - len(file.hole_blocks)) * PUNCH_BLOCK_BYTES
+
+    def touch(self, path: str) -> None:
+        if path in self._names.seen:
+            self._touched[path] = time.time_ns()
+
+    def touched_ns(self, path: str) -> int | None:
+        return self._touched.get(path, 0) if path in self._names.seen else None
 
     def free_bytes(self) -> int:
         return 1 << 40
