@@ -1,6 +1,8 @@
 """`pyi-gc`: gives back what nobody can come back to; pins snapshots; how that is done by itself."""
 
 import json
+import time
+from collections.abc import Sequence
 
 import click
 import msgspec
@@ -11,7 +13,9 @@ from pyi_fs.cli.program import complain, run, store_option, store_path, version_
 from pyi_fs.cli.progress import size_text, step_progress
 from pyi_fs.cli.tables import time_text
 from pyi_fs.engine import garbage
-from pyi_fs.engine.collecting import collect, disk_of
+from pyi_fs.engine.collecting import collect
+from pyi_fs.engine.disk import disk_of
+from pyi_fs.engine.evicting import Eviction, held_files, plan_evictions
 from pyi_fs.engine.gc_record import Record, read_record
 from pyi_fs.engine.gc_settings import read_settings, write_settings
 from pyi_fs.engine.store import Store
@@ -57,7 +61,8 @@ def command(
     Mounts that are written to do the same by themselves, in the background, once an hour, and
     sooner when the disk fills. `set` changes how, for the whole store: `automatic=off`,
     `budget=20GB` (or a share of the disk: `80%`; `none`), `free=10GB` (less room than that on the
-    disk is too little), `all=24h hourly=7d daily=30d weekly=ever` (how long all snapshots stay, one
+    disk is too little), `plain=10GB` (how much of it may be used for plain files, which mounts
+    share; `0`: none), `all=24h hourly=7d daily=30d weekly=ever` (how long all snapshots stay, one
     an hour, one a day, one a week).
     """
     opened = Store.open(store_path(store), create=False)
@@ -80,9 +85,10 @@ def command(
 def _collect(
     store: Store, words: tuple[str, ...], dry_run: bool, keep_bytes: int | None, as_json: bool
 ) -> int:
-    settings = read_settings(store.storage)
+    settings, disk = read_settings(store.storage), disk_of(store.storage)
     if keep_bytes is None:
-        keep_bytes = settings.budget(disk_of(store.storage).size_bytes)
+        keep_bytes = settings.budget(disk.size_bytes)
+    evictions = plan_evictions(held_files(store.storage), settings, disk, time.time_ns())
     with step_progress("collecting") as progress:
         planned = garbage.plan(
             store,
@@ -92,13 +98,15 @@ def _collect(
             progress=progress,
         )
     if not as_json:
-        _show(planned)
+        _show(planned, evictions)
     done = None
     if not dry_run:
         with step_progress("collecting") as progress:
-            done = collect(store, planned, reason="asked for", progress=progress)
+            done = collect(
+                store, planned, reason="asked for", evictions=evictions, progress=progress
+            )
     if as_json:
-        click.echo(json.dumps(_document(planned, done), indent=2))
+        click.echo(json.dumps(_document(planned, evictions, done), indent=2))
     elif done is not None:
         complain(NAME, f"{size_text(done.freed_bytes)} given back")
     for note in () if done is None else done.notes:
@@ -136,18 +144,25 @@ def last_text(record: Record | None) -> str:
     return f"last collection {when} ({record.reason}): {freed} given back"
 
 
-def _show(planned: garbage.Plan) -> None:
-    for line in planned.lines():
+def _show(planned: garbage.Plan, evictions: Sequence[Eviction]) -> None:
+    for line in (*map(str, evictions), *planned.lines()):
         click.echo(line)
-    held = size_text(planned.held_bytes)
-    complain(NAME, f"{size_text(planned.frees_bytes)} of {held} can be given back")
+    evicted_bytes = sum(one.held.size_bytes for one in evictions)
+    if evicted_bytes:
+        complain(NAME, f"{size_text(evicted_bytes)} of plain files can be given back")
+    all_of_it = size_text(planned.held_bytes)
+    complain(NAME, f"{size_text(planned.frees_bytes)} of {all_of_it} can be given back")
     if planned.later_bytes:
         later = size_text(planned.later_bytes)
         complain(NAME, f"{later} more in 10 minutes: a workspace is in use")
 
 
-def _document(planned: garbage.Plan, done: garbage.Freed | None) -> dict[str, object]:
+def _document(
+    planned: garbage.Plan, evictions: Sequence[Eviction], done: garbage.Freed | None
+) -> dict[str, object]:
+    evicted_bytes = sum(one.held.size_bytes for one in evictions)
     return {
+        "evictions": [str(one) for one in evictions],
         "deletions": [
             {
                 "workspace": deletion.workspace,
@@ -160,7 +175,7 @@ def _document(planned: garbage.Plan, done: garbage.Freed | None) -> dict[str, ob
         "steps": planned.lines()[len(planned.deletions) + len(planned.given.closings) :],
         "notes": planned.notes,
         "held_bytes": planned.held_bytes,
-        "frees_bytes": planned.frees_bytes,
+        "frees_bytes": planned.frees_bytes + evicted_bytes,
         "later_bytes": planned.later_bytes,
         "missing_bytes": planned.missing_bytes,
         "done": None if done is None else done._asdict(),

@@ -56,6 +56,7 @@ def words_of(settings: Settings) -> list[str]:
         f"automatic={'on' if settings.automatic else 'off'}",
         f"budget={_limit_text(settings.budget_bytes, settings.budget_percent)}",
         f"free={_limit_text(settings.free_bytes, settings.free_percent)}",
+        f"plain={_limit_text(settings.plain_bytes, settings.plain_percent)}",
         *(
             f"{name}={_EVER if seconds is None else _period_text(seconds)}"
             for name, seconds in (
@@ -101,12 +102,14 @@ _CHANGES: dict[str, Callable[[str], _Changes]] = {
     "automatic": _automatic,
     "budget": _limit("budget"),
     "free": _limit("free"),
+    "plain": _limit("plain"),
     **{name: _age(name) for name in ("all", "hourly", "daily", "weekly")},
 }
 _EXAMPLES = {
     "automatic": "on, off",
     "budget": "20GB, 80%, none",
     "free": "10GB, 5%, none",
+    "plain": "10GB, 10%, none, 0",
     "all": "24h",
     "hourly": "7d",
     "daily": "30d",

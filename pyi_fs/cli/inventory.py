@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
+from pyi_fs.engine.evicting import held_files
 from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.usage import Progress, Usage, WorkspaceUsage
@@ -60,10 +61,18 @@ class CollectionFacts:
 
 
 @dataclass(frozen=True)
+class PlainFacts:
+    """The plain files of a store: a cache that all its workspaces share."""
+
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class WorkspaceFacts:
     """A workspace. `source`: what it began as. `sizes` are None if nobody asked for them.
 
-    `undo_sizes`: of what only undo can come back to.
+    `undo_sizes`: of what only undo can come back to. `plain`: of the store; None if there are none.
     """
 
     name: str
@@ -75,6 +84,7 @@ class WorkspaceFacts:
     sizes: Sizes | None
     undo_sizes: Sizes | None
     collection: CollectionFacts | None = None
+    plain: PlainFacts | None = None
 
 
 def used(store: Store, progress: Progress = lambda _: None) -> dict[str, WorkspaceUsage]:
@@ -120,9 +130,17 @@ def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None)
     mounts = [mount for mount in live_mounts(store.storage) if mount.workspace == name]
     whole = None if held is None else _sizes(held.held, held.log_bytes)
     undo = None if held is None else _sizes(held.undo)
-    collection = last_collection(store)
     return WorkspaceFacts(
-        name, refs.source, refs.made_ns, branches, snapshots, mounts, whole, undo, collection
+        name,
+        refs.source,
+        refs.made_ns,
+        branches,
+        snapshots,
+        mounts,
+        whole,
+        undo,
+        last_collection(store),
+        plain_facts(store),
     )
 
 
@@ -132,6 +150,12 @@ def last_collection(store: Store) -> CollectionFacts | None:
     if record is None:
         return None
     return CollectionFacts(record.ended_ns, record.reason, record.freed_bytes, record.missing_bytes)
+
+
+def plain_facts(store: Store) -> PlainFacts | None:
+    """Returns how much a store has in plain files, None if nothing."""
+    found = held_files(store.storage)
+    return PlainFacts(len(found), sum(one.size_bytes for one in found)) if found else None
 
 
 def all_facts(

@@ -145,9 +145,11 @@ def _show(facts: WorkspaceFacts) -> None:
     ]
     if facts.collection is not None:
         last = facts.collection
-        freed = size_text(last.freed_bytes) if sys.stdout.isatty() else str(last.freed_bytes)
-        row = ["collection", time_text(last.time_ns), freed, last.reason]
+        row = ["collection", time_text(last.time_ns), _size(last.freed_bytes), last.reason]
         show("", ["", "last, of the store", "gave back", "why"], [row])
+    if facts.plain is not None:
+        row = ["plain", str(facts.plain.files), _size(facts.plain.size_bytes)]
+        show("", ["", "files, of the store", "size"], [row])
     if mounts:
         show("", ["", "mounted at", "shows", "", "process", "since"], mounts)
 
@@ -170,8 +172,11 @@ def _sizes(sizes: Sizes | None) -> list[str]:
     """Returns own, shared, freed bytes: for people on a terminal, to the byte elsewhere."""
     if sizes is None:
         return ["", "", ""]
-    found = (sizes.own_bytes, sizes.shared_bytes, sizes.frees_bytes)
-    return [size_text(size) if sys.stdout.isatty() else str(size) for size in found]
+    return [_size(size) for size in (sizes.own_bytes, sizes.shared_bytes, sizes.frees_bytes)]
+
+
+def _size(size_bytes: int) -> str:
+    return size_text(size_bytes) if sys.stdout.isatty() else str(size_bytes)
 
 
 @command.command("rm")

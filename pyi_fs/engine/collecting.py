@@ -6,10 +6,12 @@ store, by `gc.lock`. Why the limits are what they are: `docs/decisions/0003-garb
 
 import os
 import time
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from pyi_fs import limits
 from pyi_fs.engine import garbage
+from pyi_fs.engine.disk import Disk, disk_of
+from pyi_fs.engine.evicting import Eviction, evict, held_files, plan_evictions
 from pyi_fs.engine.gc_record import Record, read_record, write_record
 from pyi_fs.engine.gc_settings import Settings, read_settings
 from pyi_fs.engine.store import Store
@@ -19,19 +21,6 @@ from pyi_fs.store import layout
 from pyi_fs.store.storage import Storage
 
 _SECOND_NS = 1_000_000_000
-
-
-class Disk(NamedTuple):
-    """The disk that a store is on."""
-
-    size_bytes: int
-    free_bytes: int
-
-
-def disk_of(storage: Storage) -> Disk:
-    """Returns the disk of a store, as its user sees it."""
-    found = os.statvfs(storage.host_path(""))
-    return Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize)
 
 
 def why_due(
@@ -106,15 +95,23 @@ def collect(
     planned: garbage.Plan,
     *,
     reason: str,
+    evictions: Iterable[Eviction] = (),
     clock_ns: garbage.Clock = time.time_ns,
     progress: garbage.Progress = lambda _: None,
 ) -> garbage.Freed:
-    """Carries a plan out and records it. `BusyError` while another collection runs."""
+    """Carries a plan out and records it; `evictions` are the plain files that go.
+
+    `BusyError` while another collection runs.
+    """
     lock = store.storage.lock(layout.COLLECTOR_LOCK, wait=False)
     if lock is None:
         raise BusyError("another collection is running")
     try:
-        return _carried_out(store, planned, clock_ns(), reason, clock_ns, progress)
+        began_ns = clock_ns()
+        evicted_bytes = evict(store.storage, evictions)
+        return _carried_out(
+            store, planned, began_ns, reason, clock_ns, progress, evicted_bytes=evicted_bytes
+        )
     finally:
         lock.release()
 
@@ -122,6 +119,10 @@ def collect(
 def _collected(store: Store, reason: str, clock_ns: garbage.Clock) -> garbage.Freed:
     began_ns = clock_ns()
     settings, disk = read_settings(store.storage), disk_of(store.storage)
+    # First: a cache goes before anything that somebody could come back to.
+    evictions = plan_evictions(held_files(store.storage), settings, disk, began_ns)
+    evicted_bytes = evict(store.storage, evictions)
+    disk = disk_of(store.storage)
     planned = garbage.plan(
         store,
         policy=settings.policy(),
@@ -129,7 +130,9 @@ def _collected(store: Store, reason: str, clock_ns: garbage.Clock) -> garbage.Fr
         free_bytes=max(0, settings.free(disk.size_bytes) - disk.free_bytes),
         clock_ns=clock_ns,
     )
-    return _carried_out(store, planned, began_ns, reason, clock_ns, lambda _: None)
+    return _carried_out(
+        store, planned, began_ns, reason, clock_ns, lambda _: None, evicted_bytes=evicted_bytes
+    )
 
 
 def _carried_out(
@@ -139,8 +142,11 @@ def _carried_out(
     reason: str,
     clock_ns: garbage.Clock,
     progress: garbage.Progress,
+    *,
+    evicted_bytes: int,
 ) -> garbage.Freed:
-    done = garbage.carry_out_locked(store, planned, clock_ns, progress)
+    collected = garbage.carry_out_locked(store, planned, clock_ns, progress)
+    done = collected._replace(freed_bytes=collected.freed_bytes + evicted_bytes)
     note_usage(store)
     record = Record(
         began_ns,
@@ -150,7 +156,7 @@ def _carried_out(
         done.layers,
         done.packs,
         done.freed_bytes,
-        planned.held_bytes - done.freed_bytes,
+        planned.held_bytes - collected.freed_bytes,
         disk_of(store.storage).free_bytes,
         planned.missing_bytes,
         (*planned.notes, *done.notes),

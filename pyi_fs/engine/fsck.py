@@ -21,6 +21,7 @@ from pyi_fs.engine.findings import Finding, Report
 from pyi_fs.engine.fsck_chunks import ChunkCheck, examine_pack_names
 from pyi_fs.engine.fsck_layers import examine_layer, read_headers, scan_journals
 from pyi_fs.engine.fsck_objects import examine_objects
+from pyi_fs.engine.fsck_plain import examine_plain
 from pyi_fs.engine.fsck_roots import Root, promised_by_logs
 from pyi_fs.engine.fsck_scratch import ScratchCheck
 from pyi_fs.engine.fsck_trees import TreeCheck
@@ -34,6 +35,7 @@ from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import LOCK_PATH, ChunkIndex
 from pyi_fs.store.layers import Layers
 from pyi_fs.store.memory import MemoryDirectory
+from pyi_fs.store.plain_files import PLAIN
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 from pyi_fs.store.survival import Survival
 from pyi_fs.store.tiers import TieredStorage
@@ -55,6 +57,7 @@ _TOP = {
     layout.COLLECTOR_RECORD,
     layout.COLLECTOR_SETTINGS,
     layout.LEASES,
+    PLAIN,
     # Of the command lines: who is mounted where, and what they logged.
     "mounts",
     "logs",
@@ -109,6 +112,8 @@ def _check(
             report.add("error", "format", layout.FORMAT, f"says {line!r}")
     with report.examining("stray", ""):
         _examine_names(storage, report)
+    with report.examining("plain", PLAIN):
+        examine_plain(storage, report, verify_data=verify_data)
     roots, contents = promised_by_logs(storage, report)
     layers = all_layers(storage)
     journals = scan_journals(storage, report, layers, _wanted(storage, layers, roots), boot_id())

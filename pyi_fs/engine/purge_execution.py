@@ -34,6 +34,7 @@ from pyi_fs.model.ranges import Ranges
 from pyi_fs.store import layout, overwriting, sweep
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.packs import remove_abandoned
+from pyi_fs.store.plain_files import PlainFiles
 
 Check = Callable[[WorkspaceName], None]
 _ZEROS_BYTES = 1 << 18
@@ -71,6 +72,7 @@ def carry_out(
         for workspace in planned.touched:
             check(workspace)
         _cut_torn_ends(store)
+        _clear_plain_files(store, progress)
         again = _planned_again(store, planned, progress)
         if not set(again.touched) <= set(planned.touched):
             raise BusyError("another workspace came to have the file meanwhile: run it again")
@@ -78,6 +80,8 @@ def carry_out(
         if not _planned_again(store, planned, progress).is_done:
             notes.append("something of it was written again meanwhile: run it once more")
         packs = _sweep(store, notes, progress)
+        # Again: a mount of something else may have been making one from a chunk that went now.
+        _clear_plain_files(store, progress)
         for workspace in planned.touched:
             _note(store, workspace, planned)
     return Purged(
@@ -107,6 +111,12 @@ def _cut_torn_ends(store: Store) -> None:
                 log.cut_torn_end()
             finally:
                 log.close()
+
+
+def _clear_plain_files(store: Store, progress: Progress) -> None:
+    """Removes all of them: a name does not say whose bytes are in it, and they are made again."""
+    progress("removing plain files")
+    PlainFiles(store.storage).clear()
 
 
 def _planned_again(store: Store, planned: Plan, progress: Progress) -> Plan:

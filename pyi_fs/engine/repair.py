@@ -3,7 +3,8 @@
 What can be mended: the format line; the chunk index (from the packs); the runs of a segment (from
 the journal); a seal map whose segment is still there (it goes: the segment counts); a base table
 (folded anew from its parents); a pack some of whose chunks are damaged, as far as another pack or a
-scratch segment has them. Everything else is left as it is, for a check to name.
+scratch segment has them; a plain file (it goes: it is a cache). Everything else is left as it is,
+for a check to name.
 
 Invariants:
 - Nothing is guessed: what is written has the checksum or the hash it always had, or is a fold.
@@ -41,6 +42,7 @@ from pyi_fs.store.packs import (
     read_pack_index,
     verify_pack,
 )
+from pyi_fs.store.plain_files import PlainFiles, list_plain
 from pyi_fs.store.storage import Storage
 
 
@@ -118,7 +120,17 @@ def plan(store: Store) -> list[Step]:
             except PyiError:
                 mend = _PackMend(store, pack)
                 steps.append(Step(pack_path(pack), "its chunks put into another pack", mend.do))
+    steps += _plan_plain(store.storage)
     return steps
+
+
+def _plan_plain(storage: Storage) -> Iterator[Step]:
+    files = PlainFiles(storage)
+    for file in list_plain(storage):
+        with suppress(FileNotFoundError):
+            if not files.is_whole(file):
+                what = "removed: it is made again when it is read"
+                yield Step(file.path, what, _removal(storage, file.path))
 
 
 def _plan_layer(store: Store, layer: LayerId) -> Iterator[Step]:

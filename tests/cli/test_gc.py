@@ -8,8 +8,10 @@ import pytest
 
 from pyi_fs.cli import gc
 from pyi_fs.engine import collecting, garbage
+from pyi_fs.engine.gc_settings import Settings, write_settings
 from tests.support.commands import call, run
 from tests.support.engine_rig import noise, opened, put, written
+from tests.support.plain_rig import materialised, plain_paths, sealed
 
 NS = 1_000_000_000
 
@@ -84,12 +86,13 @@ def test_nothing_to_do_is_code_0(filled: Path) -> None:
 def test_settings_are_set_shown_and_followed(filled: Path) -> None:
     done = call(gc.command, "--settings", name=gc.NAME)
     assert done.output.splitlines() == [
-        *("automatic=on", "budget=80%", "free=5%"),
+        *("automatic=on", "budget=80%", "free=5%", "plain=10%"),
         *("all=1d", "hourly=7d", "daily=30d", "weekly=ever"),
     ]
     assert done.errors == "pyi-gc: no collection yet\n"
     done = call(gc.command, "set", "automatic=off", "all=30d", name=gc.NAME)
-    assert done.output.splitlines()[:4] == ["automatic=off", "budget=80%", "free=5%", "all=30d"]
+    assert done.output.splitlines()[:3] == ["automatic=off", "budget=80%", "free=5%"]
+    assert "all=30d" in done.output.splitlines()
     # Three of one hour, two days ago: one would stay by default.
     call(gc.command)
     assert snapshots(filled) == ["1", "2", "3"]
@@ -119,3 +122,18 @@ def test_it_is_a_command(store: Path) -> None:
         pass
     assert run("gc", "--dry-run").code == 0
     assert run("gc", "--keep-bytes", "much").code == 2
+
+
+def test_plain_files_beyond_their_bound_go(store: Path) -> None:
+    with opened(store) as made:
+        inodes = sealed(made, (b"a", noise(300_000, "a")), (b"b", noise(300_000, "b")))
+        first, second = (materialised(made, inode) for inode in inodes)
+        write_settings(made.storage, Settings(free_percent=None, plain_bytes=500_000))
+    dry = call(gc.command, "--dry-run", name=gc.NAME)
+    assert dry.output.startswith(f"remove {first.path}: ")
+    assert "of plain files can be given back" in dry.errors
+    assert len(plain_paths(store)) == 2
+    found = json.loads(call(gc.command, "--json", name=gc.NAME).output)
+    assert [line.split()[1] for line in found["evictions"]] == [f"{first.path}:"]
+    assert found["done"]["freed_bytes"] == found["frees_bytes"] >= 300_000
+    assert plain_paths(store) == [store / second.path]

@@ -10,19 +10,21 @@ HOUR = 3600
 
 
 def test_words_say_what_they_make() -> None:
-    words = ["automatic=off", "budget=20GB", "free=none", "all=12h", "weekly=52w"]
+    words = ["automatic=off", "budget=20GB", "free=none", "plain=0", "all=12h", "weekly=52w"]
     made = with_words(DEFAULT, words)
     assert made == Settings(
         automatic=False,
         budget_bytes=20 * 10**9,
         budget_percent=None,
         free_percent=None,
+        plain_bytes=0,
+        plain_percent=None,
         all_seconds=12 * HOUR,
         weekly_seconds=52 * 7 * 24 * HOUR,
     )
     assert with_words(DEFAULT, words_of(made)) == made
     assert with_words(made, words_of(DEFAULT)) == DEFAULT
-    assert words_of(with_words(DEFAULT, ["hourly=90s"]))[4] == "hourly=90s"
+    assert words_of(with_words(DEFAULT, ["hourly=90s"]))[5] == "hourly=90s"
 
 
 @pytest.mark.parametrize(

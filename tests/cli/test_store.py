@@ -12,6 +12,8 @@ from pyi_fs.cli.store import command
 from pyi_fs.engine.store import Store
 from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support.commands import Done, call, run
+from tests.support.engine_rig import noise, opened
+from tests.support.plain_rig import materialised, sealed
 
 
 @pytest.fixture
@@ -115,3 +117,15 @@ def test_without_a_command_one_is_asked_for(store):
         2,
         "pyi-store: Missing command. (see `pyi-store --help`)\n",
     )
+
+
+def test_info_says_what_plain_files_take(two):
+    with opened(two) as made:
+        (inode,) = sealed(made, (b"f", noise(300_000)))
+        materialised(made, inode)
+    rows = [line.split("\t") for line in pyi_store("info", "a").output.splitlines()]
+    (row,) = (row for row in rows if row[0] == "plain")
+    assert row[1] == "1"
+    assert 300_000 <= int(row[2]) < 400_000
+    facts = json.loads(pyi_store("info", "a", "--json").output)
+    assert facts["plain"] == {"files": 1, "size_bytes": int(row[2])}

@@ -18,6 +18,7 @@ from pyi_fs.store import layout
 from tests.support.crashes import Moment, RecordingStorage
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.garbage_rig import seal_everything
+from tests.support.plain_rig import materialised, newest
 from tests.support.purge_rig import (
     comparable,
     crashing,
@@ -39,13 +40,14 @@ def is_env(_: str, path: bytes) -> bool:
 
 
 def _filled(store: Store) -> None:
-    """Sealed and not, in chunks, a base, tree objects and a fork."""
+    """Sealed and not, in chunks, a plain file, a base, tree objects and a fork."""
     with written(store, "job") as (workspace, branch):
         put(branch, b"d/env", SECRET + noise(70_000, "old"))
         put(branch, b"keep", noise(100_000, "keep"))
         workspace.snapshot(branch)
     seal_everything(store)
     seal_all_snapshots(store, "job")
+    materialised(store, newest(store, "job", b"d/env"))
     with written(store, "job") as (workspace, branch):
         position = branch.position
         branch.roll()

@@ -9,7 +9,8 @@ import pytest
 from pyi_fs import limits
 from pyi_fs.cli.worker import worker_command
 from pyi_fs.engine import collecting
-from pyi_fs.engine.collecting import Disk, collect_if_due, disk_of, is_due, why_due
+from pyi_fs.engine.collecting import collect_if_due, is_due, why_due
+from pyi_fs.engine.disk import Disk, disk_of
 from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.gc_record import Record, read_record, write_record
 from pyi_fs.engine.gc_settings import DEFAULT, Settings, write_settings
@@ -18,6 +19,7 @@ from pyi_fs.store import layout
 from tests.support.commands import run_command
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.garbage_rig import rewritten_often
+from tests.support.plain_rig import materialised, plain_paths, sealed
 
 GB = 10**9
 MINUTE = 60 * 1_000_000_000
@@ -133,3 +135,25 @@ def test_the_worker_program_collects(tmp_path: Path) -> None:
         assert last is not None
         assert last.reason == "time has passed"
         write_record(store.storage, last)
+
+
+def test_a_disk_that_is_short_gets_plain_files_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And if that is enough, nothing that undo could come back to goes."""
+    with opened(tmp_path / "store") as store:
+        (inode,) = sealed(store, (b"f", noise(300_000)))
+        materialised(store, inode)
+        write_settings(store.storage, Settings(free_bytes=GB // 10, plain_percent=None))
+        disks = [Disk(GB, 10**7), Disk(GB, 10**7), Disk(GB, GB), Disk(GB, GB)]
+        monkeypatch.setattr(collecting, "disk_of", lambda _: disks.pop(0))
+        later = time.time_ns() + 11 * MINUTE
+        done = collect_if_due(store, clock_ns=lambda: later)
+        assert done is not None
+        assert done.freed_bytes >= 300_000
+        assert plain_paths(tmp_path / "store") == []
+        last = read_record(store.storage)
+        assert last is not None
+        assert (last.reason, last.missing_bytes) == ("the disk is short of space", 0)
+        assert last.freed_bytes == done.freed_bytes
+        assert disks == []

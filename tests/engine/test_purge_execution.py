@@ -23,6 +23,7 @@ from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.packs import list_packs, read_pack_index
 from tests.support.engine_rig import contents, noise, opened, put, written
 from tests.support.garbage_rig import seal_everything
+from tests.support.plain_rig import materialised, newest, plain_paths
 from tests.support.purge_rig import (
     comparable,
     pictures,
@@ -329,4 +330,24 @@ def test_an_unrelated_workspace_in_use_is_none_of_its_business(tmp_path: Path) -
             put(branch, b"f", b"after")
             assert contents(branch) == {b"f": b"after"}
         assert places(store, SECRET) == []
+        assert sound(store)
+
+
+def test_plain_files_go_with_the_bytes_in_them(tmp_path: Path) -> None:
+    """All of them: one of an unrelated workspace is a copy of something, too."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "w") as (workspace, branch):
+            put(branch, b"env", SECRET + noise(300_000, "env"))
+            put(branch, b"keep", noise(300_000, "keep"))
+            workspace.snapshot(branch)
+        seal_everything(store)
+        for name in (b"env", b"keep"):
+            materialised(store, newest(store, "w", name))
+        assert any(name.startswith("plain/") for name in places(store, SECRET))
+        assert purge(store, "w", b"env").notes == ()
+        assert plain_paths(store.path) == []
+        assert places(store, SECRET) == []
+        # What is made from now on has zeros.
+        made = materialised(store, newest(store, "w", b"env"))
+        assert store.storage.read(made.path) == bytes(len(SECRET) + 300_000)
         assert sound(store)

@@ -10,10 +10,14 @@ from pyi_fs.engine.store import Store
 from pyi_fs.ids import SegmentId
 from pyi_fs.store import layout
 from tests.support.engine_rig import drop, noise, opened, put, written
+from tests.support.plain_rig import materialised
 
 
 def build(path: Path) -> None:
-    """Makes a store with all there can be: sealed and unsealed, a base, branches, moves, a fork."""
+    """Makes a store with all there can be.
+
+    Sealed and unsealed, a base, branches, moves, a fork, a plain file.
+    """
     with opened(path) as store:
         with written(store, "a") as (workspace, branch):
             put(branch, b"d/sealed", noise(40_000))
@@ -28,6 +32,9 @@ def build(path: Path) -> None:
             workspace.restore(branch, workspace.snapshot(branch).snapshot.id, b"text")
             workspace.make_branch("side", start)
         seal(store, segments)
+        with written(store, "a") as (workspace, _):
+            tree = workspace.snapshot_tree(workspace.find_snapshot("start"))
+            materialised(store, tree.existing(tree.resolve(b"d/sealed")))
         with written(store, "a", "side") as (workspace, branch):
             put(branch, b"of-side", noise(9_000))
             position, _ = branch.roll()
