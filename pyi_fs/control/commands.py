@@ -5,6 +5,7 @@ options are ASCII; a message is UTF-8; a path is whatever bytes it is. Whether w
 is not looked at here.
 """
 
+import re
 from typing import NamedTuple
 
 from pyi_fs import limits
@@ -16,6 +17,8 @@ from pyi_fs.model.refs import check_ref_name
 COMMAND_BYTES_MAX = limits.REF_NAME_LENGTH_MAX + limits.MESSAGE_BYTES_MAX + 2
 # Longer numbers are no operation of any log, and Python refuses to read digits without end.
 _OPERATION_DIGITS_MAX = 18
+# Digits of any script, as a number or a reference to one begins.
+_LIKE_A_NUMBER = re.compile(r"[-+#]?\d")
 _EPHEMERAL = "--ephemeral"
 
 
@@ -125,11 +128,16 @@ def branch_name(data: bytes) -> str:
 def operation(data: bytes) -> OperationId | None:
     """Returns the operation that is meant by digits alone.
 
-    Any other text, an empty line too, means the last one.
+    Any other text, an empty line too, means the last one, but for what begins as a number does:
+    who wrote a snapshot's id, say, meant something else than the last operation.
     """
     _checked(data, "an operation", is_any=True)
     text = data.strip()
     if not text.isdigit():
+        if _LIKE_A_NUMBER.match(text.decode(errors="replace")):
+            raise InvalidArgumentError(
+                f"not an operation's id, which is digits alone, as in `log`: {_shown(text)}"
+            )
         return None
     if len(text) > _OPERATION_DIGITS_MAX:
         raise NotFoundError(f"no operation has a number of {len(text)} digits")

@@ -143,10 +143,25 @@ def test_head_and_drop_take_nothing_else(data: bytes):
 
 @pytest.mark.parametrize(
     ("data", "operation"),
-    [(b"\n", None), (b"please", None), (b"\0\xff", None), (b"-1", None), (b" 17\n", 17)],
+    [
+        (b"\n", None),
+        (b"please", None),
+        (b"\0\xff", None),
+        (b"-", None),
+        (b" 17\n", 17),
+        (b"007", 7),
+    ],
 )
 def test_undo_takes_any_text_and_digits_are_an_operation(data: bytes, operation: int | None):
     assert commands.operation(data) == operation
+
+
+@pytest.mark.parametrize(
+    "data", [b"2-b1a59c", b"-1", b"#8", b"8 (restore)", b"12 13", b"8.0", b"0x8", "\u0663".encode()]
+)
+def test_undo_refuses_what_looks_like_an_operation_and_is_none(data: bytes):
+    with pytest.raises(InvalidArgumentError, match="digits alone"):
+        commands.operation(data)
 
 
 def test_an_operation_with_endless_digits_is_not_found():

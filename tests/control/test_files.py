@@ -120,6 +120,18 @@ def test_an_operation_that_cannot_be_undone_is_not_found(rig: Rig, data: bytes):
         rig.write(".pyi/undo", data)
 
 
+def test_an_id_of_something_else_undoes_nothing(rig: Rig):
+    """Not even the newest operation, which any other text would."""
+    rig.put("a", b"1")
+    line = rig.read(".pyi/snapshot")
+    rig.put("a", b"2")
+    rig.write(".pyi/restore", id_of(line).encode())
+    with pytest.raises(InvalidArgumentError, match="not an operation's id"):
+        rig.write(".pyi/undo", id_of(line).encode())
+    assert b"not an operation's id" in rig.read(".pyi/error")
+    assert rig.content("a") == b"1"
+
+
 def test_nothing_to_undo_is_an_answer_to_a_read_and_a_refusal_of_a_write(rig: Rig):
     for name in ("undo", "redo"):
         assert rig.read(f".pyi/{name}") == f"nothing to {name}\n".encode()
