@@ -4,6 +4,8 @@ import logging
 import os
 from pathlib import Path
 
+from pyi_fs.store.directory_storage import DirectoryStorage
+
 LOG_BYTES_MAX = 1 << 20
 """Twice this is kept: a full log becomes `NAME.1`. Months of a mount, or minutes of a bug."""
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -21,7 +23,7 @@ class LogFile(logging.Handler):
         super().__init__()
         self.setFormatter(logging.Formatter(FORMAT))
         self._path = path
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        DirectoryStorage(path.parent).make_directory("", parents=True)
         self._open()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -38,6 +40,7 @@ class LogFile(logging.Handler):
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)
+        os.fchmod(descriptor, 0o600)  # A umask may take it from its owner, too.
         os.dup2(descriptor, _STANDARD_ERROR)
         os.close(descriptor)
 

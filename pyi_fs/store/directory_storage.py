@@ -1,7 +1,8 @@
 """The real `Storage`: a directory of the host, one system call per operation where there is one.
 
 Invariants:
-- Files are made with mode 0600, directories with 0700; descriptors are not inherited by programs.
+- Files are made with mode 0600, directories with 0700, whatever the umask; descriptors are not
+  inherited by programs.
 - An append goes to the end that its one writer knows, with a single `pwritev`: no `lseek`, and no
   `O_APPEND`, with which Linux ignores the offset (pwrite(2), BUGS) and a writer could not overwrite
   what a failed append left behind.
@@ -13,6 +14,7 @@ Source: pwrite(2), preadv2(2), fallocate(2), flock(2).
 import builtins
 import fcntl
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,7 @@ from pyi_fs.store.storage import (
     write_atomically,
 )
 
+_FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 _WRITE_FLAGS = os.O_RDWR | os.O_CLOEXEC
 
@@ -64,8 +67,10 @@ class DirectoryStorage:
     def open_append(self, path: str, *, create: bool = False) -> AppendFile:
         """Opens a file for appending; see `Storage.open_append`."""
         flags = _WRITE_FLAGS | os.O_CREAT | os.O_EXCL if create else _WRITE_FLAGS
-        descriptor = os.open(self._root + path, flags, 0o600)
+        descriptor = os.open(self._root + path, flags, _FILE_MODE)
         size_bytes = 0 if create else os.fstat(descriptor).st_size
+        if create:
+            _give_to_owner(descriptor)
         return DirectoryAppendFile(descriptor, size_bytes)
 
     def open_shared(self, path: str) -> SharedFile:
@@ -99,7 +104,7 @@ class DirectoryStorage:
     def make_directory(self, path: str, *, parents: bool = False) -> None:
         """Makes a directory, and with `parents` those above it; mode 0700."""
         if not parents:
-            os.mkdir(self._root + path, 0o700)
+            _make_directory(self._root + path)
             return
         # Not os.makedirs: it gives the mode to the last one only; the others would be open to all.
         names = (self._root + path).rstrip("/").split("/")
@@ -107,7 +112,7 @@ class DirectoryStorage:
             name = "/".join(names[:depth])
             if not os.path.isdir(name):
                 with suppress(FileExistsError):
-                    os.mkdir(name, 0o700)
+                    _make_directory(name)
 
     def remove_directory(self, path: str) -> None:
         """Removes an empty directory if it is there."""
@@ -166,9 +171,10 @@ class DirectoryStorage:
 
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         """Takes the `flock` of a file; see `Storage.lock`."""
-        descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, 0o600)
+        descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, _FILE_MODE)
         operation = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
+            _give_to_owner(descriptor)
             fcntl.flock(descriptor, operation if wait else operation | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
@@ -181,3 +187,15 @@ class DirectoryStorage:
     def host_path(self, path: str) -> str:
         """Returns the path on the host."""
         return (self._root + path).rstrip("/")
+
+
+def _give_to_owner(descriptor: int) -> None:
+    """A umask may take a new file's permissions from its owner, too (`umask 0777`)."""
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) & _FILE_MODE != _FILE_MODE:
+        os.fchmod(descriptor, _FILE_MODE)
+
+
+def _make_directory(path: str) -> None:
+    os.mkdir(path, _DIRECTORY_MODE)
+    if stat.S_IMODE(os.stat(path).st_mode) & _DIRECTORY_MODE != _DIRECTORY_MODE:
+        os.chmod(path, _DIRECTORY_MODE)

@@ -17,9 +17,10 @@ from tests.support.mounting import mounted
 pytestmark = [pytest.mark.slow]
 
 
-def test_every_file_of_a_store_is_its_owners_alone(tmp_path: Path) -> None:
-    """Under a umask that takes nothing away: sealed, based, forked, collected, checked."""
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_every_file_of_a_store_is_its_owners_alone(tmp_path: Path, umask: int) -> None:
+    """Under a umask that takes nothing away, and all: sealed, based, forked, collected, checked."""
+    before = os.umask(umask)
     try:
         build(tmp_path / "store")
         store = Store.open(tmp_path / "store")

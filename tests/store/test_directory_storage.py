@@ -20,15 +20,22 @@ def write(storage: Storage, path: str, *parts: bytes) -> None:
     file.close()
 
 
-def test_files_and_directories_are_for_their_owner_only(tmp_path: Path) -> None:
-    storage = DirectoryStorage(tmp_path / "new" / "store")
-    storage.make_directory("", parents=True)
-    storage.make_directory("d/e", parents=True)
-    write(storage, "d/a", b"")
-    storage.lock("d/l")
-    for path, mode in (("new", 0o700), ("new/store/d", 0o700), ("new/store/d/e", 0o700)):
-        assert stat.S_IMODE((tmp_path / path).stat().st_mode) == mode
-    for path in ("d/a", "d/l"):
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_files_and_directories_are_for_their_owner_only(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        storage = DirectoryStorage(tmp_path / "new" / "store")
+        storage.make_directory("", parents=True)
+        storage.make_directory("d/e", parents=True)
+        storage.make_directory("d/f")
+        write(storage, "d/a", b"")
+        storage.lock("d/l")
+        storage.write_atomic("d/w", [b""])
+    finally:
+        os.umask(before)
+    for path in ("new", "new/store/d", "new/store/d/e", "new/store/d/f"):
+        assert stat.S_IMODE((tmp_path / path).stat().st_mode) == 0o700
+    for path in ("d/a", "d/l", "d/w"):
         assert stat.S_IMODE(os.stat(storage.host_path(path)).st_mode) == 0o600
 
 
