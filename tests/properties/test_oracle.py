@@ -3,6 +3,7 @@
 Link and block limits are made small here, so that sequences of a few dozen steps meet them.
 """
 
+import stat
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +14,7 @@ from pyi_fs import limits
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model import extent
 from pyi_fs.model.edit import apply
-from pyi_fs.model.mutation import Graft, Reap, Rename
+from pyi_fs.model.mutation import Create, Graft, Reap, Remove, Rename
 from pyi_fs.model.tree import Tree, on_base, over
 from tests.support.model_pair import Pair
 from tests.support.strategies import mutations
@@ -77,6 +78,15 @@ def test_model_and_oracle_agree_after_every_step(data: st.DataObject) -> None:
         else:
             pair.step(data.draw(mutations(pair.tree, pair.content, 1000 + step), label="mutation"))
         pair.compare()
+
+
+def test_a_rename_of_a_name_that_is_too_long_into_a_directory_that_is_gone() -> None:
+    """Linux says the first of it (`model/test_edit.py`)."""
+    pair = Pair()
+    pair.step(Create(InodeNumber(1), b"a", InodeNumber(2), stat.S_IFDIR | 0o755, 0, 0, 1000))
+    pair.step(Remove(InodeNumber(1), b"a", True, 1001))
+    for name in (b"n" * 256, b"missing"):
+        pair.step(Rename(InodeNumber(1), name, InodeNumber(2), b"b", 0, 1002))
 
 
 def test_reaping_everything_unlinked_leaves_the_linked_tree() -> None:

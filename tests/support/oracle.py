@@ -202,7 +202,11 @@ class Oracle:
     def _rename(self, change: mutation.Rename) -> None:
         exchange = change.flags == mutation.RENAME_EXCHANGE
         _need(change.flags in (0, mutation.RENAME_NOREPLACE, mutation.RENAME_EXCHANGE), EINVAL)
-        old, new = self._directory(change.parent), self._directory(change.new_parent)
+        old, into = self._directory(change.parent), self._node(change.new_parent)
+        if into.is_directory:
+            # The kernel looks the old name up before it says that the new directory is gone.
+            self._child(old, change.name)
+        new = self._directory(change.new_parent)
         number = self._child(old, change.name)
         _check_name(change.new_name)
         target = new.names.get(change.new_name)
