@@ -120,3 +120,8 @@ PLAIN_LOOK_SECONDS = 60.0
 PLAIN_THREADS_MAX = 2
 # Files of which a mount remembers whether they have a plain file: 200 bytes each.
 PLAIN_KNOWN_MAX = 4096
+# A mount that is asked whether it lives answers at once, or under an overloaded machine within
+# seconds; unmounting itself waits for the pages that the writeback cache holds back.
+ANSWER_SECONDS_MAX = 60.0
+# What an unmounted process still has to make durable: a minute of writing at 100 MB/s and more.
+END_SECONDS_MAX = 600.0

@@ -1,17 +1,24 @@
 """Ending a mount, and clearing away one whose process is dead.
 
 A thread of the serving process must never wait for its own mount, so all of this is for others.
+Nothing is waited for without a bound (`cli/waiting.py`).
 """
 
 import errno
 import os
 import shutil
 import subprocess
+import tempfile
+from functools import partial
 
-from pyi_fs.cli.arguments import parsed_label
-from pyi_fs.cli.live_mounts import wait_for_end
+import click
+
+from pyi_fs import limits
+from pyi_fs.cli.arguments import Place, parsed_label
+from pyi_fs.cli.live_mounts import live_mounts, wait_for_end
 from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, Mount, absolute, is_below, mount_at, mounts
 from pyi_fs.cli.users import User, users_of
+from pyi_fs.cli.waiting import Patience
 from pyi_fs.errors import BusyError, InvalidArgumentError, NotFoundError, UnsupportedError
 from pyi_fs.store.directory_storage import DirectoryStorage
 
@@ -25,7 +32,7 @@ def unmount(path: str) -> Mount:
     """Ends a mount and returns when its process, and with it everything unsynced, is done.
 
     `NotFoundError` if nothing is mounted there, `InvalidArgumentError` if it is not ours,
-    `BusyError` naming the processes that use it.
+    `BusyError` naming the processes that use it, or if its process does not answer.
     """
     mountpoint = absolute(path)
     mount = mount_at(mountpoint)
@@ -38,7 +45,7 @@ def unmount(path: str) -> Mount:
     if is_stale(mountpoint):
         detach(mountpoint)
     else:
-        _take_away(mountpoint)
+        _take_away(mount)
     _wait(mount)
     return mount
 
@@ -47,13 +54,13 @@ def is_stale(mountpoint: str) -> bool:
     """Returns whether the process that served a mountpoint is dead.
 
     One that is just dying is waited for: its requests are answered when its last descriptor goes.
+    `BusyError` for one of ours that does not answer.
     """
-    try:
-        # Not stat(2): the kernel answers that from attributes it has kept, long after the death.
-        os.statvfs(mountpoint)
-    except OSError as error:
-        return error.errno in _DEAD
-    return False
+    mount = mount_at(mountpoint)
+    if mount is None or mount.type != FILESYSTEM_TYPE:
+        return _statvfs_errno(mountpoint) in _DEAD
+    patience = _patience(mount, f"{mountpoint} does not answer", limits.ANSWER_SECONDS_MAX)
+    return patience.call(partial(_statvfs_errno, mountpoint)) in _DEAD
 
 
 def detach(mountpoint: str) -> None:
@@ -63,14 +70,24 @@ def detach(mountpoint: str) -> None:
         raise BusyError(f"{mountpoint} is dead and cannot be taken away: {_said(done)}")
 
 
-def _take_away(mountpoint: str) -> None:
-    done = _run(_command(mountpoint, lazy=False))
+def _statvfs_errno(mountpoint: str) -> int:
+    try:
+        # Not stat(2): the kernel answers that from attributes it has kept, long after the death.
+        os.statvfs(mountpoint)
+    except OSError as error:
+        return error.errno or errno.EIO
+    return 0
+
+
+def _take_away(mount: Mount) -> None:
+    mountpoint = mount.mountpoint
+    done = _run(_command(mountpoint, lazy=False), mount)
     if done.returncode == 0:
         return
     inside = [
-        mount.mountpoint
-        for mount in mounts()
-        if mount.mountpoint != mountpoint and is_below(mount.mountpoint, mountpoint)
+        other.mountpoint
+        for other in mounts()
+        if other.mountpoint != mountpoint and is_below(other.mountpoint, mountpoint)
     ]
     users = users_of(mountpoint)
     if inside or users:
@@ -92,10 +109,15 @@ def _command(mountpoint: str, *, lazy: bool) -> list[str]:
     return ["fusermount3", "-u", *(["-z"] if lazy else []), "--", mountpoint]
 
 
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+def _run(command: list[str], mount: Mount | None = None) -> "subprocess.CompletedProcess[str]":
+    with tempfile.TemporaryFile("w+", errors="replace") as said:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        if mount is not None:
+            what = f"{mount.mountpoint} cannot be unmounted yet"
+            _patience(mount, what, limits.ANSWER_SECONDS_MAX).wait(process.pid)
+        code = process.wait()
+        said.seek(0)
+        return subprocess.CompletedProcess(command, code, "", said.read())
 
 
 def _said(done: "subprocess.CompletedProcess[str]") -> str:
@@ -103,7 +125,38 @@ def _said(done: "subprocess.CompletedProcess[str]") -> str:
 
 
 def _wait(mount: Mount) -> None:
-    store, where = parsed_label(mount.source)
+    found = _stored(mount)
+    if found is not None:
+        storage, where = found
+
+        def wait() -> int:
+            wait_for_end(storage, mount.mountpoint, where.workspace, where.at)
+            return 0
+
+        what = f"{mount.mountpoint} is unmounted, but what it was told last is not durable yet"
+        _patience(mount, what, limits.END_SECONDS_MAX).call(wait)
+
+
+def _patience(mount: Mount, what: str, seconds: float) -> Patience:
+    found = _stored(mount)
+    pids = []
+    if found is not None:
+        storage, where = found
+        pids = [
+            (live.since_ns, live.pid)
+            for live in live_mounts(storage)
+            if (live.mountpoint, live.workspace) == (mount.mountpoint, where.workspace)
+        ]
+    return Patience(what, max(pids)[1] if pids else None, seconds)
+
+
+def _stored(mount: Mount) -> tuple[DirectoryStorage, Place] | None:
+    """Returns the store and the place in it that a mount shows, as far as this user may look."""
+    try:
+        store, where = parsed_label(mount.source)
+    except click.BadParameter:
+        # Mounted by who gives it another name.
+        return None
     if store is not None and store.is_dir() and os.access(store, os.R_OK | os.X_OK):
-        storage = DirectoryStorage(store)
-        wait_for_end(storage, mount.mountpoint, where.workspace, where.at)
+        return DirectoryStorage(store), where
+    return None

@@ -191,6 +191,25 @@ def test_umount_ends_it_too(store, mountpoint, mount):
 
 
 @a_mount
+def test_a_stopped_process_is_named_and_not_waited_for(store, mountpoint, mount):
+    """Neither by who unmounts nor by who mounts there; what was waited for is left behind."""
+    mount("ws")
+    (mountpoint / "f").write_text("kept")
+    pid = server_of(store, mountpoint)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for line in (("--unmount", mountpoint), ("--store", store, "ws", mountpoint)):
+            done = run("mount", *line)
+            assert (done.code, done.errors.count("\n")) == (1, 1)
+            assert f"does not answer: its process {pid} is stopped" in done.errors
+            assert f"kill -CONT {pid}" in done.errors
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (mountpoint / "f").read_text() == "kept"
+    assert run("mount", "--unmount", mountpoint) == Done(0, "", "")
+
+
+@a_mount
 def test_a_busy_mount_names_its_users(store, mountpoint, mount):
     mount("ws")
     with subprocess.Popen(["cat"], cwd=mountpoint, stdin=subprocess.PIPE) as user:

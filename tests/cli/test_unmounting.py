@@ -23,12 +23,12 @@ def commands(monkeypatch):
     class Commands(list[list[str]]):
         error = ""
 
-        def run(self, command: list[str], **options: object) -> object:
+        def run(self, command: list[str], mount: Mount | None = None) -> object:
             self.append(command)
             return subprocess.CompletedProcess(command, 1 if self.error else 0, "", self.error)
 
     found = Commands()
-    monkeypatch.setattr("pyi_fs.cli.unmounting.subprocess.run", found.run)
+    monkeypatch.setattr(unmounting, "_run", found.run)
     return found
 
 
