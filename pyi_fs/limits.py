@@ -125,3 +125,5 @@ PLAIN_KNOWN_MAX = 4096
 ANSWER_SECONDS_MAX = 60.0
 # What an unmounted process still has to make durable: a minute of writing at 100 MB/s and more.
 END_SECONDS_MAX = 600.0
+# A file that takes an export more than seconds to read, holes included: it is named meanwhile.
+LARGE_FILE_BYTES = 1 << 30

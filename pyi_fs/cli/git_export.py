@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
@@ -12,14 +12,17 @@ import click
 from rich import progress as bars
 from rich.console import Console
 
+from pyi_fs import limits
 from pyi_fs.cli import program
 from pyi_fs.cli.completion import workspace_names
+from pyi_fs.cli.progress import size_text
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.git.export import Options, Progress, Report, export
 from pyi_fs.git.left_out import LeftOut
 from pyi_fs.ids import WorkspaceName
 
+_NAME = "pyi-git-export"
 _EPILOG = """\b
 Examples:
   pyi-git-export demo ~/demo.git --bare        all snapshots of demo, to branch pyi/demo
@@ -31,7 +34,7 @@ Running it again adds what is new. Exit codes: 0 done, 1 refused or failed, 2 us
 
 
 @click.command(
-    "pyi-git-export",
+    _NAME,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -50,7 +53,7 @@ Running it again adds what is new. Exit codes: 0 done, 1 refused or failed, 2 us
 @click.option("--onto", metavar="REV", help="The parent of the first commit.")
 @click.option("--respect-gitignore", is_flag=True, help="Leave out what .gitignore files name.")
 @click.option("--bare", is_flag=True, help="If REPO has to be made, make it bare.")
-@program.version_option("pyi-git-export")
+@program.version_option(_NAME)
 def command(
     workspace: str,
     repo: Path,
@@ -134,11 +137,12 @@ class _Bar:
             bars.TextColumn("commit {task.completed}/{task.total}"),
             bars.BarColumn(),
             bars.TextColumn("{task.fields[files]} files, {task.fields[megabytes]} MB"),
+            bars.TextColumn("{task.fields[reading]}", markup=False),
             bars.TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._bars.add_task("", total=None, files=0, megabytes=0)
+        self._task = self._bars.add_task("", total=None, files=0, megabytes=0, reading="")
 
     def __enter__(self) -> Callable[[Progress], None]:
         self._bars.start()
@@ -159,11 +163,45 @@ class _Bar:
             total=at.commits,
             files=at.files,
             megabytes=at.file_bytes // 10**6,
+            reading=reading(at),
         )
 
 
-def _bar() -> AbstractContextManager[Callable[[Progress], None] | None]:
-    return _Bar() if sys.stderr.isatty() else nullcontext()
+class _Lines:
+    """Lines on standard error, where that is no terminal: a large file, and each tenth of it.
+
+    A sparse file of a terabyte is a terabyte of zeros to git and takes hours, in which somebody may
+    want to know why.
+    """
+
+    def __init__(self) -> None:
+        self._told: tuple[bytes, int] = (b"", 0)
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _tell(self, at: Progress) -> None:
+        if at.size_bytes < limits.LARGE_FILE_BYTES:
+            return
+        now = (at.path, at.read_bytes * 10 // at.size_bytes)
+        if now != self._told:
+            self._told = now
+            program.complain(_NAME, reading(at))
+
+
+def reading(at: Progress) -> str:
+    """Returns which large file is read and how much of it is done; empty if none is."""
+    if at.size_bytes < limits.LARGE_FILE_BYTES:
+        return ""
+    percent = at.read_bytes * 100 // at.size_bytes
+    return f"reading {shown(at.path)}: {percent} % of {size_text(at.size_bytes)}"
+
+
+def _bar() -> AbstractContextManager[Callable[[Progress], None]]:
+    return _Bar() if sys.stderr.isatty() else _Lines()
 
 
 def _plural(count: int, noun: str) -> str:

@@ -63,12 +63,18 @@ class Options:
 
 
 class Progress(NamedTuple):
-    """How far an export is: the commit being written counts from 1."""
+    """How far an export is: the commit being written counts from 1.
+
+    `path`: the file being read, of `size_bytes`, of which `read_bytes` are; b"" for small ones.
+    """
 
     commit: int
     commits: int
     files: int
     file_bytes: int
+    path: bytes = b""
+    size_bytes: int = 0
+    read_bytes: int = 0
 
 
 @dataclass
@@ -300,18 +306,23 @@ class _Exporter:
         if inode.is_symlink:
             self._stream.put(put.path, mode, len(inode.target), [inode.target])
         else:
-            self._stream.put(put.path, mode, inode.size, self._counted(inode))
+            self._stream.put(put.path, mode, inode.size, self._counted(put.path, inode))
 
-    def _counted(self, inode: Inode) -> Iterator[bytes]:
+    def _counted(self, path: bytes, inode: Inode) -> Iterator[bytes]:
+        read_bytes = 0
         for piece in pieces(self._workspace.reader, inode):
+            if read_bytes == 0 and inode.size > len(piece):
+                self._tell(path, inode.size)
             self._report.file_bytes += len(piece)
+            read_bytes += len(piece)
             yield piece
             if inode.size > len(piece):
-                self._tell()
+                self._tell(path, inode.size, read_bytes)
 
-    def _tell(self) -> None:
+    def _tell(self, path: bytes = b"", size_bytes: int = 0, read_bytes: int = 0) -> None:
         if self._progress is not None:
-            self._progress(Progress(*self._counts, self._report.files, self._report.file_bytes))
+            done = (self._report.files, self._report.file_bytes)
+            self._progress(Progress(*self._counts, *done, path, size_bytes, read_bytes))
 
 
 def message_of(snapshot: Snapshot, *, ignoring: bool = False) -> str:

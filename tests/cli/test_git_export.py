@@ -123,6 +123,21 @@ def test_progress_is_shown_on_a_terminal_only(rig):
     assert b"commit" in shown_text
 
 
+def test_a_large_file_is_named_while_it_is_read(rig, capsys, monkeypatch):
+    """A hole is zeros to git; on no terminal each tenth is a line."""
+    monkeypatch.setattr("pyi_fs.limits.LARGE_FILE_BYTES", 20_000_000)
+    number = rig.write(b"disk\x1b.img", b"1")
+    rig.set(number, size=40_000_000)
+    rig.write(b"small", b"1" * 5_000_000)
+    rig.snapshot("one")
+    assert run(rig) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "pyi-git-export: reading disk\\x1b.img: 0 % of 40.0 MB"
+    assert lines[-1].endswith("100 % of 40.0 MB")
+    assert len(lines) == 11
+    assert all("disk" in line for line in lines)
+
+
 def test_names_are_shown_as_one_can_read_them():
     assert shown("é\u202e\t".encode()) == "é\\u202e\\t"
     assert shown(b"\xff") == "\\xff"

@@ -300,7 +300,7 @@ def test_a_file_larger_than_git_holds_in_memory_goes_in_pieces(rig):
     assert report.file_bytes == size
     assert rig.committed("pyi/ws")[b"large"][1] == bytes(size - 3) + b"end"
     assert told == sorted(told)
-    assert told[-1] == (1, 1, 1, size)
+    assert told[-1] == Progress(1, 1, 1, size, b"large", size, size)
 
 
 def test_a_store_that_fails_leaves_the_branch_where_it_was(rig, monkeypatch):
