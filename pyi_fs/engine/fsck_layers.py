@@ -65,7 +65,12 @@ def scan_journals(
                 report.add("note", "journal", path, text)
                 continue
             if scan.header is None:
-                report.add("error", "journal", path, f"no valid header; {scan.complaint}")
+                is_torn = not scan.complaint and tail_of(scan.data, 0) != "damage"
+                if is_torn and not wanted.get(layer):
+                    text = "no whole header: a layer being made, or left by a crash"
+                    report.add("note", "journal", path, text)
+                else:
+                    report.add("error", "journal", path, f"no valid header; {scan.complaint}")
                 continue
             is_current = is_of_boot(storage, layer, scan.header, boot)
             promised = scan.end if is_current else read_synced(storage, layer)

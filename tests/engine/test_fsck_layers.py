@@ -56,6 +56,22 @@ def test_a_torn_tail_is_a_note(tmp_path: Path):
             file.write_bytes(data)
 
 
+@pytest.mark.parametrize("length", [0, 5, 20])
+def test_a_layer_whose_making_was_cut_off_is_a_note(tmp_path: Path, length: int):
+    """A killed process leaves a journal without a whole header, which nothing names."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (_, branch):
+            put(branch, b"f", b"x")
+            whole = store.path / layout.journal(branch.position.layer)
+        begun = store.path / "layers/00/0000000001/journal"
+        begun.parent.mkdir(parents=True, mode=0o700)
+        begun.write_bytes(whole.read_bytes()[:length])
+        begun.chmod(0o600)
+        found = check_store(store, verify_data=True)
+        assert [one.severity for one in found if one.file.startswith("layers/00/")] == ["note"]
+        assert not errors(found)
+
+
 def test_a_check_cuts_nothing_that_another_boot_left_unsynced(tmp_path: Path):
     """Who opens the branch next cuts it; until then it is a warning, not damage."""
     with opened(tmp_path / "store") as store:

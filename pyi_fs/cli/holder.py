@@ -1,0 +1,147 @@
+"""The holder of a mount: keeps its descriptors while servers come and go (decision 0008).
+
+A shell that waits. It learns of the end of the first server by the end of a pipe, which says `end`
+if the mount is over, and starts the next ones itself, as `pyi_fs.cli.successor`. What it keeps open
+for them: the device, the ledger, the locks of the root's branch and of leases, so that nobody takes
+those between two servers.
+
+Source: sh(1) of dash; proc_pid_oom_score_adj(5).
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pyi_fs.cli.mount_request import MountRequest
+from pyi_fs.fuse.device import Mounted
+from pyi_fs.fuse.ledger import MemoryLedger
+
+log = logging.getLogger(__name__)
+
+MOUNT_TABLE = "mount"
+"""Of the ledger: how the mount was made, for the server that goes on with it."""
+GAVE_UP = 3
+"""Exit code of a server that does not try again: the holder ends, and with it the mount."""
+BUG = 70
+"""Exit code of a server that a mistake has ended."""
+HAND_OVER = 75
+"""Exit code of a server that makes room for the next one."""
+_SHELL = "/bin/sh"
+# Codes 1, 2, 126 and 127 are of a program that could not begin: something is wrong with it, and
+# perhaps not for long (it is being installed). A server that was killed has another code.
+_SCRIPT = (
+    "trap '' HUP INT TERM; IFS= read -r end; test \"$end\" = end && exit 0; exec </dev/null; "
+    'failed=0; while test $failed -lt 8; do "$@"; case $? in 0) exit 0;; 3) exit 1;; '
+    "1|2|126|127) failed=$((failed + 1)); sleep 0.2;; *) failed=0;; esac; done; exit 1"
+)
+_OOM_SCORE = "/proc/{}/oom_score_adj"
+_OOM_NEVER = "-1000"
+_PATIENCE_SECONDS = 5.0
+
+
+class ShellHolder:
+    """Implements `fuse.mount.Holder`.
+
+    `describe`: makes of the mount and the descriptors of locks, by path, what a successor has to
+    know.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        describe: Callable[[Mounted, Mapping[str, int]], dict[str, object]],
+    ) -> None:
+        """Begins nothing yet. `title`: what ps(1) shows of it."""
+        self.locks: Callable[[], Mapping[str, int]] = dict
+        """Returns the locks to be kept, by path."""
+        self._title = title
+        self._describe = describe
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
+        """Starts the shell."""
+        locks = self.locks()
+        ledger.put(MOUNT_TABLE, 0, self._describe(mounted, locks))
+        ledger.commit()
+        kept = [mounted.device, *ledger.descriptors]
+        successor = [sys.executable, "-m", "pyi_fs.cli.successor", ",".join(map(str, kept))]
+        self._process = subprocess.Popen(
+            [_SHELL, "-c", _SCRIPT, self._title, *successor, self._title],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[*kept, *locks.values()],
+            start_new_session=True,
+            cwd="/",
+        )
+        with suppress(OSError):
+            # It is small, and its death would be the mount's as soon as the server dies.
+            Path(_OOM_SCORE.format(self._process.pid)).write_text(_OOM_NEVER)
+
+    @property
+    def is_begun(self) -> bool:
+        """Returns whether there is somebody to start another server."""
+        return self._process is not None
+
+    def end(self) -> None:
+        """Ends the shell, which does not start anything any more, and waits for it."""
+        process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return
+        with suppress(BrokenPipeError):
+            process.stdin.write(b"end\n")
+            process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_PATIENCE_SECONDS)
+
+
+def described(
+    request: MountRequest, log: Path, mounted: Mounted, locks: Mapping[str, int]
+) -> dict[str, object]:
+    """Returns what a successor has to know of a mount."""
+    return {
+        "request": request.fields(),
+        "log": str(log),
+        "mountpoint": str(mounted.mountpoint),
+        "number": mounted.number,
+        "locks": dict(locks),
+    }
+
+
+@contextmanager
+def leave_on_bug(holder: ShellHolder | None) -> Iterator[None]:
+    """Leaves a mount that has a holder to the next server if a mistake of ours ends this one."""
+    try:
+        yield
+    except BaseException:
+        if holder is not None and holder.is_begun:
+            log.exception("BUG: the server failed")
+            leave_to_successor(BUG)
+        raise
+
+
+class NoNewHolder:
+    """Implements `fuse.mount.Holder` for a server that its holder started: its exit code tells."""
+
+    def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+def as_others() -> None:
+    """Lets the kernel choose this process, as any other, when memory is short.
+
+    It inherits from its holder that it is not to be.
+    """
+    with suppress(OSError):
+        Path(_OOM_SCORE.format("self")).write_text("0")
+
+
+def leave_to_successor(code: int) -> None:
+    """Ends this process as if it were killed: locks and mount stay as they are."""
+    os._exit(code)

@@ -1,0 +1,75 @@
+"""The server that goes on with a mount whose server is dead; its holder starts it.
+
+    python -m pyi_fs.cli.successor DEVICE,LEDGER,LEDGER,LEDGER,LEDGER TITLE
+
+Not for people. Exit code 0: the mount has ended; 3: it cannot be gone on with; anything else: try
+again.
+"""
+
+import logging
+import sys
+import time
+from pathlib import Path
+
+from pyi_fs.cli.holder import BUG, GAVE_UP, MOUNT_TABLE, NoNewHolder, as_others, leave_to_successor
+from pyi_fs.cli.log_file import LogFile
+from pyi_fs.cli.mount_request import MountRequest
+from pyi_fs.cli.process_title import set_command_line
+from pyi_fs.errors import FormatUnknownError
+from pyi_fs.fuse.device import Mounted
+from pyi_fs.fuse.ledger import MemoryLedger, Word
+from pyi_fs.fuse.mount import Continued
+
+log = logging.getLogger(__name__)
+
+_UNANSWERED_MAX = 8
+
+
+def main() -> int:
+    """Serves until the mount is gone."""
+    device, *ledger_descriptors = map(int, sys.argv[1].split(","))
+    try:
+        ledger = MemoryLedger(tuple(ledger_descriptors))
+    except FormatUnknownError as error:
+        sys.stderr.write(f"pyi-mount: {error}: the mount ends\n")
+        return GAVE_UP
+    described = ledger.table(MOUNT_TABLE)[0]
+    request = MountRequest.from_fields(described["request"])
+    as_others()
+    logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(described["log"]))])
+    set_command_line(["pyi-mount", str(request.where), str(request.mountpoint)])
+    words = ledger.words
+    words[Word.TAKEOVERS] += 1
+    words[Word.UNANSWERED] += 1
+    if words[Word.UNANSWERED] > _UNANSWERED_MAX:
+        log.error("%d servers in a row answered nothing: the mount ends", _UNANSWERED_MAX)
+        return GAVE_UP
+    if words[Word.UNANSWERED] > 1:
+        # What was wrong may take a moment to pass.
+        time.sleep(0.05 * 2 ** words[Word.UNANSWERED])
+    log.warning("the server of %s has died: going on", request.mountpoint)
+    # Not looked at: a server that asks for its own mountpoint waits for itself.
+    mounted = Mounted(device, Path(described["mountpoint"]), described["number"])
+    try:
+        _serve(request, Continued(mounted, ledger), described["locks"])
+    except BaseException:
+        log.exception("BUG: the server failed")
+        leave_to_successor(BUG)
+    return 0
+
+
+def _serve(request: MountRequest, continued: Continued, locks: dict[str, int]) -> None:
+    from pyi_fs.cli.serving import serve
+
+    serve(
+        request,
+        ready=lambda: log.info("going on at %s", request.mountpoint),
+        note=log.info,
+        holder=NoNewHolder(),
+        continued=continued,
+        inherited=locks,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Control commands, each done once: also if its server dies and the kernel asks again.
+
+What a command changes of nodes, views and handles, and its answer, is one record of the ledger,
+written before anybody is told. Before a command begins, the position of its branch is noted, and
+before it appends to the operations log, the time of that record: should the server die in between,
+its successor can tell how far the command was (`fuse/takeover.py`).
+
+A command is a plain `def`: no request is answered and nothing else is changed while it runs.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TypeVar
+
+from pyi_fs.control.session import Session
+from pyi_fs.control.view import View
+from pyi_fs.fuse.ledger import Ledger, Value, Word
+from pyi_fs.model.operation import (
+    DeleteSnapshot,
+    DropBranch,
+    MakeBranch,
+    MoveBranch,
+    NameSnapshot,
+    Operation,
+    RestorePath,
+    SwitchHead,
+    TakeSnapshot,
+    UndropBranch,
+)
+
+REQUEST: ContextVar[int] = ContextVar("request", default=0)
+"""The number of the request that a task answers; 0 where the transport does not know it."""
+DONE_TABLE = "done"
+
+_T = TypeVar("_T")
+# What a command is for. Others (a snapshot before a restore, a reservation) are done again without
+# harm.
+_FINAL = (
+    DeleteSnapshot
+    | DropBranch
+    | MakeBranch
+    | MoveBranch
+    | NameSnapshot
+    | RestorePath
+    | SwitchHead
+    | TakeSnapshot
+    | UndropBranch
+)
+
+
+class Commands:
+    """Carries out the control commands of one mount."""
+
+    def __init__(self, session: Session, ledger: Ledger) -> None:
+        """Watches the operations log of the session's workspace."""
+        self._session = session
+        self._ledger = ledger
+        if ledger.survives:
+            session.workspace.log.on_intent = self._will_log
+
+    def do(self, view: View | None, command: Callable[[], _T], kept: Callable[[_T], Value]) -> _T:
+        """Returns what a command returns, once for each request.
+
+        `view`: whose command it is. `kept`: makes of the answer what the ledger keeps. What the
+        command raises has changed nothing, and is not kept.
+        """
+        request = REQUEST.get()
+        if not request or not self._ledger.survives:
+            return command()
+        words = self._ledger.words
+        branch = None if view is None else view.branch
+        words[Word.COMMAND_VIEW] = 0 if view is None else view.number
+        layer, offset = (0, 0) if branch is None else branch.position
+        words[Word.COMMAND_LAYER], words[Word.COMMAND_OFFSET] = layer, offset
+        words[Word.COMMAND_LOGS] = 0
+        words[Word.COMMAND] = words[Word.REQUEST] = request
+        try:
+            answer = command()
+            self._ledger.put(DONE_TABLE, request, kept(answer))
+        finally:
+            self._ledger.commit()
+            words[Word.COMMAND] = words[Word.REQUEST] = 0
+        return answer
+
+    def answered(self, request: int) -> None:
+        """The answer of a request has gone out: it is not kept any longer."""
+        self._ledger.put(DONE_TABLE, request, None)
+
+    def _will_log(self, operation: Operation) -> None:
+        is_aside = isinstance(operation, TakeSnapshot) and operation.automatic
+        if isinstance(operation, _FINAL) and not is_aside:
+            self._ledger.words[Word.COMMAND_LOGS] = operation.time_ns

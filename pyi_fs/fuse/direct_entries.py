@@ -1,0 +1,78 @@
+"""Entries, attributes and opened files as the direct transport answers them."""
+
+from pyi_fs.fuse import protocol_replies as replies
+from pyi_fs.fuse.attributes import (
+    BLOCK_SIZE,
+    DIRECTORY_BYTES,
+    LASTING_SECONDS,
+    Entry,
+    blocks_of,
+    is_in_flux,
+)
+from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.nodes import CONTROL_BIT, NodeTable
+from pyi_fs.fuse.protocol import OpenFlag
+from pyi_fs.fuse.protocol_replies import AttributeWords, Timeouts
+from pyi_fs.ids import NodeId
+from pyi_fs.model.inode import Inode
+
+_LASTING = int(LASTING_SECONDS)
+_KEPT = Timeouts(_LASTING, _LASTING)
+_NAME_KEPT = Timeouts(_LASTING, 0)
+_NOT_KEPT = Timeouts(0, 0)
+NO_ENTRY = replies.no_entry(_LASTING)
+"""The answer that there is nothing at a name, which the kernel may remember."""
+NO_NODE = replies.no_entry(0)
+"""What stands in a listing where no node is told."""
+
+_CONTROL_FILE = OpenFlag.DIRECT_IO.value
+_FILE = OpenFlag.KEEP_CACHE.value
+_DIRECTORY = (OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR).value
+
+
+def opened_file(node: NodeId, handle: HandleId) -> bytes:
+    """Returns the answer to OPEN, and the second half of that to CREATE.
+
+    Each read of a control file is a request of its own, whatever its size. Of other files only this
+    mount changes the bytes, through the same pages; a publish gives changed files new nodes.
+    """
+    return replies.opened(handle, _CONTROL_FILE if node & CONTROL_BIT else _FILE)
+
+
+def opened_directory(node: NodeId, handle: HandleId) -> bytes:
+    """Returns the answer to OPENDIR: names below `.pyi` come and go without the kernel's doing."""
+    return replies.opened(handle, 0 if node & CONTROL_BIT else _DIRECTORY)
+
+
+class Entries:
+    """Encodes entries of a mount."""
+
+    def __init__(self, nodes: NodeTable) -> None:
+        """Looks numbers up in a mount's nodes."""
+        self._nodes = nodes
+
+    def entry(self, entry: Entry) -> bytes:
+        """Returns the answer to what looked a file up."""
+        return replies.entry(entry.node, _timeouts(entry), self._words(entry.node, entry.inode))
+
+    def attributes(self, entry: Entry) -> bytes:
+        """Returns the answer to GETATTR and SETATTR."""
+        words = self._words(entry.node, entry.inode)
+        return replies.attributes(_timeouts(entry).attributes, words)
+
+    def statx(self, entry: Entry) -> bytes:
+        """Returns the answer to STATX."""
+        words = self._words(entry.node, entry.inode)
+        return replies.statx(_timeouts(entry).attributes, words, entry.inode.btime_ns)
+
+    def _words(self, node: NodeId, inode: Inode) -> AttributeWords:
+        size = DIRECTORY_BYTES if inode.is_directory else inode.size
+        return replies.attribute_words(
+            self._nodes.ino_of(node), inode, size, blocks_of(inode), BLOCK_SIZE
+        )
+
+
+def _timeouts(entry: Entry) -> Timeouts:
+    if not entry.lasting:
+        return _NOT_KEPT
+    return _NAME_KEPT if is_in_flux(entry.inode) else _KEPT

@@ -1,0 +1,69 @@
+"""Views, noted in the ledger: which number stands for which branch or snapshot.
+
+A view of the session is noted by its number while it is there. One that is gone, and of which files
+are open, is noted by a number of its own above all those, with where in a layer its tree is.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import cast
+
+from pyi_fs.control.view import View
+from pyi_fs.fuse.ledger import Key, Ledger, Value, Word
+from pyi_fs.ids import BranchName, LayerId, Position, SnapshotId, ViewNumber
+from pyi_fs.model.tree import Tree
+
+TABLE, GONE_TABLE = "views", "gone"
+# Numbers of views have 23 bits; a slot of the ledger has 32 for what stands for one.
+_GONE = 1 << 31
+_VIEW_LAST, _GONE_LAST = Word.VIEW_LAST.value, Word.GONE_LAST.value
+
+
+class KeptViews:
+    """Notes views."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Has noted none."""
+        self._ledger = ledger
+
+    def note(self, view: View) -> None:
+        """Notes what a view of the session shows, or that it is not there any more."""
+        if not self._ledger.survives:
+            return
+        words = self._ledger.words
+        words[_VIEW_LAST] = max(words[_VIEW_LAST], view.number)
+        meant = view.name if view.snapshot is None else view.snapshot.id
+        self._ledger.put(TABLE, view.number, None if view.is_gone else meant)
+
+    def note_gone(self, view: View) -> None:
+        """Notes a view whose path is gone, and of which files are open."""
+        if not self._ledger.survives or view.kept_as or view.reads is None:
+            return
+        self._ledger.words[_GONE_LAST] += 1
+        view.kept_as = _GONE | self._ledger.words[_GONE_LAST]
+        self._ledger.put(GONE_TABLE, view.kept_as, [view.number, view.name, *view.reads])
+
+
+def session_views(table: Mapping[Key, Value]) -> dict[ViewNumber, BranchName | SnapshotId]:
+    """Returns what the views of a session showed, from what was noted of them."""
+    return {ViewNumber(cast(int, number)): meant for number, meant in table.items()}
+
+
+def gone_views(table: Mapping[Key, Value], tree: Callable[[Position], Tree]) -> dict[int, View]:
+    """Returns the views that were gone, by what they were noted as. `tree`: that of a position."""
+    found = {}
+    for key, (number, name, layer, offset) in table.items():
+        position = Position(LayerId(layer), offset)
+        shown = None if name is None else BranchName(name)
+        view = View(
+            ViewNumber(number),
+            shown,
+            None,
+            True,
+            partial(tree, position),
+            reads=position,
+            is_gone=True,
+        )
+        view.kept_as = cast(int, key)
+        found[view.kept_as] = view
+    return found

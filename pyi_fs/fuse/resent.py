@@ -1,0 +1,184 @@
+"""Requests that a dead server had read and not answered; the kernel has sent them again.
+
+Most can be done again: a write to its offset, a truncation, an attribute that is set to what it is.
+The others are told from what the server noted:
+
+- a change that would fail or do harm the second time (`CHANGES`): done if the branch has moved on
+  since the server began with it, and only one request was under way; answered from what is there;
+- an open: its handle is there, under the number of the request;
+- a control command: its answer is there, or the operations log has its record.
+
+A request during which servers died again and again is refused.
+"""
+
+import errno
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+from pyi_fs.fuse import protocol_replies as replies
+from pyi_fs.fuse import protocol_requests as requests
+from pyi_fs.fuse.commands import DONE_TABLE
+from pyi_fs.fuse.direct_entries import Entries, opened_directory, opened_file
+from pyi_fs.fuse.direct_requests import Answer, Caller, Handler
+from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.ledger import MemoryLedger, Word
+from pyi_fs.fuse.nodes import CONTROL_BIT
+from pyi_fs.fuse.protocol import RESENT, Opcode
+from pyi_fs.fuse.state import MountState
+from pyi_fs.ids import Buffer, NodeId
+
+log = logging.getLogger(__name__)
+
+CHANGES = frozenset(
+    (
+        Opcode.CREATE,
+        Opcode.MKNOD,
+        Opcode.MKDIR,
+        Opcode.SYMLINK,
+        Opcode.LINK,
+        Opcode.UNLINK,
+        Opcode.RMDIR,
+        Opcode.RENAME,
+        Opcode.RENAME2,
+        Opcode.SETXATTR,
+        Opcode.REMOVEXATTR,
+    )
+)
+"""Not to be done twice, and each one record of a journal."""
+_DEATHS_MAX = 3
+_REQUEST, _CHANGE = Word.REQUEST.value, Word.CHANGE.value
+_CHANGE_VIEW = Word.CHANGE_VIEW.value
+_CHANGE_LAYER, _CHANGE_OFFSET = Word.CHANGE_LAYER.value, Word.CHANGE_OFFSET.value
+
+
+def noting_changes(state: MountState, table: Mapping[int, Handler]) -> dict[int, Handler]:
+    """Returns handlers that note, before a change of `CHANGES`, where its branch is.
+
+    The same ones where nothing is kept.
+    """
+    if not state.ledger.survives:
+        return dict(table)
+    words = state.ledger.words
+
+    def noting(handler: Handler, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        view = None if node & CONTROL_BIT else state.nodes.place(node).view
+        if view is not None and view.branch is not None:
+            words[_CHANGE] = 0
+            words[_CHANGE_VIEW] = view.number
+            words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = view.branch.position
+            words[_CHANGE] = words[_REQUEST]
+        return handler(node, caller, body)
+
+    return {
+        opcode: partial(noting, handler) if opcode in CHANGES else handler
+        for opcode, handler in table.items()
+    }
+
+
+class Interrupted(NamedTuple):
+    """What the last server was doing when it died; numbers of requests, 0 for none.
+
+    `counted`: the node whose lookup `request` had counted. `changed`: a request whose change is in
+    the journal. `opened`: handles by the requests that opened them.
+    """
+
+    request: int
+    counted: int
+    changed: int
+    opened: dict[int, HandleId]
+
+
+class Resent:
+    """Answers what was done already."""
+
+    def __init__(self, handlers: Handlers, ledger: MemoryLedger, interrupted: Interrupted) -> None:
+        """Keeps what the last server was doing."""
+        self._handlers = handlers
+        self._entry = Entries(handlers.state.nodes).entry
+        self._words = ledger.words
+        self._done = ledger.table(DONE_TABLE)
+        self._interrupted = interrupted
+
+    def handler(self, opcode: int, unique: int, handler: Handler) -> Handler:
+        """Returns what answers a request that was sent again; `handler` does it anew."""
+        return partial(self._answer, opcode, unique & ~RESENT, handler)
+
+    def _answer(
+        self,
+        opcode: int,
+        request: int,
+        handler: Handler,
+        node: NodeId,
+        caller: Caller,
+        body: Buffer,
+    ) -> Answer:
+        if self._is_deadly(request):
+            log.error(
+                "request %d (opcode %d) ended the server %d times: it gets EIO",
+                request,
+                opcode,
+                self._words[Word.SUSPECT_COUNT],
+            )
+            return errno.EIO
+        if request == self._interrupted.request and self._interrupted.counted:
+            # Counted, and nobody was told.
+            self._handlers.state.nodes.counts.drop(NodeId(self._interrupted.counted), 1)
+        if request in self._done:
+            return self._command(opcode, node, caller, body, self._done[request])
+        if request == self._interrupted.changed:
+            return self._change(opcode, request, node, caller, body)
+        handle = self._interrupted.opened.get(request)
+        if handle is not None and opcode == Opcode.OPEN:
+            return opened_file(node, handle)
+        if handle is not None and opcode == Opcode.OPENDIR:
+            return opened_directory(node, handle)
+        return handler(node, caller, body)
+
+    def _is_deadly(self, request: int) -> bool:
+        words = self._words
+        return words[Word.SUSPECT] == request and words[Word.SUSPECT_COUNT] >= _DEATHS_MAX
+
+    def _command(
+        self, opcode: int, node: NodeId, caller: Caller, body: Buffer, kept: object
+    ) -> Answer:
+        if opcode == Opcode.READ:
+            return kept if isinstance(kept, bytes) else self._handlers.controls.last_line(node)
+        if opcode == Opcode.WRITE:
+            return replies.written(len(requests.write(body)[2]))
+        if opcode == Opcode.MKDIR:
+            return self._looked_up(node, requests.mkdir(body)[0], caller)
+        return b""
+
+    def _change(
+        self, opcode: int, request: int, node: NodeId, caller: Caller, body: Buffer
+    ) -> Answer:
+        match opcode:
+            case Opcode.CREATE:
+                return self._created(request, node, caller, body)
+            case Opcode.MKNOD:
+                return self._looked_up(node, requests.mknod(body)[0], caller)
+            case Opcode.MKDIR:
+                return self._looked_up(node, requests.mkdir(body)[0], caller)
+            case Opcode.SYMLINK:
+                return self._looked_up(node, requests.symlink(body)[0], caller)
+            case Opcode.LINK:
+                return self._looked_up(node, requests.link(body)[1], caller)
+            case _:
+                return b""
+
+    def _created(self, request: int, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+        name, _, flags = requests.create(body)
+        entry = self._handlers.names.lookup(node, name, caller)
+        if entry is None:
+            return errno.ENOENT
+        handle = self._interrupted.opened.get(request)
+        if handle is None:
+            handle, entry = self._handlers.files.open_made(entry, flags, caller)
+        return self._entry(entry) + opened_file(entry.node, handle)
+
+    def _looked_up(self, node: NodeId, name: bytes, caller: Caller) -> Answer:
+        entry = self._handlers.names.lookup(node, name, caller)
+        return errno.ENOENT if entry is None else self._entry(entry)
