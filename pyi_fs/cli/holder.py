@@ -10,15 +10,19 @@ Source: sh(1) of dash; proc_pid_oom_score_adj(5).
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import trio
+
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.ledger import MemoryLedger
+from pyi_fs.fuse.mount import Holder
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +34,7 @@ BUG = 70
 """Exit code of a server that a mistake has ended."""
 HAND_OVER = 75
 """Exit code of a server that makes room for the next one."""
+HAND_OVER_SIGNAL = signal.SIGUSR1
 _SHELL = "/bin/sh"
 # Codes 1, 2, 126 and 127 are of a program that could not begin: something is wrong with it, and
 # perhaps not for long (it is being installed). A server that was killed has another code.
@@ -112,8 +117,11 @@ def described(
 
 
 @contextmanager
-def leave_on_bug(holder: ShellHolder | None) -> Iterator[None]:
-    """Leaves a mount that has a holder to the next server if a mistake of ours ends this one."""
+def leaving_on_bug(holder: Holder | None) -> Iterator[None]:
+    """Leaves a mount that has a holder to the next server if a mistake of ours ends this one.
+
+    At once, as if it were killed: what closes in an orderly way gives locks up.
+    """
     try:
         yield
     except BaseException:
@@ -126,11 +134,22 @@ def leave_on_bug(holder: ShellHolder | None) -> Iterator[None]:
 class NoNewHolder:
     """Implements `fuse.mount.Holder` for a server that its holder started: its exit code tells."""
 
+    is_begun = True
+
     def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
         """Nothing."""
 
     def end(self) -> None:
         """Nothing."""
+
+
+async def hand_over_on_signal(holder: Holder) -> None:
+    """Ends this process at `HAND_OVER_SIGNAL`, between two requests: the next one goes on."""
+    with trio.open_signal_receiver(HAND_OVER_SIGNAL) as signals:
+        async for _ in signals:
+            if holder.is_begun:
+                log.info("making room for the next server")
+                leave_to_successor(HAND_OVER)
 
 
 def as_others() -> None:

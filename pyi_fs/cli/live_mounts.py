@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from pyi_fs import __version__
 from pyi_fs.store.storage import Storage
 
 DIRECTORY = "mounts"
@@ -23,7 +24,8 @@ _EXIT_SECONDS_MAX = 10.0
 class LiveMount:
     """A mount and its process. `at`: the snapshot it shows, None for a branch.
 
-    `writeback`: the kernel holds back what is written to it.
+    `writeback`: the kernel holds back what is written to it. `notes_version`: how it notes what a
+    successor needs, 0 if it has no holder; `program`: the version of what serves it.
     """
 
     pid: int
@@ -34,6 +36,8 @@ class LiveMount:
     read_only: bool
     since_ns: int
     writeback: bool = False
+    notes_version: int = 0
+    program: str = ""
 
 
 class Announce(Protocol):
@@ -48,6 +52,7 @@ class Announce(Protocol):
         read_only: bool,
         *,
         writeback: bool = False,
+        notes_version: int = 0,
     ) -> None:
         """`at`: the snapshot that is shown."""
 
@@ -76,9 +81,20 @@ def announcement(storage: Storage) -> Iterator[Announce]:
         read_only: bool,
         *,
         writeback: bool = False,
+        notes_version: int = 0,
     ) -> None:
-        now = time.time_ns()
-        mount = LiveMount(os.getpid(), workspace, branch, at, mountpoint, read_only, now, writeback)
+        mount = LiveMount(
+            os.getpid(),
+            workspace,
+            branch,
+            at,
+            mountpoint,
+            read_only,
+            time.time_ns(),
+            writeback,
+            notes_version,
+            __version__,
+        )
         lock.write_text(json.dumps(asdict(mount)) + "\n")
 
     try:

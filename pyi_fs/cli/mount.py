@@ -82,6 +82,9 @@ NAME = "pyi-mount"
     metavar="UID",
     help="Who may use .pyi/ (default: who mounts).",
 )
+@click.option(
+    "--no-holder", is_flag=True, help="Let the mount end with the process that serves it."
+)
 @click.option("--flag", "flags", multiple=True, hidden=True)
 @click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
 @click.option(
@@ -89,6 +92,12 @@ NAME = "pyi-mount"
     metavar="MOUNTPOINT",
     shell_complete=directories,
     help="End a mount, all being durable.",
+)
+@click.option(
+    "--upgrade",
+    metavar="MOUNTPOINT",
+    shell_complete=directories,
+    help="Have a live mount served by the program as it is installed now.",
 )
 @click.option("--check", is_flag=True, help="Say what is missing for mounting here.")
 @click.option(
@@ -102,6 +111,7 @@ def command(
     mountpoint: str | None,
     store: str | None,
     unmount: str | None,
+    upgrade: str | None,
     check: bool,
     install_helper: bool,
     **options: Any,
@@ -110,11 +120,16 @@ def command(
 
     A workspace that does not exist is made. A snapshot mounts read-only. See docs/commands.md.
     """
-    if "" in (unmount, mountpoint):
+    if "" in (unmount, upgrade, mountpoint):
         # An empty variable of a script, which would be the current directory.
         raise click.UsageError("the mountpoint is empty")
     if unmount is not None:
         unmounting.unmount(unmount)
+        return 0
+    if upgrade is not None:
+        from pyi_fs.cli import upgrading
+
+        click.echo(upgrading.upgrade(upgrade))
         return 0
     if check:
         return _check(store_path(store), allow_other=options["allow_other"])
@@ -147,10 +162,11 @@ def _mount(
     must_exist: bool,
     over: bool,
     foreground: bool,
+    no_holder: bool,
     **options: Any,
 ) -> int:
     path = Path(absolute(mountpoint))
-    request = MountRequest(store, where, path, **options)
+    request = MountRequest(store, where, path, holder=not no_holder, **options)
     check_flags(request.flags)
     for lack in checks.lacks(store, allow_other=request.allow_other):
         if lack.is_fatal:
@@ -164,7 +180,7 @@ def _mount(
         return 0
     log = log_path(store, where.workspace, request.shown)
     in_background(
-        partial(_serve_reporting, request),
+        partial(_serve_reporting, request, log),
         prepare=partial(_log_to, log),
         note=partial(complain, NAME),
     )
@@ -248,11 +264,17 @@ def _serve_here(request: MountRequest) -> None:
     )
 
 
-def _serve_reporting(request: MountRequest, reporter: Reporter) -> None:
+def _serve_reporting(request: MountRequest, log: Path, reporter: Reporter) -> None:
+    from pyi_fs.cli.holder import ShellHolder, described
     from pyi_fs.cli.serving import serve
 
     _show_names(request)
-    serve(request, ready=reporter.ready, note=reporter.note)
+    holder = None
+    if request.holder:
+        holder = ShellHolder(
+            f"pyi-holder {request.where} {request.mountpoint}", partial(described, request, log)
+        )
+    serve(request, ready=reporter.ready, note=reporter.note, holder=holder)
 
 
 def main() -> None:

@@ -47,6 +47,7 @@ _PROGRAM_FLAGS = {
     "over": "--over",
     "nonempty": "--over",
     "must_exist": "--must-exist",
+    "no_holder": "--no-holder",
 }
 _PROGRAM_VALUES = {
     "branch": "--branch",

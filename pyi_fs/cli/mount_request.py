@@ -3,15 +3,21 @@
 A value that the command line makes and the serving process keeps.
 """
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pyi_fs.cli.arguments import Place, device_label
 
 
 @dataclass(frozen=True)
 class MountRequest:
-    """What to mount where. Durations are seconds, None: the default; `flags` are for mount(2)."""
+    """What to mount where. Durations are seconds, None: the default; `flags` are for mount(2).
+
+    `holder`: the mount goes on when its server dies, where it can.
+    """
 
     store: Path
     where: Place
@@ -27,11 +33,36 @@ class MountRequest:
     transport: str | None = None
     spin_us: float | None = None
     flags: tuple[str, ...] = ()
+    holder: bool = True
 
     @property
     def shown(self) -> str:
         """Returns a name for what is mounted: its branch, or `@` and its snapshot."""
         return self.branch or "main" if self.where.at is None else f"@{self.where.at}"
+
+    def fields(self) -> dict[str, object]:
+        """Returns it as numbers, texts and lists, for `from_fields`."""
+        plain = dataclasses.asdict(self)
+        where = [self.where.workspace, self.where.at]
+        return {
+            **plain,
+            "store": str(self.store),
+            "where": where,
+            "mountpoint": str(self.mountpoint),
+        }
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> "MountRequest":
+        """Returns the request whose `fields` these are."""
+        return cls(
+            **{
+                **fields,
+                "store": Path(fields["store"]),
+                "where": Place(*fields["where"]),
+                "mountpoint": Path(fields["mountpoint"]),
+                "flags": tuple(fields["flags"]),
+            }
+        )
 
     def label(self, snapshot: str | None) -> str:
         """Returns the source of the mount; `snapshot` is what is shown, None for a branch."""

@@ -4,12 +4,13 @@ Imports all that serving needs, so the command line imports this when it knows t
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 
 import trio
 
+from pyi_fs.cli.holder import ShellHolder, hand_over_on_signal, leaving_on_bug
 from pyi_fs.cli.live_mounts import announcement
 from pyi_fs.cli.mount_flags import set_flags
 from pyi_fs.cli.mount_request import MountRequest
@@ -22,8 +23,12 @@ from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import BusyError, NotFoundError
 from pyi_fs.fuse import mount
+from pyi_fs.fuse.kept_views import TABLE as VIEW_TABLE
+from pyi_fs.fuse.ledger import VERSION as NOTES_VERSION
+from pyi_fs.fuse.ledger import MemoryLedger
+from pyi_fs.fuse.mount import Continued, Holder
 from pyi_fs.fuse.transports import AUTO
-from pyi_fs.ids import WorkspaceName
+from pyi_fs.ids import SnapshotId, WorkspaceName
 from pyi_fs.limits import SYNC_INTERVAL_SECONDS
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.store.directory_storage import DirectoryStorage
@@ -31,22 +36,34 @@ from pyi_fs.store.directory_storage import DirectoryStorage
 _SPIN_US = 50.0
 
 
-def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[str], None]) -> None:
+def serve(
+    request: MountRequest,
+    *,
+    ready: Callable[[], None],
+    note: Callable[[str], None],
+    holder: Holder | None = None,
+    continued: Continued | None = None,
+    inherited: Mapping[str, int] | None = None,
+) -> None:
     """Mounts, and returns when the mount has ended and all is durable.
 
     `ready` is called once requests are answered; `note` before that with what the user should know.
     `PyiError` and `OSError` if it cannot be mounted.
+
+    With a `holder` the mount goes on when this process dies. `continued`: it is such a mount, whose
+    locks' descriptors are `inherited`.
     """
     mountpoint = str(request.mountpoint)
     with ExitStack() as stack:
         # First in, last out: who waits for the lock waits for everything.
         announce = stack.enter_context(announcement(DirectoryStorage(request.store)))
-        store = stack.enter_context(closing(Store.open(request.store, create=False)))
-        if request.ephemeral_bytes is not None and store.layers.bound is not None:
-            store.layers.bound.bytes_max = request.ephemeral_bytes
+        store = stack.enter_context(closing(_opened_store(request, holder, inherited or {})))
         name = WorkspaceName(request.where.workspace)
         workspace = stack.enter_context(closing(Workspace(store, name, holder=mountpoint)))
-        root = opened_root(workspace, request, note)
+        if continued is None:
+            root = opened_root(workspace, request, note)
+        else:
+            root = continued_root(workspace, continued.ledger)
         branch = root if isinstance(root, Branch) else None
         snapshot = root.id if isinstance(root, Snapshot) else None
         uid = os.getuid() if request.control_uid is None else request.control_uid
@@ -73,16 +90,49 @@ def serve(request: MountRequest, *, ready: Callable[[], None], note: Callable[[s
             worker=worker_command(request.store),
             sync_interval=options.sync_interval,
         )
-        trio.run(
-            partial(
-                mount.serve,
-                session,
-                request.mountpoint,
-                options,
-                ready=partial(_ready, request, tell, ready),
-                tasks=[] if branch is None else [background.run],
+        tasks: list[Callable[[], Awaitable[None]]] = [] if branch is None else [background.run]
+        if holder is not None:
+            tasks.append(partial(hand_over_on_signal, holder))
+        with leaving_on_bug(holder):
+            trio.run(
+                partial(
+                    mount.serve,
+                    session,
+                    request.mountpoint,
+                    options,
+                    ready=partial(_ready, request, tell, ready, holder, continued),
+                    tasks=tasks,
+                    holder=holder,
+                    continued=continued,
+                )
             )
-        )
+
+
+def _opened_store(
+    request: MountRequest, holder: Holder | None, inherited: Mapping[str, int]
+) -> Store:
+    """Opens the store; the locks of a server that is dead are taken over."""
+    store = Store.open(request.store, create=False)
+    disk = store.storage.disk
+    assert isinstance(disk, DirectoryStorage), "BUG: a store without a disk"
+    disk.inherit_locks(inherited)
+    if isinstance(holder, ShellHolder):
+        holder.locks = disk.held_locks
+    if request.ephemeral_bytes is not None and store.layers.bound is not None:
+        store.layers.bound.bytes_max = request.ephemeral_bytes
+    return store
+
+
+def continued_root(workspace: Workspace, ledger: MemoryLedger) -> Branch | Snapshot:
+    """Returns what the root of a mount showed when its server died.
+
+    With its unlinked files: they may be open.
+    """
+    shown = ledger.table(VIEW_TABLE)[0]
+    refs = workspace.refresh()
+    if shown in refs.snapshots:
+        return refs.snapshots[SnapshotId(shown)]
+    return workspace.open_branch(shown, reaps=False)
 
 
 def opened_root(
@@ -139,10 +189,18 @@ def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOpt
     )
 
 
-def _ready(request: MountRequest, tell: Callable[..., None], ready: Callable[[], None]) -> None:
-    if request.writeback:
-        # Whoever reads that asks the mount to flush, which it can from now on.
-        tell(writeback=True)
-    if request.flags and os.geteuid() == 0:
+def _ready(
+    request: MountRequest,
+    tell: Callable[..., None],
+    ready: Callable[[], None],
+    holder: Holder | None,
+    continued: Continued | None,
+) -> None:
+    notes_version = NOTES_VERSION if holder is not None and holder.is_begun else 0
+    if request.writeback or notes_version:
+        # Whoever reads that asks the mount to flush, or to make room for a successor, which it can
+        # from now on.
+        tell(writeback=request.writeback, notes_version=notes_version)
+    if request.flags and os.geteuid() == 0 and continued is None:
         set_flags(str(request.mountpoint), request.flags)
     ready()

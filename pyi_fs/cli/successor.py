@@ -47,7 +47,7 @@ def main() -> int:
     if words[Word.UNANSWERED] > 1:
         # What was wrong may take a moment to pass.
         time.sleep(0.05 * 2 ** words[Word.UNANSWERED])
-    log.warning("the server of %s has died: going on", request.mountpoint)
+    log.warning("the server of %s is gone: going on", request.mountpoint)
     # Not looked at: a server that asks for its own mountpoint waits for itself.
     mounted = Mounted(device, Path(described["mountpoint"]), described["number"])
     try:

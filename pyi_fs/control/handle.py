@@ -80,6 +80,35 @@ class ControlHandle:
         return self._file.blocks
 
     @property
+    def view(self) -> View:
+        """Returns the view whose file it is."""
+        return self._view
+
+    @property
+    def uid(self) -> int:
+        """Returns whose descriptor it is."""
+        return self._uid
+
+    @property
+    def acts_on_read(self) -> bool:
+        """Returns whether a read at offset 0 has an effect."""
+        return self._file.acts_on_read and not self._next
+
+    @property
+    def state(self) -> list[bytes | None]:
+        """Returns what a descriptor was told and is to be told, for `restore`.
+
+        An answer that is made while it is read is made again.
+        """
+        answer = None if isinstance(self._answer, Streamed) else self._answer
+        return [answer, self._next, self._written]
+
+    def restore(self, state: list[bytes | None]) -> None:
+        """Goes on as the descriptor whose state that is."""
+        answer, following, written = state
+        self._answer, self._next, self._written = answer, following or b"", written or b""
+
+    @property
     def needs_sync(self) -> bool:
         """Returns whether `fsync` has something to make durable: the changes of a live branch."""
         return self._file.write is not None and self._view.branch is not None

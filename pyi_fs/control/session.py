@@ -48,6 +48,7 @@ class Session:
         self.control_uid = control_uid
         self.mountpoint = mountpoint
         self.on_view_changed: Callable[[ViewChange], None] | None = None
+        self.on_new_view: Callable[[View], None] | None = None
         self.publish_listener: PublishListener | None = None
         self.mount_status: Callable[[], Mapping[str, object]] = dict
         self.views: dict[ViewNumber, View] = {}
@@ -139,6 +140,14 @@ class Session:
             if not was_open:
                 self.workspace.close_branch(new)
             raise
+        self._show_at_root(new, old, old_tree)
+
+    def show_at_root(self, name: BranchName) -> None:
+        """Does what `switch_head` does once the log says so."""
+        old = self.live_branch(self.root)
+        self._show_at_root(self._opened(name), old, self.root.tree)
+
+    def _show_at_root(self, new: Branch, old: Branch, old_tree: Tree) -> None:
         self.root.name, self.root.branch = new.name, new
         self.root.source = lambda: new.tree
         below = self._of_branch.get(new.name)
@@ -244,6 +253,22 @@ class Session:
         if isinstance(plan, DropPlan) and plan.branch == self.root.name:
             raise BusyError(f"branch '{plan.branch}' is at the root of {self.mountpoint}")
 
+    def retire_missing(self) -> None:
+        """Takes away the views of branches and snapshots that are not there any more.
+
+        What a dropped branch had can still be read by who has files of it open.
+        """
+        refs = self.workspace.refresh()
+        for name, view in self._of_branch.items():
+            if name not in refs.live and view.branch is None:
+                view.reads = self.workspace.lease_dropped(name)
+                if view.reads is not None:
+                    view.held_tree = self.workspace.history.tree(view.reads)
+        self._retire_dropped()
+        for snapshot, view in list(self._of_snapshot.items()):
+            if snapshot not in refs.snapshots:
+                self._retire(view, None)
+
     def _retire_dropped(self) -> None:
         refs = self.workspace.refs
         for name, view in list(self._of_branch.items()):
@@ -255,12 +280,39 @@ class Session:
             raise NoSpaceError(f"{self.mountpoint} has shown {VIEWS_MAX} views: mount it again")
         self._view_count += 1
         number = ViewNumber(self._view_count)
-        if snapshot is None:
-            view = View(number, name, None, True, lambda: self._first_tree(view))
+        if name is not None:
+            view = self._branch_view(number, name)
         else:
+            assert snapshot is not None, "BUG: a view of nothing"
             source = partial(self.workspace.snapshot_tree, snapshot)
             view = View(number, None, snapshot, True, source, reads=snapshot.position)
         self.views[number] = view
+        if self.on_new_view is not None:
+            self.on_new_view(view)
+        return view
+
+    def restore_views(self, known: Mapping[ViewNumber, BranchName | SnapshotId], last: int) -> None:
+        """Shows again what a server showed whose mount this one goes on with.
+
+        `last`: the highest number it had used. What is not there any more has no view.
+        """
+        refs = self.workspace.refresh()
+        for number, meant in known.items():
+            if meant in refs.snapshots:
+                snapshot = refs.snapshots[SnapshotId(meant)]
+                source = partial(self.workspace.snapshot_tree, snapshot)
+                view = View(number, None, snapshot, True, source, reads=snapshot.position)
+                self._of_snapshot[snapshot.id] = view
+            elif meant in refs.live and meant != self.root.name:
+                view = self._branch_view(number, BranchName(meant))
+                self._of_branch[BranchName(meant)] = view
+            else:
+                continue
+            self.views[number] = view
+        self._view_count = last
+
+    def _branch_view(self, number: ViewNumber, name: BranchName) -> View:
+        view = View(number, name, None, True, lambda: self._first_tree(view))
         return view
 
     def _first_tree(self, view: View) -> Tree:

@@ -23,6 +23,7 @@ class View:
     `held_tree`: what is shown while another process has the branch. `source` finds the tree when
     neither is set. `reads`: where in a layer that tree is, if nobody here writes it. `is_gone`: the
     path of the view does not exist any more; who has files of it open may keep using them.
+    `kept_as`: what a mount notes it by, if that is not its number.
     """
 
     number: ViewNumber
@@ -34,6 +35,7 @@ class View:
     held_tree: Tree | None = None
     reads: Position | None = None
     is_gone: bool = False
+    kept_as: int = 0
 
     @property
     def tree(self) -> Tree:

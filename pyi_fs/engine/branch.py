@@ -267,6 +267,16 @@ class Branch:
         self.is_touched_complete = since_last is not None
         self._adopt(old, orphans, touched)
 
+    def publish_again(self, old: Tree) -> None:
+        """Does again what publishing the current tree meant for open files: `old` was there before.
+
+        For a process that goes on with a mount whose server died in a publish.
+        """
+        numbers = [] if self.listener is None else self.listener.orphans(self, old, self.tree, None)
+        records = [(number, record) for number in numbers if (record := old.inode(number))]
+        self.generation += 1
+        self._adopt(old, [(number, Adopt(self.next_inode(), r)) for number, r in records], None)
+
     def graft(self, graft: Graft, note: Callable[[], object]) -> None:
         """Commits a restored path, has it noted in the log, and publishes it.
 

@@ -178,6 +178,8 @@ class Moves:
         branch.mark_ref()
         self._history.remember(before, old)
         noted = RestorePath(time.time_ns(), branch.name, before, snapshot.id, path, parent_before)
+        # Before it is in the journal: who finds it there without a record can add that.
+        self._log.on_intent(noted)
         branch.graft(graft, lambda: self._log.append(lambda _: noted))
 
 

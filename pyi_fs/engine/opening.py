@@ -35,8 +35,10 @@ class Opening:
         self._history = history
         self._reader = reader
 
-    def branch(self, ref: BranchRef) -> Branch:
+    def branch(self, ref: BranchRef, *, reaps: bool = True) -> Branch:
         """Returns a branch at its present, ready to be written.
+
+        `reaps`: without its unlinked files.
 
         What only it had in memory may be gone; that is said once, here.
         """
@@ -61,7 +63,7 @@ class Opening:
             # A power loss took the record of the reservation and left files that it was made for.
             self._services.reserve_beyond(found.tree.last_inode)
         self._find_last(branch, ref, found.position)
-        if found.tree.unlinked:
+        if found.tree.unlinked and reaps:
             # Nobody can hold them any more: whoever did died with the last writer.
             branch.commit(Reap(tuple(found.tree.unlinked)))
         return branch

@@ -97,10 +97,11 @@ class Workspace:
 
     # Branches.
 
-    def open_branch(self, name: str) -> Branch:
+    def open_branch(self, name: str, *, reaps: bool = True) -> Branch:
         """Opens a branch for writing: takes its lock, recovers its tree.
 
-        The same object when it is open here already.
+        The same object when it is open here already. `reaps`: removes unlinked files, which nobody
+        can hold any more.
 
         `NotFoundError`; `BusyError` naming the process that has it.
         """
@@ -113,7 +114,7 @@ class Workspace:
             self.log.in_turn(partial(self._locks.make, branch_name))
         self._locks.take(branch_name, self.holder_text)
         try:
-            branch = self._opening.branch(self.refresh().branch(name))
+            branch = self._opening.branch(self.refresh().branch(name), reaps=reaps)
         except BaseException:
             self._locks.release(branch_name)
             raise

@@ -8,12 +8,13 @@ its successor can tell how far the command was (`fuse/takeover.py`).
 A command is a plain `def`: no request is answered and nothing else is changed while it runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TypeVar
 
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
+from pyi_fs.format.record import encode_operation
 from pyi_fs.fuse.ledger import Ledger, Value, Word
 from pyi_fs.model.operation import (
     DeleteSnapshot,
@@ -31,6 +32,8 @@ from pyi_fs.model.operation import (
 REQUEST: ContextVar[int] = ContextVar("request", default=0)
 """The number of the request that a task answers; 0 where the transport does not know it."""
 DONE_TABLE = "done"
+INTENT_TABLE = "intent"
+"""The last restore of a path, encoded as in the log."""
 
 _T = TypeVar("_T")
 # What a command is for. Others (a snapshot before a restore, a reservation) are done again without
@@ -82,11 +85,33 @@ class Commands:
             words[Word.COMMAND] = words[Word.REQUEST] = 0
         return answer
 
+    async def do_in_thread(
+        self,
+        run_in_thread: Callable[[Callable[[], _T]], Awaitable[_T]],
+        command: Callable[[], _T],
+        kept: Callable[[_T], Value],
+    ) -> _T:
+        """Returns what a command returns that waits for a disk and changes nothing of this mount.
+
+        Requests are answered meanwhile. If the server dies in it, it is begun again.
+        """
+        answer = await run_in_thread(command)
+        request = REQUEST.get()
+        if request and self._ledger.survives:
+            self._ledger.put(DONE_TABLE, request, kept(answer))
+            self._ledger.commit()
+        return answer
+
     def answered(self, request: int) -> None:
         """The answer of a request has gone out: it is not kept any longer."""
         self._ledger.put(DONE_TABLE, request, None)
 
     def _will_log(self, operation: Operation) -> None:
         is_aside = isinstance(operation, TakeSnapshot) and operation.automatic
-        if isinstance(operation, _FINAL) and not is_aside:
-            self._ledger.words[Word.COMMAND_LOGS] = operation.time_ns
+        if not isinstance(operation, _FINAL) or is_aside:
+            return
+        if isinstance(operation, RestorePath):
+            # The only one that is in a journal before it is in the log.
+            self._ledger.put(INTENT_TABLE, 0, encode_operation(operation))
+            self._ledger.commit()
+        self._ledger.words[Word.COMMAND_LOGS] = operation.time_ns

@@ -17,9 +17,11 @@ from pyi_fs.errors import (
 )
 from pyi_fs.fuse.attributes import Entry
 from pyi_fs.fuse.handles import ControlFile, ControlListing, HandleId
+from pyi_fs.fuse.ledger import Value
 from pyi_fs.fuse.nodes import ROOT_NODE, VIEW_BITS
 from pyi_fs.fuse.state import MountState
 from pyi_fs.ids import ROOT_INODE, NodeId
+from pyi_fs.limits import CONTROL_ANSWER_BYTES_MAX
 from pyi_fs.model.inode import Inode
 
 _R = TypeVar("_R")
@@ -97,32 +99,58 @@ class ControlHandlers:
         handle = self._control.open(self._nodes.control(node), uid=uid)
         return self._state.handles.add(ControlFile(node, handle))
 
-    async def read(self, handle: ControlHandle, offset: int, length: int) -> bytes:
+    async def read(self, file: ControlFile, offset: int, length: int) -> bytes:
         """Reads, and returns when the kernel knows what that changed."""
         await self._state.before_control()
-        answer = handle.read(offset, length)
+        control = file.control
+        read = partial(self._noted, file, partial(control.read, offset, length))
+        acts = offset == 0 and control.acts_on_read
+        answer = self._state.commands.do(control.view, read, bytes) if acts else read()
         await self._state.invalidation.settled()
         return answer
 
-    async def write(self, handle: ControlHandle, offset: int, data: bytes) -> int:
+    async def write(self, file: ControlFile, offset: int, data: bytes) -> int:
         """Writes, and returns when the kernel knows what that changed."""
-        return await self._done(handle, partial(handle.write, offset, data))
+        write = partial(self._noted, file, partial(file.control.write, offset, data))
+        return await self._done(file.control, write, int)
 
     async def ask(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes:
         """Returns what a command, or none, to a file of a view's `.pyi` is answered."""
         self._check_user(uid)
         handle = self._control.open_command(view, name, uid=uid)
-        return await self._done(handle, partial(handle.ask, text, size))
+        return await self._done(handle, partial(handle.ask, text, size), bytes)
 
-    async def _done(self, handle: ControlHandle, command: Callable[[], _R]) -> _R:
+    def _noted(self, file: ControlFile, act: Callable[[], _R]) -> _R:
+        """Notes what the descriptor was told, or is to be told, for a successor."""
+        try:
+            return act()
+        finally:
+            self._state.handles.note(file, "answers", file.id, file.control.state)
+
+    async def _done(
+        self, handle: ControlHandle, command: Callable[[], _R], kept: Callable[[_R], Value]
+    ) -> _R:
         await self._state.before_control()
         try:
             if handle.blocks:
-                answer: _R = await self._state.run_in_thread(command)
-                return answer
-            return command()
+                return await self._state.commands.do_in_thread(
+                    self._state.run_in_thread, command, kept
+                )
+            return self._state.commands.do(handle.view, command, kept)
         finally:
             await self._state.invalidation.settled()
+
+    def last_line(self, view: View) -> bytes:
+        """Returns the line of the last snapshot of a view."""
+        last = ControlNode(view.number, (b"last",), "file")
+        return self._control.open(last, uid=self._uid).read(0, CONTROL_ANSWER_BYTES_MAX)
+
+    def reopened(self, node: NodeId, uid: int, *, is_file: bool) -> ControlFile | ControlListing:
+        """Returns what a user had open when a server died."""
+        control = self._nodes.control(node)
+        if is_file:
+            return ControlFile(node, self._control.open(control, uid=uid))
+        return ControlListing(node, self._control.entries(control))
 
     def opendir(self, node: NodeId, uid: int) -> HandleId:
         """Opens a control directory."""

@@ -34,3 +34,13 @@ def ioctl(handlers: IoctlHandlers, node: NodeId, caller: Caller, body: Buffer) -
         return replies.ioctl(result, ioctls.array(found)[:room])
 
     return Later(answer)
+
+
+def ioctl_done(handlers: IoctlHandlers, body: Buffer, kept: bytes | None) -> bytes:
+    """Returns the answer to an IOCTL that was done by a server that is dead.
+
+    `kept`: what it was to be answered, None if that is not known.
+    """
+    handle, number, _, room = requests.ioctl(body)
+    found = handlers.done(HandleId(handle), number) if kept is None else kept
+    return replies.ioctl(0, ioctls.array(found)[:room])

@@ -20,37 +20,19 @@ from pyi_fs.errors import (
 )
 from pyi_fs.fuse import protocol_replies as replies
 from pyi_fs.fuse import protocol_requests as requests
-from pyi_fs.fuse.attributes import (
-    BLOCK_SIZE,
-    DIRECTORY_BYTES,
-    LASTING_SECONDS,
-    Entry,
-    blocks_of,
-    is_in_flux,
-)
+from pyi_fs.fuse.direct_entries import NO_ENTRY, NO_NODE, Entries, opened_directory, opened_file
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import HandleId
 from pyi_fs.fuse.listings import DOT_ENTRIES, Listed
 from pyi_fs.fuse.metadata import Wanted
 from pyi_fs.fuse.nodes import CONTROL_BIT
-from pyi_fs.fuse.protocol import WRITE_KILL_SUIDGID, Opcode, OpenFlag
-from pyi_fs.fuse.protocol_replies import AttributeWords, Timeouts
+from pyi_fs.fuse.protocol import WRITE_KILL_SUIDGID, Opcode
 from pyi_fs.ids import Buffer, NodeId
 from pyi_fs.limits import FILE_BYTES_MAX
-from pyi_fs.model.inode import Inode
 
-_LASTING = int(LASTING_SECONDS)
-_KEPT = Timeouts(_LASTING, _LASTING)
-_NAME_KEPT = Timeouts(_LASTING, 0)
-_NOT_KEPT = Timeouts(0, 0)
-_NO_ENTRY = replies.no_entry(_LASTING)
-_NO_NODE = replies.no_entry(0)
 _XATTR_CREATE, _XATTR_REPLACE = 1, 2
 # What fits the 32 bits of the older answer, in whole pages.
 _COUNT_MAX = (1 << 32) - 4096
-_CONTROL_FILE = OpenFlag.DIRECT_IO.value
-_FILE = OpenFlag.KEEP_CACHE.value
-_DIRECTORY = (OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR).value
 
 
 class Caller(NamedTuple):
@@ -87,6 +69,9 @@ class Requests:
         """Answers from the handlers of one mount; `writeback`: with the kernel's cache."""
         self._state = handlers.state
         self._nodes = handlers.state.nodes
+        self._entries = Entries(handlers.state.nodes)
+        self._entry = self._entries.entry
+        self._attributes = self._entries.attributes
         self._names = handlers.names
         self._metadata = handlers.metadata
         self._files = handlers.files
@@ -138,7 +123,7 @@ class Requests:
 
     def _lookup(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         entry = self._names.lookup(node, requests.name(body), caller)
-        return _NO_ENTRY if entry is None else self._entry(entry)
+        return NO_ENTRY if entry is None else self._entry(entry)
 
     def _forget(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         self._reaper.forget([(NodeId(n), count) for n, count in requests.forget(node, body)])
@@ -152,9 +137,7 @@ class Requests:
         return self._attributes(self._metadata.getattr(node))
 
     def _statx(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
-        entry = self._metadata.getattr(node)
-        words = self._words(entry.node, entry.inode)
-        return replies.statx(_timeouts(entry).attributes, words, entry.inode.btime_ns)
+        return self._entries.statx(self._metadata.getattr(node))
 
     def _setattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         asked = requests.setattr_(body)
@@ -220,21 +203,18 @@ class Requests:
 
     def _open(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         handle = self._files.open(node, requests.open_flags(body), caller)
-        # Each read of a control file is a request of its own, whatever its size. Of other files
-        # only this mount changes the bytes, through the same pages; a publish gives changed files
-        # new nodes.
-        return replies.opened(handle, _CONTROL_FILE if node & CONTROL_BIT else _FILE)
+        return opened_file(node, handle)
 
     def _create(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         name, mode, flags = requests.create(body)
         mode = stat.S_IFREG | stat.S_IMODE(mode)
         handle, entry = self._files.create(node, name, mode, flags, caller)
-        return self._entry(entry) + replies.opened(handle, _FILE)
+        return self._entry(entry) + opened_file(entry.node, handle)
 
     def _tmpfile(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         mode, flags = requests.tmpfile(body)
         handle, entry = self._files.create_unnamed(node, mode, flags, caller)
-        return self._entry(entry) + replies.opened(handle, _FILE)
+        return self._entry(entry) + opened_file(entry.node, handle)
 
     def _fallocate(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         handle, offset, length, mode = requests.fallocate(body)
@@ -298,8 +278,7 @@ class Requests:
 
     def _opendir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         handle = self._listings.opendir(node, caller)
-        # Names below `.pyi` come and go without the kernel's doing.
-        return replies.opened(handle, 0 if node & CONTROL_BIT else _DIRECTORY)
+        return opened_directory(node, handle)
 
     def _readdir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         return self._list(body, plus=False)
@@ -323,6 +302,8 @@ class Requests:
                 taken.append(item.entry.node)
         # Counted when nothing can fail any more: an error would take the whole answer back.
         self._listings.listed(taken)
+        if self._state.ledger.survives:
+            self._listings.keep(HandleId(handle))
         return b"".join(parts)
 
     def _listed(self, item: Listed, *, plus: bool) -> bytes:
@@ -332,7 +313,7 @@ class Requests:
         if not plus:
             return part
         # The kernel makes nothing of `.` and `..`, and counts no lookup of node 0.
-        return (self._entry(entry) if next_offset > DOT_ENTRIES else _NO_NODE) + part
+        return (self._entry(entry) if next_offset > DOT_ENTRIES else NO_NODE) + part
 
     def _statfs(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         space = self._metadata.statfs()
@@ -370,25 +351,6 @@ class Requests:
     def _removexattr(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         self._metadata.removexattr(node, requests.attribute_name(body))
         return b""
-
-    def _words(self, node: NodeId, inode: Inode) -> AttributeWords:
-        size = DIRECTORY_BYTES if inode.is_directory else inode.size
-        return replies.attribute_words(
-            self._nodes.ino_of(node), inode, size, blocks_of(inode), BLOCK_SIZE
-        )
-
-    def _entry(self, entry: Entry) -> bytes:
-        return replies.entry(entry.node, _timeouts(entry), self._words(entry.node, entry.inode))
-
-    def _attributes(self, entry: Entry) -> bytes:
-        words = self._words(entry.node, entry.inode)
-        return replies.attributes(_timeouts(entry).attributes, words)
-
-
-def _timeouts(entry: Entry) -> Timeouts:
-    if not entry.lasting:
-        return _NOT_KEPT
-    return _NAME_KEPT if is_in_flux(entry.inode) else _KEPT
 
 
 def _in_room(value: bytes, room: int) -> bytes:

@@ -21,11 +21,14 @@ import trio
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
 from pyi_fs.fuse import device as fuse_device
 from pyi_fs.fuse import protocol
+from pyi_fs.fuse.commands import REQUEST
 from pyi_fs.fuse.direct_ioctls import ioctl
-from pyi_fs.fuse.direct_requests import Caller, Later, Requests
+from pyi_fs.fuse.direct_requests import Answer, Caller, Handler, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.ledger import Word
 from pyi_fs.fuse.protocol import InitFlag, Opcode
+from pyi_fs.fuse.resent import Resent, noting_changes
 from pyi_fs.fuse.translate import Translator, report
 from pyi_fs.ids import Buffer, NodeId
 
@@ -62,6 +65,8 @@ _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, O
 # What answering says of a caller that gave up, or when the mount is gone.
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
 _SIGKILL_BIT = 1 << 8
+_REQUEST_MASK = protocol.RESENT - 1
+_REQUEST, _COUNTED = Word.REQUEST.value, Word.COUNTED.value
 _NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
 
 
@@ -84,14 +89,16 @@ class DirectTransport:
         `writeback`: the kernel's writeback cache, whose promises are others. `ready` is called once
         the kernel was told what we speak.
         """
+        self.handlers = handlers
         self.state = handlers.state
         self._facade = facade
         self._device = device
         self._ready = ready
         self._wanted = int(_WANTED | InitFlag.WRITEBACK_CACHE if writeback else _WANTED)
         self.translator = Translator()
-        self._handlers = Requests(handlers, writeback=writeback).table
-        self._handlers[Opcode.IOCTL] = partial(ioctl, handlers.ioctls)
+        table = Requests(handlers, writeback=writeback).table
+        table[Opcode.IOCTL] = partial(ioctl, handlers.ioctls)
+        self._handlers = noting_changes(handlers.state, table)
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
         self._view = memoryview(self.buffer)
@@ -100,6 +107,11 @@ class DirectTransport:
         self._nursery: trio.Nursery | None = None
         self._is_greeted = False
         self._too_old: str | None = None
+        self._ledger = handlers.state.ledger
+        self._words = self._ledger.words
+        self._resent: Resent | None = None
+        self.has_resend = False
+        """Whether the kernel can send again what a dead server has left unanswered."""
 
     @property
     def requests(self) -> dict[str, int]:
@@ -122,6 +134,11 @@ class DirectTransport:
         if self._too_old is not None:
             raise UnsupportedError(self._too_old)
 
+    def go_on(self, resent: Resent) -> None:
+        """Goes on where a dead server was, instead of waiting for INIT."""
+        self._is_greeted = self.has_resend = True
+        self._resent = resent
+
     def stop(self) -> None:
         """Ends `run` although the mount is still in use."""
         if self._nursery is not None:
@@ -130,6 +147,9 @@ class DirectTransport:
     async def _serve(self) -> None:
         device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
         wait, is_greeted, failures = self._facade.wait_readable, False, 0
+        is_unproven = self._resent is not None
+        if is_unproven:
+            os.write(device, protocol.resend())
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
                 is_greeted = True
@@ -152,6 +172,9 @@ class DirectTransport:
                 return
             failures = 0
             take(length)
+            if is_unproven:
+                is_unproven = False
+                self._words[Word.UNANSWERED] = 0
 
     def take(self, length: int) -> None:
         """Answers the request of so many bytes in `buffer`, or sees to it that it will be."""
@@ -170,34 +193,46 @@ class DirectTransport:
             caller = self._caller = Caller(uid, gid)
         body = self._view[protocol.IN_HEADER_BYTES : length - 8 * extension_words]
         handler = self._handlers.get(opcode)
+        answer: Answer
+        words = self._words
+        words[_REQUEST] = unique & _REQUEST_MASK
+        words[_COUNTED] = 0
         try:
+            if unique >= protocol.RESENT:
+                handler = self._again(opcode, unique, handler)
             if handler is None:
-                self._unusual(opcode, unique, body)
-                return
-            answer = handler(NodeId(node), caller, body)
+                answer = self._unusual(opcode, unique, body)
+            else:
+                answer = handler(NodeId(node), caller, body)
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
             number = self.translator.errno_of(error, _name(opcode))
-            if opcode not in _UNANSWERED:
-                self._refuse(unique, number)
-            return
+            answer = None if opcode in _UNANSWERED else number
         if isinstance(answer, Later):
             self._begin(opcode, unique, pid, answer)
         elif isinstance(answer, int):
             self._refuse(unique, answer)
         elif answer is not None:
             self._answer(unique, answer)
+        words[_REQUEST] = 0
 
-    def _unusual(self, opcode: int, unique: int, body: Buffer) -> None:
+    def _again(self, opcode: int, unique: int, handler: Handler | None) -> Handler | None:
+        """Returns what answers a request that was sent again."""
+        if handler is None or self._resent is None:
+            return handler
+        return self._resent.handler(opcode, unique, handler)
+
+    def _unusual(self, opcode: int, unique: int, body: Buffer) -> Answer:
         if opcode == Opcode.INIT:
             self._greet(unique, body)
         elif opcode == Opcode.INTERRUPT:
             self._interrupt(body)
         elif opcode == Opcode.DESTROY:
-            self._answer(unique, b"")
+            return b""
         elif opcode != Opcode.NOTIFY_REPLY:
             if opcode not in _UNKNOWN:
                 log.info("the kernel asked for %s", _name(opcode))
-            self._refuse(unique, errno.ENOSYS)
+            return errno.ENOSYS
+        return None
 
     def _greet(self, unique: int, body: Buffer) -> None:
         offer = protocol.init_request(body)
@@ -209,6 +244,7 @@ class DirectTransport:
             self._refuse(unique, errno.EPROTO)
             self._too_old = f"this kernel speaks FUSE {offer.major}.{offer.minor}, 7.31 is needed"
             return
+        self.has_resend = bool(offer.flags & InitFlag.HAS_RESEND)
         # A kernel of a later major version asks again, in ours.
         self._is_greeted = offer.major == protocol.MAJOR
         body = protocol.init_reply(
@@ -232,6 +268,8 @@ class DirectTransport:
     async def _finish(
         self, opcode: int, unique: int, later: Later, scope: trio.CancelScope
     ) -> None:
+        request = unique & _REQUEST_MASK
+        REQUEST.set(request)
         try:
             with scope:
                 try:
@@ -243,6 +281,7 @@ class DirectTransport:
             if scope.cancelled_caught:
                 self._refuse(unique, errno.EINTR)
         finally:
+            self.state.commands.answered(request)
             self._reads.pop(unique, None)
             self._facade.end_task()
 
@@ -257,6 +296,8 @@ class DirectTransport:
             found[1].cancel()
 
     def _answer(self, unique: int, body: Buffer) -> None:
+        if self._ledger.pending:
+            self._ledger.commit()
         try:
             if len(body) <= _COPIED_BYTES_MAX:
                 os.write(self._device, protocol.answer(unique, body))
@@ -269,6 +310,8 @@ class DirectTransport:
                 self._refuse(unique, errno.EIO)
 
     def _refuse(self, unique: int, number: int) -> None:
+        if self._ledger.pending:
+            self._ledger.commit()
         try:
             os.write(self._device, protocol.refusal(unique, number))
         except OSError as error:

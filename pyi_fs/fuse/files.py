@@ -57,15 +57,16 @@ class FileHandlers:
         self, parent: NodeId, name: bytes, mode: int, flags: int, caller: Caller
     ) -> tuple[HandleId, Entry]:
         """Makes a regular file and opens it."""
-        return self._opened(self._names.make(parent, name, mode, caller), flags, caller)
+        return self.open_made(self._names.make(parent, name, mode, caller), flags, caller)
 
     def create_unnamed(
         self, parent: NodeId, mode: int, flags: int, caller: Caller
     ) -> tuple[HandleId, Entry]:
         """Makes a regular file without a name and opens it."""
-        return self._opened(self._names.make_unnamed(parent, mode, caller), flags, caller)
+        return self.open_made(self._names.make_unnamed(parent, mode, caller), flags, caller)
 
-    def _opened(self, entry: Entry, flags: int, caller: Caller) -> tuple[HandleId, Entry]:
+    def open_made(self, entry: Entry, flags: int, caller: Caller) -> tuple[HandleId, Entry]:
+        """Opens a regular file that this request has made and looked up."""
         view, number = self._nodes.place(entry.node)
         handle = FileHandle(
             view,
@@ -90,7 +91,7 @@ class FileHandlers:
         """
         handle = self._handles.file(handle_id)
         if isinstance(handle, ControlFile):
-            return await self._controls.read(handle.control, offset, length)
+            return await self._controls.read(handle, offset, length)
         data = self.read_now(handle_id, offset, length)
         if data is not None:
             return data
@@ -112,7 +113,7 @@ class FileHandlers:
         """
         handle = self._handles.file(handle_id)
         if isinstance(handle, ControlFile):
-            return await self._controls.write(handle.control, offset, bytes(data))
+            return await self._controls.write(handle, offset, bytes(data))
         # The request does not say who writes (pyfuse3 3.5): the opener counts, as with file
         # descriptors passed on. Pages of the writeback cache come by anybody's handle.
         kill_setid = not (handle.privileged or self._state.is_write_cached)

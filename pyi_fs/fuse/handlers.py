@@ -30,7 +30,7 @@ class Handlers:
     def __init__(self, state: MountState) -> None:
         """Makes them."""
         self.state = state
-        controls = ControlHandlers(state)
+        self.controls = controls = ControlHandlers(state)
         self.names = NameHandlers(state, controls)
         self.metadata = MetadataHandlers(state, controls)
         self.files = FileHandlers(state, controls, self.names)

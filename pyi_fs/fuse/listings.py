@@ -58,12 +58,22 @@ class ListingHandlers:
             return self._control_entries(handle, offset)
         if offset == 0:
             handle.rewind()
+            if handle.noted:
+                self._handles.forget_notes(handle)
         return self._entries(handle, offset)
 
     def listed(self, nodes: Iterable[NodeId]) -> None:
         """Counts entries that went out, other than `.` and `..`, as looked up."""
         for node in nodes:
             self._nodes.counts.add(node)
+
+    def keep(self, handle_id: HandleId) -> None:
+        """Notes the names given out, so that a server that takes over goes on after them."""
+        handle = self._handles.listing(handle_id)
+        if isinstance(handle, ListingHandle):
+            first, names = handle.not_kept()
+            if names:
+                self._handles.note(handle, "names", (handle_id, first), names)
 
     def _entries(self, handle: ListingHandle, offset: int) -> Iterator[Listed]:
         view = handle.view

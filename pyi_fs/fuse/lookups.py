@@ -4,11 +4,14 @@ A walk of 200,000 unchanged files must not make 200,000 Python objects: counts s
 machine words, one page for 1,024 neighbouring node ids, and a page goes when its last count does.
 Node ids of one view are dense, so that is 4 bytes a node. A count of 2**32 - 1 goes on in a
 dictionary; no mount has reached that.
+
+The pages are the ledger's: a server that takes over finds them there.
 """
 
 from array import array
 from collections.abc import Iterator
 
+from pyi_fs.fuse.ledger import Ledger, MemoryLedger, NoLedger, Word
 from pyi_fs.ids import NodeId
 
 _PAGE_BITS = 10
@@ -16,6 +19,7 @@ _PAGE_NODES = 1 << _PAGE_BITS
 _MASK = _PAGE_NODES - 1
 _USED = _PAGE_NODES
 _COUNT_MAX = (1 << 32) - 1
+_COUNTED = Word.COUNTED.value
 
 
 class LookupCounts:
@@ -24,13 +28,23 @@ class LookupCounts:
     A node that was never looked up, or forgotten as often, is unknown.
     """
 
-    __slots__ = ("_excess", "_pages")
+    __slots__ = ("_excess", "_ledger", "_pages", "_words")
 
-    def __init__(self) -> None:
-        """Begins with no node known."""
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        """Begins with the nodes that a dead server's ledger knows, else with none."""
+        self._ledger = NoLedger() if ledger is None else ledger
+        self._words = self._ledger.words
         # page: counts of 1,024 nodes, then how many of them are not 0
-        self._pages: dict[int, array[int]] = {}
+        self._pages: dict[int, memoryview[int] | array[int]] = {}
         self._excess: dict[NodeId, int] = {}
+        if isinstance(self._ledger, MemoryLedger):
+            for key, page in list(self._ledger.kept_pages()):
+                # Counted again: the server may have died between a count and its page's.
+                page[_USED] = sum(map(bool, page[:_PAGE_NODES]))
+                if page[_USED]:
+                    self._pages[key] = page
+                else:
+                    self._ledger.free_page(key)
 
     def __contains__(self, node: NodeId) -> bool:
         page = self._pages.get(node >> _PAGE_BITS)
@@ -40,7 +54,8 @@ class LookupCounts:
         """Counts one lookup."""
         page = self._pages.get(node >> _PAGE_BITS)
         if page is None:
-            page = self._pages[node >> _PAGE_BITS] = array("I", bytes(4 * (_PAGE_NODES + 1)))
+            page = self._ledger.new_page(node >> _PAGE_BITS)
+            self._pages[node >> _PAGE_BITS] = page
         index = node & _MASK
         count = page[index]
         if count == 0:
@@ -49,6 +64,7 @@ class LookupCounts:
             self._excess[node] = self._excess.get(node, 0) + 1
         else:
             page[index] = count + 1
+        self._words[_COUNTED] = node
 
     def drop(self, node: NodeId, count: int) -> bool:
         """Takes back `count` lookups.
@@ -69,6 +85,7 @@ class LookupCounts:
         page[_USED] -= 1
         if page[_USED] == 0:
             del self._pages[node >> _PAGE_BITS]
+            self._ledger.free_page(node >> _PAGE_BITS)
         return True
 
     def between(self, start: int, end: int) -> Iterator[NodeId]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
@@ -16,6 +17,7 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import PyiError, UnsupportedError
 from pyi_fs.fuse import device, transports
 from pyi_fs.fuse.device import DeviceOptions, Mounted
+from pyi_fs.fuse.ledger import Ledger, MemoryLedger, NoLedger, Word
 from pyi_fs.fuse.letting_go import let_go_of_unused
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.translate import report
@@ -58,6 +60,28 @@ class MountOptions:
     options: tuple[str, ...] = ()
 
 
+class Holder(Protocol):
+    """Keeps a mount when its server dies, and starts the next one (decision 0008)."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Returns whether there is somebody to start another server."""
+
+    def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
+        """Is given what it is to keep; requests are answered from now on."""
+
+    def end(self) -> None:
+        """Is told that the mount has ended, and everything is durable."""
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A mount whose server died, and what that has noted."""
+
+    mounted: Mounted
+    ledger: MemoryLedger
+
+
 async def serve(
     session: Session,
     mountpoint: Path,
@@ -65,62 +89,108 @@ async def serve(
     *,
     ready: Callable[[], None],
     tasks: Sequence[Callable[[], Awaitable[None]]] = (),
+    holder: Holder | None = None,
+    continued: Continued | None = None,
 ) -> None:
     """Mounts, answers until the mount is gone, and leaves everything durable.
 
     `ready` is called once, when requests are answered. `tasks` run beside them and are cancelled at
     the end; what one raises is logged and ends that task alone. SIGTERM and SIGINT unmount. Must
     run in the main thread. `OSError` or `PyiError` if it cannot be mounted.
+
+    `holder`: what is to keep the mount if this process dies; used where kernel and transport allow
+    it. A mistake of ours that ends the loop is then raised without unmounting. `continued`: goes on
+    with this mount instead of making one.
     """
-    mounted = device.mount(
-        mountpoint,
-        DeviceOptions(options.fsname, options.allow_other, session.read_only, options.options),
+    mounted, ledger = (
+        _mounted(session, mountpoint, options, holder)
+        if continued is None
+        else (continued.mounted, continued.ledger)
     )
-    device.raise_limits(mounted.number, options.read_ahead_kb)
+
+    def greeted() -> None:
+        if holder is not None and isinstance(ledger, MemoryLedger) and transport.has_resend:
+            holder.begin(mounted, ledger)
+        ready()
+
     transport = transports.made(
         options.transport,
         session,
         mounted.device,
         spin_us=options.spin_us,
         writeback=options.writeback,
-        ready=ready,
+        ready=greeted,
+        ledger=ledger,
+        is_continued=continued is not None,
     )
     state = transport.state
     if options.writeback:
         state.flush_kernel = KernelFlush(state, mounted.mountpoint)
-
-    def status() -> dict[str, object]:
-        return {
-            "transport": transport.name,
-            "orphans": state.publication.orphan_count(),
-            "open_files": sum(len(handles) for _, handles in state.handles.open_files()),
-            "requests": transport.requests,
-        }
-
-    session.mount_status = status
-    refused: UnsupportedError | None = None
+    session.mount_status = partial(_status, transport)
+    is_over = False
     try:
-        async with trio.open_nursery() as nursery:
-            # Started before the first request: a signal must not find the default action.
-            await nursery.start(_unmount_on_signal, state, mounted, transport)
-            nursery.start_soon(let_go_of_unused, state, options.sync_interval)
-            if options.writeback:
-                nursery.start_soon(_flush_every, state, options.sync_interval)
-            if options.snapshot_every is not None:
-                every = partial(_snapshot_every, state, options.snapshot_every)
-                nursery.start_soon(_guarded, every)
-            for task in tasks:
-                nursery.start_soon(_guarded, task)
-            try:
-                await transport.run()
-            except UnsupportedError as error:
-                refused = error
-            nursery.cancel_scope.cancel()
+        refused = await _run(transport, mounted, options, tasks)
+        is_over = True
     finally:
-        with trio.CancelScope(shield=True):
-            await _leave(state, mounted)
+        if is_over or holder is None or not holder.is_begun:
+            with trio.CancelScope(shield=True):
+                await _leave(state, mounted)
+            if holder is not None:
+                holder.end()
     if refused is not None:
         raise refused
+
+
+async def _run(
+    transport: Transport,
+    mounted: Mounted,
+    options: MountOptions,
+    tasks: Sequence[Callable[[], Awaitable[None]]],
+) -> UnsupportedError | None:
+    """Answers until the mount is gone; returns why it could not, if it could not."""
+    state = transport.state
+    refused = None
+    async with trio.open_nursery() as nursery:
+        # Started before the first request: a signal must not find the default action.
+        await nursery.start(_unmount_on_signal, state, mounted, transport)
+        nursery.start_soon(let_go_of_unused, state, options.sync_interval)
+        if options.writeback:
+            nursery.start_soon(_flush_every, state, options.sync_interval)
+        if options.snapshot_every is not None:
+            every = partial(_snapshot_every, state, options.snapshot_every)
+            nursery.start_soon(_guarded, every)
+        for task in tasks:
+            nursery.start_soon(_guarded, task)
+        try:
+            await transport.run()
+        except UnsupportedError as error:
+            refused = error
+        nursery.cancel_scope.cancel()
+    return refused
+
+
+def _mounted(
+    session: Session, mountpoint: Path, options: MountOptions, holder: Holder | None
+) -> tuple[Mounted, Ledger]:
+    """Mounts; the ledger survives if there may be somebody to keep it."""
+    mounted = device.mount(
+        mountpoint,
+        DeviceOptions(options.fsname, options.allow_other, session.read_only, options.options),
+    )
+    device.raise_limits(mounted.number, options.read_ahead_kb)
+    is_direct = transports.chosen(options.transport) == transports.DIRECT
+    return mounted, MemoryLedger() if holder is not None and is_direct else NoLedger()
+
+
+def _status(transport: Transport) -> dict[str, object]:
+    state = transport.state
+    return {
+        "transport": transport.name,
+        "orphans": state.publication.orphan_count(),
+        "open_files": sum(len(handles) for _, handles in state.handles.open_files()),
+        "requests": transport.requests,
+        "takeovers": state.ledger.words[Word.TAKEOVERS],
+    }
 
 
 async def _unmount_on_signal(

@@ -86,14 +86,26 @@ class NameHandlers:
 
     async def make_directory(self, parent: NodeId, name: bytes, mode: int, caller: Caller) -> Entry:
         """Makes a directory; below `.pyi` a snapshot or branch, of everything written before."""
-        if parent & CONTROL_BIT:
-            await self._state.before_control()
-        return self.make(parent, name, mode, caller)
+        if not parent & CONTROL_BIT:
+            return self.make(parent, name, mode, caller)
+        await self._state.before_control()
+        return self._state.commands.do(
+            self._controls.view(parent),
+            lambda: self.make(parent, name, mode, caller),
+            lambda _: True,
+        )
 
     async def remove_directory(self, parent: NodeId, name: bytes, caller: Caller) -> None:
         """Removes a directory; below `.pyi` answered when the kernel knows what that changed."""
-        try:
+        if not parent & CONTROL_BIT:
             self.remove(parent, name, caller, directory=True)
+            return
+        try:
+            self._state.commands.do(
+                self._controls.view(parent),
+                lambda: self.remove(parent, name, caller, directory=True),
+                lambda _: True,
+            )
         finally:
             await self._state.invalidation.settled()
 

@@ -12,15 +12,22 @@ publish makes exceptions (`fuse/publishing.py`):
 Invariants: no name leads to a `Gone` file's node; one inode of a view has one node at a time.
 Control nodes have bit 39 set, which no inode number reaches, and live in a table of their own while
 the kernel knows them.
+
+What cannot be derived is noted in the ledger: lookup counts, exceptions, control nodes. A server
+that takes over goes on with it.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from pyi_fs.control.node import ControlNode
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
 from pyi_fs.errors import NotFoundError, StaleNodeError
+from pyi_fs.fuse.kept import KeptDict
+from pyi_fs.fuse.ledger import Ledger, NoLedger, Value, Word
 from pyi_fs.fuse.lookups import LookupCounts
 from pyi_fs.ids import ROOT_INODE, InodeNumber, NodeId, ViewNumber
 from pyi_fs.model.inode import Inode
@@ -29,6 +36,7 @@ VIEW_BITS = 40
 NUMBER_MASK = (1 << VIEW_BITS) - 1
 CONTROL_BIT = 1 << 39
 ROOT_NODE = NodeId(ROOT_INODE)
+_CONTROL_LAST = Word.CONTROL_LAST.value
 
 
 class Place(NamedTuple):
@@ -51,20 +59,32 @@ def is_control(node: NodeId) -> bool:
     return bool(node & CONTROL_BIT)
 
 
+def _kept_exception(exception: Place | Gone) -> Value:
+    view = exception.view.kept_as or exception.view.number
+    if isinstance(exception, Place):
+        return [view, exception.number]
+    return [view, exception.number, msgspec.msgpack.encode(exception.inode)]
+
+
+def _kept_control(control: ControlNode) -> Value:
+    return [control.view, list(control.path), control.kind]
+
+
 class NodeTable:
     """The nodes of a mount."""
 
-    def __init__(self, session: Session) -> None:
-        """Begins with only the root known."""
+    def __init__(self, session: Session, ledger: Ledger | None = None) -> None:
+        """Begins with only the root known; `restore` brings what a dead server noted."""
         self._session = session
-        self.counts = LookupCounts()
-        self._exceptions: dict[NodeId, Place | Gone] = {}
-        self._renumbered: dict[tuple[int, InodeNumber], NodeId] = {}
+        ledger = NoLedger() if ledger is None else ledger
+        self._words = ledger.words
+        self.counts = LookupCounts(ledger)
+        self._exceptions = KeptDict[NodeId, Place | Gone](ledger, "exceptions", _kept_exception)
+        self._renumbered = KeptDict[tuple[int, InodeNumber], NodeId](ledger, "renumbered", int)
         # Nodes of restored files that nobody had open -> the numbers that are their own.
-        self._shown: dict[NodeId, int] = {}
-        self._control: dict[NodeId, ControlNode] = {}
+        self._shown = KeptDict[NodeId, int](ledger, "shown", int)
+        self._control = KeptDict[NodeId, ControlNode](ledger, "control", _kept_control)
         self._control_ids: dict[ControlNode, NodeId] = {}
-        self._control_last = CONTROL_BIT
 
     def place(self, node: NodeId) -> Place:
         """Returns the file a node stands for now.
@@ -192,6 +212,11 @@ class NodeTable:
             self._exceptions[node] = Place(exception.view, exception.number)
         return exception if isinstance(exception, Place) else None
 
+    @property
+    def number_last(self) -> int:
+        """Returns the highest number of a node that stands for something else."""
+        return max((node & NUMBER_MASK for node in self._exceptions), default=0)
+
     def forget_view(self, view: View) -> None:
         """Drops the exceptions of a view that is gone."""
         for key in [key for key in self._renumbered if key[0] == view.number]:
@@ -206,8 +231,8 @@ class NodeTable:
         """
         node = self._control_ids.get(control)
         if node is None:
-            self._control_last += 1
-            node = NodeId(self._control_last)
+            self._words[_CONTROL_LAST] += 1
+            node = NodeId(CONTROL_BIT | self._words[_CONTROL_LAST])
             self._control_ids[control] = node
             self._control[node] = control
         return node
@@ -218,3 +243,21 @@ class NodeTable:
             return self._control[node]
         except KeyError:
             raise StaleNodeError(f"no control node {node}") from None
+
+    def restore(
+        self,
+        exceptions: dict[NodeId, Place | Gone],
+        renumbered: dict[tuple[int, InodeNumber], NodeId],
+        shown: dict[NodeId, int],
+        control: dict[NodeId, ControlNode],
+    ) -> None:
+        """Goes on with what a dead server noted; the lookup counts are there already."""
+        for node, exception in exceptions.items():
+            self._exceptions.restore(node, exception)
+        for place, node in renumbered.items():
+            self._renumbered.restore(place, node)
+        for node, number in shown.items():
+            self._shown.restore(node, number)
+        for node, control_node in control.items():
+            self._control.restore(node, control_node)
+            self._control_ids[control_node] = node

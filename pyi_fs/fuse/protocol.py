@@ -36,6 +36,9 @@ _INVAL_ENTRY = struct.Struct("<QII")
 
 _NOTIFY_INVAL_INODE = 2
 _NOTIFY_INVAL_ENTRY = 3
+_NOTIFY_RESEND = 7
+RESENT = 1 << 63
+"""In the number of a request that the kernel has sent again."""
 # A page is 4 KiB at least: so many hold the largest write.
 _PAGES_MAX = WRITE_BYTES_MAX // 4096
 
@@ -213,6 +216,14 @@ def init_reply(
 def _notification(code: int, body: bytes) -> bytes:
     # Unique 0 and a code in the place of the errno.
     return _OUT_HEADER.pack(OUT_HEADER_BYTES + len(body), code, 0) + body
+
+
+def resend() -> bytes:
+    """Returns the notification that has what was read and not answered sent again.
+
+    Takes no lock that a client could hold. Since Linux 6.9, protocol 7.40.
+    """
+    return _notification(_NOTIFY_RESEND, b"")
 
 
 def forget_attributes(node: int) -> bytes:

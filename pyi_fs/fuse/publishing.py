@@ -14,7 +14,7 @@ The cost follows what was touched; only a publish that cannot say (`touched` Non
 known node of the view.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View, ViewChange
@@ -36,9 +36,18 @@ class Publication:
     """Implements `engine.branch.PublishListener`, and what a session tells about its views."""
 
     def __init__(
-        self, session: Session, nodes: NodeTable, handles: Handles, invalidation: Invalidation
+        self,
+        session: Session,
+        nodes: NodeTable,
+        handles: Handles,
+        invalidation: Invalidation,
+        keep_view: Callable[[View], None],
     ) -> None:
-        """Keeps the parts of the mount that a publish changes."""
+        """Keeps the parts of the mount that a publish changes.
+
+        `keep_view` notes a view that is not among the session's, for as long as it is used.
+        """
+        self._keep_view = keep_view
         self._session = session
         self._nodes = nodes
         self._handles = handles
@@ -48,6 +57,10 @@ class Publication:
         self._arrived: set[NodeId] = set()
         # The numbers that open files show, found once in a publish that asks.
         self._held: set[int] | None = None
+
+    def restore(self) -> None:
+        """Goes on with the nodes of a dead server: its numbers for new ones are used."""
+        self._last_unused = max(self._last_unused, self._nodes.number_last)
 
     def orphans(
         self,
@@ -157,8 +170,11 @@ class Publication:
 
     def _move(self, node: NodeId, handles: list[FileHandle], target: View, *, bind: bool) -> None:
         number = handles[0].number
+        if target.is_gone:
+            self._keep_view(target)
         for handle in handles:
             handle.view = target
+            self._handles.moved(handle)
         if bind:
             self._nodes.bind(target, number, node)
         else:
@@ -171,6 +187,7 @@ class Publication:
         is_current = self._nodes.node_of(view, number) == node
         for handle in handles:
             handle.number = fresh
+            self._handles.moved(handle)
         self._nodes.redirect(node, Place(view, fresh))
         if is_current:
             self._nodes.renumber(view, number, self._fresh(view))

@@ -21,6 +21,7 @@ from pyi_fs.fuse import protocol_replies as replies
 from pyi_fs.fuse import protocol_requests as requests
 from pyi_fs.fuse.commands import DONE_TABLE
 from pyi_fs.fuse.direct_entries import Entries, opened_directory, opened_file
+from pyi_fs.fuse.direct_ioctls import ioctl_done
 from pyi_fs.fuse.direct_requests import Answer, Caller, Handler
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import HandleId
@@ -144,13 +145,21 @@ class Resent:
     def _command(
         self, opcode: int, node: NodeId, caller: Caller, body: Buffer, kept: object
     ) -> Answer:
-        if opcode == Opcode.READ:
-            return kept if isinstance(kept, bytes) else self._handlers.controls.last_line(node)
-        if opcode == Opcode.WRITE:
-            return replies.written(len(requests.write(body)[2]))
-        if opcode == Opcode.MKDIR:
-            return self._looked_up(node, requests.mkdir(body)[0], caller)
-        return b""
+        answer = kept if isinstance(kept, bytes) else None
+        match opcode:
+            case Opcode.READ if answer is None:
+                controls = self._handlers.controls
+                return controls.last_line(controls.view(node))
+            case Opcode.READ:
+                return answer
+            case Opcode.IOCTL:
+                return ioctl_done(self._handlers.ioctls, body, answer)
+            case Opcode.WRITE:
+                return replies.written(len(requests.write(body)[2]))
+            case Opcode.MKDIR:
+                return self._looked_up(node, requests.mkdir(body)[0], caller)
+            case _:
+                return b""
 
     def _change(
         self, opcode: int, request: int, node: NodeId, caller: Caller, body: Buffer

@@ -12,8 +12,11 @@ from pyi_fs.control.session import Session
 from pyi_fs.control.view import View, ViewChange
 from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import ReadOnlyError
+from pyi_fs.fuse.commands import Commands
 from pyi_fs.fuse.handles import Handles
 from pyi_fs.fuse.invalidation import Invalidation, Notifier
+from pyi_fs.fuse.kept_views import KeptViews
+from pyi_fs.fuse.ledger import Ledger, NoLedger
 from pyi_fs.fuse.nodes import NodeTable
 from pyi_fs.fuse.publishing import Publication
 from pyi_fs.fuse.syncing import GroupSync
@@ -43,29 +46,41 @@ class MountState:
         notifier: Notifier,
         run_in_thread: RunInThread,
         *,
+        ledger: Ledger | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Listens to the session's branches from now on."""
+        """Listens to the session's branches from now on.
+
+        `ledger`: where what the kernel is told is noted for a successor; None: nowhere.
+        """
         self.session = session
+        self.ledger = NoLedger() if ledger is None else ledger
         self.control = Control(session)
         self.run_in_thread = run_in_thread
         self.clock = clock
-        self.nodes = NodeTable(session)
-        self.handles = Handles()
+        self.nodes = NodeTable(session, self.ledger)
+        self.handles = Handles(self.ledger)
         self.invalidation = Invalidation(notifier, run_in_thread)
-        self.publication = Publication(session, self.nodes, self.handles, self.invalidation)
+        self._kept_views = KeptViews(self.ledger)
+        self.publication = Publication(
+            session, self.nodes, self.handles, self.invalidation, self._kept_views.note_gone
+        )
+        self.commands = Commands(session, self.ledger)
         self.group_sync = GroupSync(run_in_thread)
         # With the writeback cache: has the kernel write what it holds of files open for writing.
         self.flush_kernel: Callable[[], Awaitable[None]] | None = None
         self.store_path: str | os.PathLike[str] = session.workspace.store.path
         session.publish_listener = self.publication
         session.on_view_changed = self._view_changed
+        session.on_new_view = self._kept_views.note
+        self._kept_views.note(session.root)
         self.given_up = trio.Event()
         for view in session.views.values():
             if view.branch is not None:
                 view.branch.listener = self.publication
 
     def _view_changed(self, change: ViewChange) -> None:
+        self._kept_views.note(change.view)
         self.publication.view_changed(change)
         self.note_given_up()
 

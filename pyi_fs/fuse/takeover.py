@@ -13,7 +13,8 @@ import logging
 from pyi_fs.control.view import View
 from pyi_fs.engine.branch import Branch
 from pyi_fs.errors import BusyError, PyiError
-from pyi_fs.fuse.commands import DONE_TABLE
+from pyi_fs.format.record import decode_operation
+from pyi_fs.fuse.commands import DONE_TABLE, INTENT_TABLE
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.kept_handles import kept_handles, slots
 from pyi_fs.fuse.kept_nodes import kept_nodes
@@ -22,7 +23,7 @@ from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.resent import Interrupted
 from pyi_fs.ids import LayerId, Position, ViewNumber
 from pyi_fs.model.mutation import Reap
-from pyi_fs.model.operation import Operation, SwitchHead
+from pyi_fs.model.operation import Operation, RestorePath, SwitchHead
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,8 @@ class Takeover:
                 branch, before = moved
                 branch.publish_again(self._session.workspace.history.tree(before))
             logged = self._logged(words[Word.COMMAND_LOGS])
+            if moved is not None and logged is None:
+                logged = self._log_restored_path(words[Word.COMMAND_LOGS])
             if isinstance(logged, SwitchHead) and logged.old == self._session.root.name:
                 self._session.show_at_root(logged.new)
             self._session.retire_missing()
@@ -139,6 +142,14 @@ class Takeover:
                 self._ledger.put(DONE_TABLE, request, True)
             self._ledger.commit()
         words[Word.COMMAND] = 0
+
+    def _log_restored_path(self, time_ns: int) -> Operation | None:
+        """Adds the record of a restored path that is in the journal and not in the log."""
+        kept = self._ledger.table(INTENT_TABLE).get(0)
+        intended = None if kept is None else decode_operation(kept)
+        if not isinstance(intended, RestorePath) or intended.time_ns != time_ns:
+            return None
+        return self._session.workspace.log.append(lambda _: intended)
 
     def _logged(self, time_ns: int) -> Operation | None:
         """Returns the record of the operations log that was made at a time, if it is there."""

@@ -13,7 +13,10 @@ from pyi_fs.fuse.device import Handshake, kernel_release
 from pyi_fs.fuse.direct_transport import DirectNotifier, DirectTransport
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.ledger import Ledger, MemoryLedger
+from pyi_fs.fuse.resent import Resent
 from pyi_fs.fuse.state import MountState
+from pyi_fs.fuse.takeover import Takeover
 
 AUTO, PYFUSE3, DIRECT = "auto", "pyfuse3", "direct"
 NAMES = (AUTO, PYFUSE3, DIRECT)
@@ -36,6 +39,10 @@ class Transport(Protocol):
     def requests(self) -> Mapping[str, int]:
         """Returns how often each request was made, by name."""
 
+    @property
+    def has_resend(self) -> bool:
+        """Returns whether a server that dies can have a successor on this kernel."""
+
     async def run(self) -> None:
         """Answers requests until the mount is gone or `stop` is called; closes the device."""
 
@@ -51,35 +58,56 @@ def made(
     spin_us: float,
     writeback: bool,
     ready: Callable[[], None],
+    ledger: Ledger | None = None,
+    is_continued: bool = False,
 ) -> Transport:
-    """Returns the transport of that name for a device that was just mounted, which it takes over.
+    """Returns the transport of that name for a device, which it takes over.
 
     `spin_us`: how long to poll for the next request; `writeback`: the kernel's writeback cache.
-    `ready` is called once, when requests are answered. `InvalidArgumentError` for another name.
+    `ready` is called once, when requests are answered. `ledger`: where the direct transport notes
+    what a successor needs; `is_continued`: the server before has noted things there, and is dead.
+    `InvalidArgumentError` for another name.
     """
-    if name == AUTO:
-        name = DIRECT if kernel_release() >= _DIRECT_SINCE else PYFUSE3
+    name = chosen(name)
     if name == DIRECT:
-        return _direct(session, device, spin_us, writeback=writeback, ready=ready)
+        transport = _direct(
+            session, device, spin_us, writeback, ready, ledger, is_continued=is_continued
+        )
+        if is_continued:
+            assert isinstance(ledger, MemoryLedger), "BUG: going on with nothing"
+            interrupted = Takeover(transport.handlers, ledger).restore()
+            transport.go_on(Resent(transport.handlers, ledger, interrupted))
+        return transport
     if name == PYFUSE3:
         return _Pyfuse3(session, device, spin_us, writeback=writeback, ready=ready)
     raise InvalidArgumentError(f"no transport '{name}': one of {', '.join(NAMES)}")
+
+
+def chosen(name: str) -> str:
+    """Returns the transport that `auto` stands for here, or the one named."""
+    if name == AUTO:
+        return DIRECT if kernel_release() >= _DIRECT_SINCE else PYFUSE3
+    return name
 
 
 def _direct(
     session: Session,
     device: int,
     spin_us: float,
-    *,
     writeback: bool,
     ready: Callable[[], None],
-) -> Transport:
+    ledger: Ledger | None,
+    *,
+    is_continued: bool,
+) -> DirectTransport:
     facade = Facade(spin_us)
     notifier = DirectNotifier(device)
-    state = MountState(session, notifier, facade.run_in_thread)
+    state = MountState(session, notifier, facade.run_in_thread, ledger=ledger)
 
     def greeted() -> None:
-        notifier.probe()
+        # Another epoch would have every name looked up again, and open files said to be deleted.
+        if not is_continued:
+            notifier.probe()
         ready()
 
     return DirectTransport(Handlers(state), facade, device, writeback=writeback, ready=greeted)
@@ -89,6 +117,7 @@ class _Pyfuse3:
     """pyfuse3, with the handshake of INIT that is ours."""
 
     name = PYFUSE3
+    has_resend = False
 
     def __init__(
         self,

@@ -218,10 +218,15 @@ class MemoryReadFile(DirectoryReadFile):
 class DirectoryLockFile:
     """The real `LockFile`."""
 
-    __slots__ = ("_descriptor",)
+    __slots__ = ("_descriptor", "_on_release")
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, on_release: Callable[[], object] = bool) -> None:
         self._descriptor = descriptor
+        self._on_release = on_release
+
+    @property
+    def descriptor(self) -> int:
+        return self._descriptor
 
     def read_text(self) -> str:
         size_bytes = os.fstat(self._descriptor).st_size
@@ -236,9 +241,11 @@ class DirectoryLockFile:
         os.ftruncate(self._descriptor, len(data))
 
     def release(self) -> None:
-        # Closing gives the flock up: nobody else has this open file description.
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            self._on_release()
+            # Closing alone would not do: a process that was given the descriptor has it open too.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 

@@ -15,7 +15,7 @@ import builtins
 import fcntl
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,6 +54,8 @@ class DirectoryStorage:
         """Remembers where the store is; touches nothing. `is_memory`: in a tmpfs."""
         self._root = os.path.abspath(os.fspath(root)).rstrip("/") + "/"
         self._read_file = MemoryReadFile if is_memory else DirectoryReadFile
+        self._locks: dict[str, DirectoryLockFile] = {}
+        self._inherited: dict[str, int] = {}
 
     @property
     def disk(self) -> "DirectoryStorage":
@@ -171,7 +173,9 @@ class DirectoryStorage:
 
     def lock(self, path: str, *, exclusive: bool = True, wait: bool = True) -> LockFile | None:
         """Takes the `flock` of a file; see `Storage.lock`."""
-        descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, _FILE_MODE)
+        descriptor = self._inherited_descriptor(path) if self._inherited else None
+        if descriptor is None:
+            descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, _FILE_MODE)
         operation = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
             _give_to_owner(descriptor)
@@ -182,7 +186,33 @@ class DirectoryStorage:
         except BaseException:
             os.close(descriptor)
             raise
-        return DirectoryLockFile(descriptor)
+        if not exclusive:
+            return DirectoryLockFile(descriptor)
+        lock = DirectoryLockFile(descriptor, lambda: self._locks.pop(path, None))
+        self._locks[path] = lock
+        return lock
+
+    def held_locks(self) -> dict[str, int]:
+        """Returns the descriptors of the locks held exclusively, by path.
+
+        A process that has one open keeps the lock when this process dies.
+        """
+        return {path: lock.descriptor for path, lock in self._locks.items()}
+
+    def inherit_locks(self, descriptors: Mapping[str, int]) -> None:
+        """Takes over descriptors of locks that a dead process held; `lock` uses each once."""
+        self._inherited = dict(descriptors)
+
+    def _inherited_descriptor(self, path: str) -> int | None:
+        """Returns the descriptor inherited for a path, unless another file is there now."""
+        descriptor = self._inherited.pop(path, None)
+        if descriptor is None:
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(self._root + path)):
+                return descriptor
+        os.close(descriptor)
+        return None
 
     def host_path(self, path: str) -> str:
         """Returns the path on the host."""

@@ -70,6 +70,8 @@ class OperationsLog:
         self.refs = Refs()
         self.on_append: Callable[[], None] = lambda: None
         """Called after each record of this process: it is to be made durable some time."""
+        self.on_intent: Callable[[Operation], None] = lambda _: None
+        """Called with each record before it is written: from then on it may be there."""
         # Nothing here is known to be durable: who wrote it may have been killed before it synced.
         try:
             self._fold_new()
@@ -153,6 +155,7 @@ class OperationsLog:
             if shared.size_bytes > self._end:
                 shared.truncate(self._end)
             frame = encode_frame(encode_operation(operation), self._end, LOG_SEED)
+            self.on_intent(operation)
             if isinstance(operation, _GIVE_BACK):
                 with_reserve(self._storage, partial(shared.append, frame))
             else:

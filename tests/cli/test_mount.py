@@ -223,7 +223,7 @@ def test_a_busy_mount_names_its_users(store, mountpoint, mount):
 
 @a_mount
 def test_a_dead_mount_is_cleared_away_by_mounting_again(store, mountpoint, mount):
-    mount("ws")
+    mount("ws", "--no-holder")
     (mountpoint / "f").write_text("acknowledged")
     os.kill(server_of(store, mountpoint), signal.SIGKILL)
     done = run("mount", "ws", mountpoint)
@@ -234,7 +234,7 @@ def test_a_dead_mount_is_cleared_away_by_mounting_again(store, mountpoint, mount
 
 @a_mount
 def test_a_dead_mount_is_known_though_the_kernel_kept_its_attributes(store, mountpoint, mount):
-    mount("ws")
+    mount("ws", "--no-holder")
     mountpoint.stat()
     os.kill(server_of(store, mountpoint), signal.SIGKILL)
     done = run("mount", "ws", mountpoint)

@@ -105,7 +105,7 @@ def test_what_a_user_may_not_is_one_line(user_shell, store, mount, tmp_path):
 
 def test_a_user_clears_a_dead_mount_away(user_shell):
     done = user_shell(
-        "pyi_mount ws $D/mnt\n"
+        "pyi_mount --no-holder ws $D/mnt\n"
         "u sh -c 'echo kept > $0/f' $D/mnt\n"
         "kill -9 $(sed 's/.*\"pid\": \\([0-9]*\\).*/\\1/' $D/store/mounts/*)\n"
         "pyi_mount ws $D/mnt\n"

@@ -22,9 +22,9 @@ OFFERED = (1 << 64) - 1
 class DirectRig(Rig):
     """Handlers of a new workspace behind the direct transport."""
 
-    def __init__(self, directory: Path, *, writeback: bool = False) -> None:
-        """Begins before INIT."""
-        super().__init__(directory)
+    def __init__(self, directory: Path, *, writeback: bool = False, **options: Any) -> None:
+        """Begins before INIT; `options` are those of `Rig`."""
+        super().__init__(directory, **options)
         self.facade = Facade(0)
         # MountState took a function that the facade's stands in for; both run threads of trio.
         self.state.run_in_thread = self.facade.run_in_thread

@@ -14,6 +14,7 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.fuse.attributes import Entry
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.ledger import Ledger
 from pyi_fs.fuse.state import MountState
 from pyi_fs.ids import NodeId, WorkspaceName
 
@@ -80,19 +81,23 @@ class Rig:
         has_epoch: bool = True,
         read_only: bool = False,
         kernel: NotingKernel | None = None,
+        ledger: Ledger | None = None,
+        reaps: bool = True,
     ) -> None:
         """Opens (or makes) workspace `w` of the store in `directory`."""
         self.store = Store.open(directory)
         if "w" not in self.store.workspace_names():
             create_workspace(self.store, "w")
         self.workspace = Workspace(self.store, WorkspaceName("w"))
-        self.branch: Branch = self.workspace.open_branch(branch)
+        self.branch: Branch = self.workspace.open_branch(branch, reaps=reaps)
         self.session = Session(
             self.workspace, self.branch, read_only=read_only, control_uid=0, mountpoint="/mnt"
         )
         self.kernel = kernel or NotingKernel(has_epoch=has_epoch)
         self.now = 1_000
-        self.state = MountState(self.session, self.kernel, run_in_thread, clock=self._clock)
+        self.state = MountState(
+            self.session, self.kernel, run_in_thread, ledger=ledger, clock=self._clock
+        )
         self.handlers = handlers = Handlers(self.state)
         self.names = handlers.names
         self.metadata = handlers.metadata

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -62,8 +63,18 @@ class Held:
     def kill(self) -> int:
         """Ends the server as a crash would; returns its number."""
         pid = self.server()
-        os.kill(pid, signal.SIGKILL)
+        _end(pid)
         return pid
+
+    def kill_holder(self) -> None:
+        """Ends the shell that keeps the mount, and waits until it is gone."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = path.read_bytes().split(b"\0")
+                if words[0] == b"/bin/sh" and words[-2] == f"pyi-holder w {self.path}".encode():
+                    _end(int(path.parent.name))
+                    return
+        raise AssertionError("no holder")
 
     def log(self) -> str:
         """Returns what the servers have logged."""
@@ -81,6 +92,14 @@ class Held:
     def check(self) -> None:
         """Checks the whole store."""
         self.run("pyi-fsck", "--store", str(self.store), "--verify-data")
+
+
+def _end(pid: int) -> None:
+    """Kills a process and waits until it has ended."""
+    process = os.pidfd_open(pid)
+    signal.pidfd_send_signal(process, signal.SIGKILL)
+    select.select([process], [], [], PATIENCE_SECONDS)
+    os.close(process)
 
 
 class Pauses:
@@ -177,9 +196,7 @@ def working(held: Held, kinds: list[str], seed: int) -> Iterator[list[Job]]:
                 job.kill()
 
 
-def rounds(
-    held: Held, kinds: list[str], count: int, seed: int, report: "list[float]"
-) -> list[str]:
+def rounds(held: Held, kinds: list[str], count: int, seed: int, report: "list[float]") -> list[str]:
     """Kills the server `count` times under jobs; returns their lines. `report`: gets the pauses."""
     dice = random.Random(seed)
     with working(held, kinds or sorted(JOBS), seed) as jobs:

@@ -1,0 +1,49 @@
+"""A mount goes on when its server is killed, again and again, under jobs that must not notice."""
+
+from pathlib import Path
+
+import pytest
+
+from pyi_fs.fuse.device import kernel_release
+from tests.support.acceptance import disk_directory
+from tests.support.takeover import Held, rounds
+from tests.support.takeover_jobs import JOBS
+
+TRANSPORTS = ("direct",)
+pytestmark = [
+    pytest.mark.mount,
+    pytest.mark.slow,
+    pytest.mark.crash,
+    pytest.mark.skipif(kernel_release() < (6, 9), reason="this kernel does not send again"),
+]
+
+
+@pytest.mark.parametrize("options", [[], ["--writeback"]], ids=["through", "writeback"])
+def test_no_job_sees_the_death_of_its_server(options, request, monkeypatch):
+    """All jobs at once: a database, a log, a mapping, names, a listing, locks, `.pyi/`, a build."""
+    is_long = request.config.getoption("--long")
+    monkeypatch.setenv("PYI_MAPPED_BYTES", str(1 << 30 if is_long else 16 << 20))
+    pauses: list[float] = []
+    with disk_directory() as place:
+        held = Held(place, *options)
+        lines = rounds(held, sorted(JOBS), 250 if is_long else 4, seed=20261129, report=pauses)
+        assert [line.partition(":")[0] for line in lines] == sorted(JOBS)
+        assert all(int(line.partition(":")[2]) > 0 for line in lines), lines
+        assert held.status()["takeovers"]
+        held.unmount()
+        held.check()
+
+
+def test_a_holder_that_dies_takes_the_next_death_along(tmp_path: Path):
+    with disk_directory() as place:
+        held = Held(place)
+        (held.path / "kept").write_text("yes")
+        held.kill_holder()
+        assert (held.path / "kept").read_text() == "yes"
+        held.kill()
+        with pytest.raises(OSError, match=r"not connected|aborted"):
+            (held.path / "other").stat()
+        held.run("pyi-mount", "--store", str(held.store), "w", str(held.path))
+        assert (held.path / "kept").read_text() == "yes"
+        held.unmount()
+        held.check()

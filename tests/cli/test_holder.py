@@ -1,0 +1,130 @@
+"""The shell that keeps a mount: what it starts, when it ends, what it costs."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pyi_fs.cli import holder as module
+from pyi_fs.cli.holder import ShellHolder, described
+from pyi_fs.cli.mount_request import MountRequest
+from pyi_fs.fuse.device import Mounted
+from pyi_fs.fuse.ledger import MemoryLedger
+
+# Counts how often it was started, and ends as it is told for that time.
+SUCCESSOR = """
+import os, sys
+path = sys.argv[1]
+with open(path, "a") as file:
+    file.write(sys.argv[0])
+codes = {codes}
+code = codes[min(os.path.getsize(path), len(codes)) - 1]
+os.kill(os.getpid(), 9) if code == 9 else sys.exit(code)
+"""
+
+
+def shell(tmp_path: Path, codes: list[int]) -> subprocess.Popen[bytes]:
+    """Starts the script with a successor that ends with these codes, one after the other."""
+    program = tmp_path / "s"
+    program.write_text(SUCCESSOR.format(codes=codes))
+    return subprocess.Popen(
+        ["/bin/sh", "-c", module._SCRIPT, "x", sys.executable, "s", "count"],  # noqa: SLF001
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "started", "ended"),
+    [
+        ([0], 1, 0),
+        ([9, 9, 75, 70, 0], 5, 0),
+        ([9, 3], 2, 1),
+        ([1, 1, 0], 3, 0),
+        ([1], 8, 1),
+        ([1] * 7 + [9] + [1], 16, 1),
+    ],
+)
+def test_a_server_is_started_until_the_mount_has_ended(tmp_path, codes, started, ended):
+    process = shell(tmp_path, codes)
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(60) == ended
+    assert (tmp_path / "count").stat().st_size == started
+
+
+def test_nothing_is_started_when_the_first_server_says_that_it_is_over(tmp_path):
+    process = shell(tmp_path, [0])
+    assert process.stdin is not None
+    process.stdin.write(b"end\n")
+    process.stdin.close()
+    assert process.wait(60) == 0
+    assert not (tmp_path / "count").exists()
+
+
+def test_it_keeps_the_descriptors_and_weighs_next_to_nothing(tmp_path):
+    ledger = MemoryLedger()
+    device = os.open(os.devnull, os.O_RDWR)
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    shown = {"device": device, "locks": {"locks/main": lock}}
+    holder = ShellHolder("pyi-holder test", lambda mounted, locks: {**shown, "locks": dict(locks)})
+    holder.locks = lambda: {"locks/main": lock}
+    holder.begin(Mounted(device, tmp_path, "0:1"), ledger)
+    assert holder.is_begun
+    assert ledger.table(module.MOUNT_TABLE)[0] == shown
+    process = holder._process  # noqa: SLF001
+    assert process is not None
+    own = Path(f"/proc/{process.pid}")
+    # The shell has begun once it waits in `read`.
+    while b"pyi-holder" not in (own / "cmdline").read_bytes():
+        time.sleep(0)
+    held = {os.stat(own / "fd" / name).st_ino for name in os.listdir(own / "fd")}
+    kept = {os.fstat(number).st_ino for number in (device, lock, *ledger.descriptors)}
+    assert kept <= held
+    rollup = (own / "smaps_rollup").read_text().splitlines()
+    (dirty,) = (int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty"))
+    assert dirty < 600
+    holder.end()
+    assert process.returncode == 0
+    os.close(device)
+    os.close(lock)
+
+
+def test_a_successor_is_told_how_the_mount_was_made(tmp_path):
+    request = MountRequest.from_fields(
+        {
+            "store": "/s",
+            "where": ["ws", None],
+            "mountpoint": "/m",
+            "flags": ["ro"],
+            "branch": "b",
+            "sync_interval": 5.0,
+        }
+    )
+    mounted = Mounted(3, tmp_path, "0:77")
+    found: dict[str, Any] = described(request, Path("/log"), mounted, {"locks/b": 9})
+    assert MountRequest.from_fields(found["request"]) == request
+    assert found["number"] == "0:77"
+    assert found["mountpoint"] == str(tmp_path)
+    assert found["locks"] == {"locks/b": 9}
+
+
+def test_a_mistake_ends_a_server_that_has_a_holder_at_once():
+    """With no `finally` run: a lock that is given up could be another process's."""
+    program = (
+        "from pyi_fs.cli.holder import NoNewHolder, leaving_on_bug\n"
+        "try:\n"
+        "    with leaving_on_bug(NoNewHolder()):\n"
+        "        raise RuntimeError\n"
+        "finally:\n"
+        "    print('closed')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (module.BUG, b"")
+    with pytest.raises(RuntimeError), module.leaving_on_bug(None):
+        raise RuntimeError

@@ -1,0 +1,62 @@
+"""Handles come back as they were: open for what they were, where they were."""
+
+from pyi_fs.fuse.handles import FileHandle, ListingHandle
+from pyi_fs.fuse.kept_handles import kept_handles, slots
+from pyi_fs.fuse.ledger import Word
+from pyi_fs.ids import ROOT_INODE, InodeNumber
+from tests.support.fuse_rig import OWNER, ROOT
+from tests.support.takeover_rig import Server
+
+
+def test_files_keep_their_rights_and_a_moved_one_its_place(tmp_path):
+    server = Server(tmp_path)
+    handles, root = server.state.handles, server.session.root
+    node = server.make(ROOT, "file")
+    server.ledger.words[Word.REQUEST] = 77
+    file = FileHandle(root, InodeNumber(node), node, writable=True, privileged=False)
+    first = handles.add(file)
+    closed = handles.add(FileHandle(root, InodeNumber(node), node, writable=False, privileged=True))
+    handles.remove(closed)
+    file.number = InodeNumber(500)
+    handles.moved(file)
+    server.ledger.commit()
+    kept = kept_handles(server.ledger, {0: root}, server.transport.handlers.controls)
+    assert list(kept.handles) == [first]
+    found = kept.handles[first]
+    assert isinstance(found, FileHandle)
+    assert (found.number, found.node, found.writable, found.privileged) == (500, node, True, False)
+    assert kept.opened == {77: first}
+    assert kept_handles(server.ledger, {}, server.transport.handlers.controls).handles == {}
+    handles.remove(first)
+    server.ledger.commit()
+    assert slots(server.ledger) == []
+    assert server.ledger.table("moved") == {}
+    server.close()
+
+
+def test_a_listing_goes_on_behind_what_it_gave_out(tmp_path):
+    server = Server(tmp_path)
+    for index in range(300):
+        server.make(ROOT, f"name-{index}")
+    root = server.session.root
+    listing = ListingHandle(root, ROOT_INODE, ROOT)
+    handle = server.state.handles.add(listing)
+    given = [listing.name_at(index) for index in range(100)]
+    server.listings.keep(handle)
+    given += [listing.name_at(index) for index in range(100, 150)]
+    server.listings.keep(handle)
+    server.ledger.commit()
+    for name in (given[3], b"name-299"):
+        assert name is not None
+        server.names.remove(ROOT, name, OWNER, directory=False)
+    server.make(ROOT, "later")
+    kept = kept_handles(server.ledger, {0: root}, server.transport.handlers.controls)
+    back = kept.handles[handle]
+    assert isinstance(back, ListingHandle)
+    assert [back.name_at(index) for index in range(150)] == given
+    rest: list[bytes] = []
+    while (name := back.name_at(150 + len(rest))) is not None:
+        rest.append(name)
+    there = {name for name, _ in root.tree.entries(ROOT_INODE)}
+    assert sorted(rest) == sorted(there - set(given))
+    server.close()

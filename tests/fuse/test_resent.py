@@ -1,0 +1,55 @@
+"""Requests sent again; the deaths themselves are in `test_takeover.py`."""
+
+import errno
+import os
+
+from pyi_fs.fuse.ledger import Word
+from pyi_fs.fuse.protocol import Opcode
+from pyi_fs.fuse.resent import CHANGES
+from tests.support import fuse_structs as structs
+from tests.support.fuse_rig import ROOT
+from tests.support.takeover_rig import Server, again
+
+
+def test_a_request_that_ended_three_servers_is_refused(tmp_path, caplog):
+    ledger = None
+    answers = []
+    for _ in range(5):
+        server = Server(tmp_path, ledger)
+        if ledger is not None:
+            answers.append(server.serve(Opcode.MKDIR, bytes(8) + b"new\0", unique=again(1_000))[0])
+            server.ask(Opcode.RMDIR, b"new\0")
+        # Dead in the middle of it.
+        server.ledger.words[Word.REQUEST] = 1_000
+        ledger = server.leave()
+    assert answers == [0, 0, errno.EIO, errno.EIO]
+    refusals = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert "request 1000 (opcode 9) ended the server 3 times: it gets EIO" in refusals
+
+
+def test_a_death_between_two_requests_is_no_requests_fault(tmp_path):
+    server = Server(tmp_path)
+    server.make(ROOT, "file")
+    for _ in range(5):
+        server = Server(tmp_path, server.leave())
+    assert server.serve(Opcode.MKDIR, bytes(8) + b"new\0", unique=again(1_000))[0] == 0
+    server.close()
+
+
+def test_a_handle_is_that_of_the_request_that_opened_it(tmp_path):
+    server = Server(tmp_path)
+    node = server.make(ROOT, "file")
+    body = bytes(structs.OpenIn(os.O_RDWR, 0))
+    _, first = server.serve(Opcode.OPEN, body, node=node, unique=1_000)
+    successor = Server(tmp_path, server.leave())
+    _, second = successor.serve(Opcode.OPEN, body, node=node, unique=again(1_000))
+    _, third = successor.serve(Opcode.OPEN, body, node=node, unique=again(1_002))
+    assert first == second != third
+    assert successor.open_count() == 2
+    successor.close()
+
+
+def test_what_is_not_done_twice_is_what_the_model_refuses_the_second_time():
+    assert Opcode.WRITE not in CHANGES
+    assert Opcode.SETATTR not in CHANGES
+    assert {Opcode.CREATE, Opcode.UNLINK, Opcode.RENAME2, Opcode.LINK} <= CHANGES
