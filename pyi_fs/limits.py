@@ -125,5 +125,9 @@ PLAIN_KNOWN_MAX = 4096
 ANSWER_SECONDS_MAX = 60.0
 # What an unmounted process still has to make durable: a minute of writing at 100 MB/s and more.
 END_SECONDS_MAX = 600.0
+# What is left to copy of a branch in memory when a command promotes it, with everybody waiting:
+# some ms. Who writes as fast as the disk takes it leaves more after so many rounds.
+COPY_AT_ONCE_BYTES = 4 * 1024 * 1024
+COPY_AHEAD_ROUNDS_MAX = 8
 # A file that takes an export more than seconds to read, holes included: it is named meanwhile.
 LARGE_FILE_BYTES = 1 << 30

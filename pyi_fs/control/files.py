@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyi_fs.control import answers, commands
+from pyi_fs.control import ahead, answers, commands
 from pyi_fs.control.log import log_line
 from pyi_fs.control.session import Session
 from pyi_fs.control.streamed import Streamed
 from pyi_fs.control.view import View
+from pyi_fs.engine.ahead import Ahead
 from pyi_fs.engine.answer import Answer, line_of
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.founding import fork_workspace
@@ -29,6 +30,7 @@ _SNAPSHOT_VIEWS_TOLD_MAX = 100
 
 Writer = Callable[[Session, View, bytes], bytes]
 Continuer = Callable[[Session, View, bytes, bytes], None]
+Foresight = Callable[[Session, View, bytes], Ahead | None]
 
 
 class ControlFile(NamedTuple):
@@ -36,7 +38,8 @@ class ControlFile(NamedTuple):
 
     `acts_on_read`: a read at offset 0 changes something. `go_on`: gets what was written of a
     command that was done, and what is written after it. `blocks`: writing waits for a disk; it is
-    done in a thread and touches nothing that is open here.
+    done in a thread and touches nothing that is open here. `ahead`: what is to be copied in a
+    thread before it is written.
     """
 
     mode: int
@@ -45,6 +48,7 @@ class ControlFile(NamedTuple):
     acts_on_read: bool = False
     go_on: Continuer | None = None
     blocks: bool = False
+    ahead: Foresight | None = None
 
 
 def diff_range(session: Session, view: View, text: str) -> tuple[Snapshot, Snapshot | Branch]:
@@ -252,18 +256,20 @@ def _views_to_tell(session: Session) -> list[View]:
 
 
 FILES: dict[bytes, ControlFile] = {
-    b"snapshot": ControlFile(0o600, _take, _take_named, acts_on_read=True, go_on=_describe),
+    b"snapshot": ControlFile(
+        0o600, _take, _take_named, acts_on_read=True, go_on=_describe, ahead=ahead.of_taking
+    ),
     b"last": ControlFile(0o400, _last),
-    b"restore": ControlFile(0o600, _nothing, _restore),
+    b"restore": ControlFile(0o600, _nothing, _restore, ahead=ahead.of_restoring),
     b"undo": ControlFile(
         0o600, _would(lambda session, branch: session.workspace.would_undo(branch)), _undo
     ),
     b"redo": ControlFile(
         0o600, _would(lambda session, branch: session.workspace.would_redo(branch)), _redo
     ),
-    b"branch": ControlFile(0o600, _branch, _make_branch),
+    b"branch": ControlFile(0o600, _branch, _make_branch, ahead=ahead.of_making),
     b"fork": ControlFile(0o600, _nothing, _fork, blocks=True),
-    b"head": ControlFile(0o600, _head, _switch_head),
+    b"head": ControlFile(0o600, _head, _switch_head, ahead=ahead.of_switching),
     b"drop": ControlFile(0o600, _nothing, _drop),
     b"log": ControlFile(0o400, _log),
     b"status": ControlFile(0o400, _status),

@@ -15,7 +15,13 @@ from pyi_fs.control.refusals import Refusals, sentence
 from pyi_fs.control.session import Session
 from pyi_fs.control.streamed import Streamed
 from pyi_fs.control.view import View
-from pyi_fs.errors import AccessDeniedError, InvalidArgumentError, PyiError, StaleNodeError
+from pyi_fs.engine.ahead import Ahead
+from pyi_fs.errors import (
+    AccessDeniedError,
+    InvalidArgumentError,
+    PyiError,
+    StaleNodeError,
+)
 
 
 class ControlHandle:
@@ -73,6 +79,23 @@ class ControlHandle:
             self._next, self._written = sentence(error), b""
             raise
         return len(data)
+
+    def ahead(self, offset: int, data: bytes) -> Ahead | None:
+        """Returns what a thread should copy before `write` does a command; None: nothing.
+
+        What is going to be refused is refused by `write`.
+        """
+        if offset or self._file.ahead is None or self._view.is_gone:
+            return None
+        try:
+            return self._file.ahead(self._session, self._view, data)
+        except (PyiError, OSError):
+            return None
+
+    @property
+    def is_ephemeral(self) -> bool:
+        """Returns whether `fsync` copies memory to disk: the branch is an ephemeral one."""
+        return self._view.branch is not None and self._view.branch.is_ephemeral
 
     @property
     def blocks(self) -> bool:

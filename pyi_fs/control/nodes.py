@@ -7,6 +7,7 @@ Nothing here decides what a request means: directories are in `directories.py`, 
 import stat
 
 from pyi_fs import limits
+from pyi_fs.control import ahead
 from pyi_fs.control.directories import DIRECTORIES, Directory, Entry, Place
 from pyi_fs.control.files import FILES, ControlFile, diff_file
 from pyi_fs.control.handle import ControlHandle
@@ -14,6 +15,7 @@ from pyi_fs.control.node import ControlNode
 from pyi_fs.control.refusals import Refusals
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
+from pyi_fs.engine.ahead import Ahead
 from pyi_fs.errors import (
     InvalidArgumentError,
     NameTooLongError,
@@ -107,6 +109,12 @@ class Control:
         with self._refusals.noted(self._user(uid)):
             directory, place = self._place(node)
             return directory.mkdir(place, _text(name))
+
+    def ahead_of_mkdir(self, node: ControlNode) -> Ahead | None:
+        """Returns what a thread should copy before `mkdir`; None: nothing."""
+        is_made = node.path in ((b"snapshots",), (b"branches",))
+        view = self._session.views.get(node.view)
+        return ahead.of_present(self._session, view) if is_made and view is not None else None
 
     def rmdir(self, node: ControlNode, name: bytes, *, uid: int | None = None) -> None:
         """Deletes a snapshot or drops a branch."""

@@ -97,7 +97,8 @@ class BranchLayers:
         if writer is None or writer.bound is None or error.errno != errno.ENOSPC:
             raise error
         before = writer.scratch.returned_bytes
-        writer.reclaim()
+        # Not if it is being copied to disk at this moment: everybody would wait for that.
+        writer.reclaim(wait=False)
         if writer.scratch.returned_bytes - before >= _RECLAIM_BYTES_MIN:
             return
         self.move(self.position)
@@ -160,11 +161,23 @@ class BranchLayers:
             self.leftovers.forget(done)
             self._durable_start = position
 
+    def copy_ahead(self) -> None:
+        """Copies what an ephemeral branch has in memory, so that little is left for `promote`.
+
+        BLOCKS: call it in a thread; the branch may be written, promoted and dropped meanwhile.
+        """
+        for position in [*(Position(one.layer, one.end) for one in self.writers()), self.position]:
+            self._services.promote(position)
+        self.leftovers.sync(self._services)
+
     def copy_out(self) -> None:
         """Makes everything acknowledged before the call durable, whatever the branch is. BLOCKS.
 
         An ephemeral branch goes on in memory. May run in a thread.
         """
+        if self.is_ephemeral:
+            # Without the lock, for which a drop or the end of a layer would wait.
+            self.copy_ahead()
         with self._sync_lock:
             if self.is_ephemeral:
                 self._services.sync_position(self.position)

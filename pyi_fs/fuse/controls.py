@@ -2,12 +2,16 @@
 
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
+
+import trio
 
 from pyi_fs.control.handle import ControlHandle
 from pyi_fs.control.node import ControlNode
 from pyi_fs.control.view import View
+from pyi_fs.engine.ahead import Ahead
 from pyi_fs.errors import (
     AccessDeniedError,
     InvalidArgumentError,
@@ -41,6 +45,7 @@ class ControlHandlers:
         self._control = state.control
         self._uid = state.session.control_uid
         self._time_ns = state.clock()
+        self._copying = trio.Lock()
 
     def root(self, view: View) -> Entry | None:
         """Returns the `.pyi` of a view as looked up, or None if it has none."""
@@ -83,6 +88,15 @@ class ControlHandlers:
         self._control.refuse_new(name, uid=uid)
         raise NotPermittedError("nothing can be made here")
 
+    async def make_directory(self, parent: NodeId, name: bytes, uid: int) -> Entry:
+        """Takes a snapshot or makes a branch, of everything written before."""
+        self._check_user(uid)
+        await self._state.before_control()
+        ahead = self._control.ahead_of_mkdir(self._nodes.control(parent))
+        make = partial(self.mkdir, parent, name, uid)
+        do = partial(self._state.commands.do, self.view(parent), make, lambda _: True)
+        return await self._after(ahead, do)
+
     def mkdir(self, parent: NodeId, name: bytes, uid: int) -> Entry:
         """Takes a snapshot or makes a branch."""
         self._check_user(uid)
@@ -112,13 +126,23 @@ class ControlHandlers:
     async def write(self, file: ControlFile, offset: int, data: bytes) -> int:
         """Writes, and returns when the kernel knows what that changed."""
         write = partial(self._noted, file, partial(file.control.write, offset, data))
-        return await self._done(file.control, write, int)
+        return await self._done(file.control, write, int, offset, data)
 
     async def ask(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes:
         """Returns what a command, or none, to a file of a view's `.pyi` is answered."""
         self._check_user(uid)
         handle = self._control.open_command(view, name, uid=uid)
-        return await self._done(handle, partial(handle.ask, text, size), bytes)
+        return await self._done(handle, partial(handle.ask, text, size), bytes, 0, text)
+
+    async def sync(self, handle: ControlHandle) -> None:
+        """Returns when everything written before is durable."""
+        await self._state.before_control()
+        sync = partial(self._state.run_in_thread, handle.sync_blocking)
+        if not handle.is_ephemeral:
+            await sync()
+            return
+        async with self._copying:
+            await sync()
 
     def _noted(self, file: ControlFile, act: Callable[[], _R]) -> _R:
         """Notes what the descriptor was told, or is to be told, for a successor."""
@@ -127,8 +151,34 @@ class ControlHandlers:
         finally:
             self._state.handles.note(file, "answers", file.id, file.control.state)
 
+    async def _after(self, ahead: Ahead | None, command: Callable[[], _R]) -> _R:
+        """Does a command once what it makes durable of memory is copied, but for the newest.
+
+        Requests are answered meanwhile; one copies at a time, so that no command waits for another
+        one's copy on the event loop.
+        """
+        if ahead is None:
+            return command()
+        layers = self._state.session.workspace.store.layers
+        async with self._copying:
+            layers.clears_memory_later = True
+            try:
+                await self._state.run_in_thread(ahead)
+                return command()
+            finally:
+                if layers.has_left_memory:
+                    # What is not removed now is found by the next collection.
+                    with suppress(OSError):
+                        await self._state.run_in_thread(layers.clear_memory)
+                layers.clears_memory_later = False
+
     async def _done(
-        self, handle: ControlHandle, command: Callable[[], _R], kept: Callable[[_R], Value]
+        self,
+        handle: ControlHandle,
+        command: Callable[[], _R],
+        kept: Callable[[_R], Value],
+        offset: int,
+        data: bytes,
     ) -> _R:
         await self._state.before_control()
         try:
@@ -136,7 +186,8 @@ class ControlHandlers:
                 return await self._state.commands.do_in_thread(
                     self._state.run_in_thread, command, kept
                 )
-            return self._state.commands.do(handle.view, command, kept)
+            do = partial(self._state.commands.do, handle.view, command, kept)
+            return await self._after(handle.ahead(offset, data), do)
         finally:
             await self._state.invalidation.settled()
 

@@ -149,8 +149,7 @@ class FileHandlers:
         handle = self._handles.get(handle_id)
         if isinstance(handle, ControlFile):
             if handle.control.needs_sync:
-                await self._state.before_control()
-                await self._state.run_in_thread(handle.control.sync_blocking)
+                await self._controls.sync(handle.control)
         elif isinstance(handle, (FileHandle, ListingHandle)):
             branch = handle.view.branch
             if branch is not None and not branch.read_only:

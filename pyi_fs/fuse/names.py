@@ -86,14 +86,9 @@ class NameHandlers:
 
     async def make_directory(self, parent: NodeId, name: bytes, mode: int, caller: Caller) -> Entry:
         """Makes a directory; below `.pyi` a snapshot or branch, of everything written before."""
-        if not parent & CONTROL_BIT:
-            return self.make(parent, name, mode, caller)
-        await self._state.before_control()
-        return self._state.commands.do(
-            self._controls.view(parent),
-            lambda: self.make(parent, name, mode, caller),
-            lambda _: True,
-        )
+        if parent & CONTROL_BIT:
+            return await self._controls.make_directory(parent, name, caller.uid)
+        return self.make(parent, name, mode, caller)
 
     async def remove_directory(self, parent: NodeId, name: bytes, caller: Caller) -> None:
         """Removes a directory; below `.pyi` answered when the kernel knows what that changed."""

@@ -6,6 +6,7 @@ pyfuse3 has no hook for them; the direct transport brings them.
 import errno
 import os
 
+from pyi_fs.control.view import View
 from pyi_fs.errors import (
     InvalidArgumentError,
     NoSpaceError,
@@ -86,6 +87,9 @@ class RangeHandlers:
         source, target = self._regular(source_id), self._writable(target_id)
         branch = self._state.branch_of(target.view)
         lender = source.view.branch
+        if not branch.is_ephemeral and self._is_in_memory(source.view):
+            # All of it would have to be copied to disk first, while everybody waits.
+            raise UnsupportedError("what is in memory cannot lend to what is on disk")
         if lender is not None and lender is not branch:
             if self._state.session.workspace.refs.branches[lender.name].ephemeral:
                 raise UnsupportedError("what may be lost cannot lend to what may not")
@@ -104,6 +108,11 @@ class RangeHandlers:
         drop_capability(branch, target.number, branch.tree.existing(target.number), now)
         branch.commit(Share(target.number, target_offset, count, extents, now))
         return count
+
+    def _is_in_memory(self, view: View) -> bool:
+        """Returns whether a view shows a snapshot that an ephemeral branch has in memory."""
+        layers = self._state.session.workspace.store.layers
+        return view.snapshot is not None and layers.is_in_memory(view.snapshot.position.layer)
 
     def _regular(self, handle_id: HandleId) -> FileHandle:
         handle = self._handles.file(handle_id)

@@ -39,6 +39,9 @@ class LayerSync:
         self._header = header
         self._writer_of = writer_of
         self._doubtful: set[str] = set()
+        # How far layers in memory that are written here were copied here: a record that is settled
+        # is not taken back, so what was looked through once need not be again.
+        self._copied: dict[LayerId, int] = {}
 
     def sync(self, position: Position, within: frozenset[LayerId] = _NONE) -> None:
         """Makes everything that a position needs of its layer durable, whoever writes it.
@@ -48,16 +51,23 @@ class LayerSync:
         since two layers may have bytes of each other. BLOCKS.
         """
         layer, end = position
+        writer = self._writer_of(layer)
+        if writer is not None:
+            # Whoever asks from a thread may have met a record that is going to be taken back.
+            end = min(end, writer.settled_end)
         if read_synced(self._storage, layer) >= end or layer in within:
             return
         if is_ephemeral(self._header(layer)[0]):
             # Its writer never syncs, so nobody else has synced them.
-            for lender in self._lenders(position):
+            copied = self._copied.get(layer, 0)
+            for lender in self._lenders(layer, copied, end):
                 self.sync_whole(lender, within | {layer})
             if is_in_memory(self._storage, layer):
-                promote(self._storage, layer, end, partial(self._newest, layer))
+                promote(self._storage, layer, end, partial(self._newest, layer), copied=copied)
+                if writer is not None:
+                    self._copied[layer] = max(end, copied)
                 return
-        writer = self._writer_of(layer)
+            self._copied.pop(layer, None)
         # An open writer knows what an earlier sync failed to write; one that another thread has
         # just closed is synced by its files.
         if writer is not None and writer.sync(end):
@@ -96,10 +106,9 @@ class LayerSync:
         writer = self._writer_of(layer)
         return writer.settled_end if writer is not None else last_boundary(self._storage, layer)
 
-    def _lenders(self, position: Position) -> set[LayerId]:
-        layer, end = position
+    def _lenders(self, layer: LayerId, start: int, end: int) -> set[LayerId]:
         found: set[LayerId] = set()
-        for _, mutation in replay(self._storage, layer, 0, end):
+        for _, mutation in replay(self._storage, layer, start, end):
             found |= layers_of(mutation)
         return found - {layer}
 

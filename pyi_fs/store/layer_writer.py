@@ -153,16 +153,17 @@ class LayerWriter:
         """The layer was collected: there is nothing that could be made durable."""
         self._is_given_up = True
 
-    def reclaim(self, *, everything: bool = False) -> None:
+    def reclaim(self, *, everything: bool = False, wait: bool = True) -> None:
         """Gives back scratch that nobody can reach; short ranges, too, if `everything`.
 
-        BLOCKS for some ms; may run in a thread, also beside `sync`.
+        BLOCKS for some ms, and while the layer is being copied or pinned, unless `wait` is false:
+        then nothing is given back. May run in a thread, also beside `sync`.
         """
         bytes_min = PUNCH_BLOCK_BYTES if everything else limits.PUNCH_BYTES_MIN
         plan = self.scratch.plan_reclaim(bytes_min)
         if plan and self.bound is not None:
             before = self.scratch.returned_bytes
-            self.scratch.reclaim(plan)
+            self.scratch.reclaim(plan, wait=wait)
             self.bound.gave_back(self.scratch.returned_bytes - before)
         elif plan:
             # After a power loss, records beyond the note are held against their data: what is given

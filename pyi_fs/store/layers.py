@@ -28,7 +28,7 @@ from pyi_fs.store.journal import (
 from pyi_fs.store.layer_sync import LayerSync
 from pyi_fs.store.layer_writer import LayerWriter
 from pyi_fs.store.memory_bound import MemoryBound
-from pyi_fs.store.promotion import is_ephemeral, is_in_memory, leave_memory
+from pyi_fs.store.promotion import clear, is_ephemeral, is_in_memory, leave_memory
 from pyi_fs.store.scratch import (
     ScratchWriter,
     next_segment_index,
@@ -61,6 +61,9 @@ class Layers:
         self._segments = SegmentReader(storage, chunks, self._writers)
         self._tables: dict[LayerId, Table] = {}
         self._headers: dict[LayerId, tuple[LayerHeader, int]] = {}
+        self.clears_memory_later = False
+        """Whether `leave_memory` leaves giving memory back to who calls `clear_memory`."""
+        self._left_memory: list[str] = []
         self._sync = LayerSync(storage, boot, self._header, self._writers.get)
 
     def new_directory(self) -> LayerId:
@@ -137,8 +140,23 @@ class Layers:
 
     def leave_memory(self, layer: LayerId) -> None:
         """Takes a layer that nobody writes any more out of memory, if disk has all of it."""
-        if leave_memory(self._storage, layer):
+        if leave_memory(self._storage, layer, self._left_memory.append):
             self.forget_layer(layer)
+        if not self.clears_memory_later:
+            self.clear_memory()
+
+    @property
+    def has_left_memory(self) -> bool:
+        """Returns whether there is something for `clear_memory` to do."""
+        return bool(self._left_memory)
+
+    def clear_memory(self) -> None:
+        """Gives back the memory of layers that left it. BLOCKS. May run in a thread."""
+        while self._left_memory:
+            memory = self._storage.memory
+            directory = self._left_memory.pop()
+            if memory is not None:
+                clear(memory, directory)
 
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""

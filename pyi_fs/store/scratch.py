@@ -234,13 +234,13 @@ class ScratchWriter:
             plan += [(segment, a, b - a) for a, b in runs if a < b and (a, b) not in state.punched]
         return plan
 
-    def reclaim(self, plan: list[tuple[SegmentId, int, int]]) -> None:
+    def reclaim(self, plan: list[tuple[SegmentId, int, int]], *, wait: bool = True) -> None:
         """Gives ranges back: removes whole segments, punches others.
 
-        May run in a thread while the owner appends.
+        May run in a thread while the owner appends. `wait` false: not while others hold the pins.
         """
-        lock = self._storage.lock(layout.pins(self._layer))
-        assert lock is not None
+        if (lock := self._storage.lock(layout.pins(self._layer), wait=wait)) is None:
+            return
         try:
             pinned = self._storage.size_bytes(layout.pins(self._layer)) or 0
             if pinned != self._pins_seen:

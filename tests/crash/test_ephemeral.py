@@ -11,8 +11,9 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine import branch_layers
+from pyi_fs.engine.ahead import of_keeping
 from pyi_fs.engine.founding import fork_workspace
-from pyi_fs.ids import SnapshotId
+from pyi_fs.ids import BranchName, SnapshotId
 from tests.crash.test_every_write import make, make_branch, named, restore, write
 from tests.support.crashes import (
     Moment,
@@ -138,7 +139,42 @@ FORKING: list[Step] = [
 ]
 """A copy of what is still being written, and again when it has grown."""
 
+
+def copied_ahead(name: str) -> Step:
+    def copy(rig: Rig) -> None:
+        ahead = of_keeping(rig.workspace, BranchName(name))
+        assert ahead is not None
+        ahead()
+
+    return f"copy {name} ahead", copy
+
+
+AHEAD: list[Step] = [
+    make("a"),
+    ephemeral("try"),
+    SYNC_MAIN,
+    make("x", on="try"),
+    write("x", 1, 30_000, on="try"),
+    copied_ahead("try"),
+    write("x", 2, 20_000, 5000, on="try"),
+    copied_ahead("try"),
+    snapshot("try"),
+    write("x", 3, 9000, 5000, on="try"),
+    named("kept", on="try"),
+    SYNC_MAIN,
+    write("x", 4, 2000, on="try"),
+    restore("kept", on="try"),
+    write("x", 5, 2000, 100, on="try"),
+    copied_ahead("try"),
+    write("x", 6, 500, on="try"),
+    head("try"),
+    SYNC_MAIN,
+    write("x", 7, 500, on="try"),
+]
+"""What a thread copies before a command, and what the command copies then."""
+
 SCENARIOS = {
+    "ahead": AHEAD,
     "promoting": PROMOTING,
     "lending": LENDING,
     "spilling": SPILLING,

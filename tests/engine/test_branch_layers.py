@@ -1,6 +1,7 @@
 """Where a branch writes: in memory while it is ephemeral and there is room, on disk otherwise."""
 
 import errno
+from threading import Event, Thread
 
 import pytest
 
@@ -275,3 +276,28 @@ def test_bytes_shared_with_a_durable_branch_are_durable_when_they_are_shared(rig
     assert disk(rig).size_bytes(layout.journal(position.layer)) == position.offset
     assert in_memory(rig, position)
     assert rig.read("y") == b"x" * 5000
+
+
+def test_a_sync_to_disk_keeps_nobody_from_leaving_a_layer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore on the event loop, while a thread copies a gigabyte for `fsync .pyi/snapshot`."""
+    rig.make("x", b"x" * 100, on="try")
+    branch, copying, may_end = rig.branch("try"), Event(), Event()
+    sync_lineage = rig.store.layers.sync_lineage
+
+    def slow(position: Position) -> None:
+        copying.set()
+        assert may_end.wait(60)
+        sync_lineage(position)
+
+    monkeypatch.setattr(rig.store.layers, "sync_lineage", slow)
+    thread = Thread(target=branch.layers.copy_out)
+    thread.start()
+    assert copying.wait(60)
+    branch.layers.move(branch.position)
+    branch.tidy()
+    rig.make("y", b"y", on="try")
+    may_end.set()
+    thread.join(60)
+    assert rig.read("x", on="try") == b"x" * 100

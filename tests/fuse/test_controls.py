@@ -1,11 +1,17 @@
 """The control directory as the kernel sees it."""
 
 import stat
+import threading
 
 import pytest
+import trio
 
+from pyi_fs.engine.branch_layers import BranchLayers
 from pyi_fs.errors import AccessDeniedError, StaleNodeError
-from tests.support.fuse_rig import DIRECTORY, OTHER, OWNER, ROOT
+from tests.support.fixtures import shared_memory
+from tests.support.fuse_rig import DIRECTORY, OTHER, OWNER, ROOT, Rig
+
+__all__ = ["shared_memory"]
 
 
 async def test_every_view_of_a_branch_has_its_own_and_snapshots_have_none(rig):
@@ -54,3 +60,46 @@ async def test_files_of_a_dropped_view_say_so(rig):
     await rig.command("drop", "other")
     with pytest.raises(StaleNodeError):
         rig.names.lookup(control, b"status", OWNER)
+
+
+@pytest.mark.parametrize("how", ["file", "directory", "sync"])
+async def test_requests_are_answered_while_memory_is_copied(
+    shared_memory, tmp_path, monkeypatch, how
+):
+    """What an ephemeral branch has in memory is to last: only who asks waits for the disk."""
+    maker = Rig(tmp_path / "store")
+    await maker.command("branch", "try --ephemeral")
+    maker.close()
+    rig = Rig(tmp_path / "store", branch="try")
+    await rig.write("f", b"before")
+    copying, may_end = threading.Event(), threading.Event()
+    copy = BranchLayers.copy_ahead
+
+    def slow(layers):
+        copying.set()
+        assert may_end.wait(60)
+        copy(layers)
+
+    monkeypatch.setattr(BranchLayers, "copy_ahead", slow)
+
+    async def ask():
+        if how == "file":
+            await rig.command("snapshot", "kept")
+        elif how == "directory":
+            snapshots = rig.node(".pyi/snapshots")
+            await rig.names.make_directory(snapshots, b"kept", DIRECTORY, OWNER)
+        else:
+            await rig.files.fsync(rig.open(rig.node(".pyi/snapshot"), 2))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await trio.to_thread.run_sync(copying.wait, 60)
+        rig.make(ROOT, "meanwhile")
+        assert await rig.read("f") == b"before"
+        assert not rig.workspace.refs.names
+        may_end.set()
+    if how != "sync":
+        assert await rig.read(".pyi/snapshots/kept/f") == b"before"
+        # What it had in memory has been given back.
+        assert list(shared_memory.glob("*/*/layers/*/*")) == []
+    rig.close()

@@ -127,6 +127,23 @@ async def test_a_branch_that_may_be_lost_lends_nothing_to_others(rig):
     assert rig.ranges.copy(target, 0, lent, 0, 4) == 4
 
 
+async def test_a_snapshot_in_memory_lends_nothing_to_what_is_on_disk(rig):
+    rig.session.make_branch("fleeting", rig.session.root, None, ephemeral=True)
+    await rig.write(".pyi/branches/fleeting/f", b"lent")
+    line = await rig.read(".pyi/branches/fleeting/.pyi/snapshot")
+    name = line.decode().split("\t")[0]
+    lent = rig.open(rig.node(f".pyi/snapshots/{name}/f"))
+    target = await opened(rig, "t", b"mine")
+    with pytest.raises(UnsupportedError):
+        rig.ranges.copy(lent, 0, target, 0, 4)
+    other = rig.open(rig.node(".pyi/branches/fleeting/f"), os.O_RDWR)
+    assert rig.ranges.copy(lent, 0, other, 10, 4) == 4
+    await rig.command("branches/fleeting/.pyi/snapshot", "kept")
+    again = rig.open(rig.node(f".pyi/snapshots/{name}/f"))
+    assert rig.ranges.copy(again, 0, target, 0, 4) == 4
+    assert await rig.read("t") == b"lent"
+
+
 async def test_only_regular_files_open_for_writing_are_changed(rig):
     reading, snapshot = await opened(rig, "f", b"12345", os.O_RDONLY), await rig.snapshot()
     with pytest.raises(InvalidArgumentError):

@@ -232,3 +232,41 @@ def test_what_a_writer_took_back_leaves_the_copy(machine: Tiers) -> None:
     path = layout.journal(writer.layer)
     assert disk.read(path) == machine.memory_tier.read(path)
     writer.close()
+
+
+def test_what_was_copied_before_is_not_looked_through_again(
+    machine: Tiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = begun(machine)
+    segment = write(writer, b"a" * 100)
+    copied = writer.end
+    copy(machine, writer.layer, copied)
+    write(writer, b"b" * 50)
+    seen: list[int] = []
+
+    def replayed(*arguments: object) -> object:
+        for end, mutation in replay(*arguments):  # type: ignore[arg-type]
+            seen.append(end)
+            yield end, mutation
+
+    monkeypatch.setattr(promotion, "replay", replayed)
+    promote(machine, writer.layer, writer.end, lambda: 0, copied=copied)
+    assert seen == [writer.end]
+    disk = after_power_loss(machine)
+    assert disk.read(layout.scratch(segment)) == b"a" * 100 + b"b" * 50
+    assert disk.read(layout.journal(writer.layer)) == machine.read(layout.journal(writer.layer))
+    writer.close()
+
+
+def test_what_a_layer_leaves_in_memory_may_be_removed_later(machine: Tiers) -> None:
+    writer = begun(machine)
+    write(writer, b"a")
+    copy(machine, writer.layer, writer.end)
+    writer.close()
+    left: list[str] = []
+    assert leave_memory(machine, writer.layer, left.append)
+    assert not is_in_memory(machine, writer.layer)
+    (directory,) = left
+    assert machine.memory_tier.list(directory) != []
+    promotion.clear(machine.memory_tier, directory)
+    assert machine.memory_tier.list(directory) == []

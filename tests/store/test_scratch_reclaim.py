@@ -7,6 +7,7 @@ import pytest
 from pyi_fs import limits
 from pyi_fs.ids import LayerId
 from pyi_fs.limits import RUN_BYTES_MAX
+from pyi_fs.store import layout
 from pyi_fs.store.runs import RunTable, checksums_of
 from pyi_fs.store.scratch import ScratchWriter
 from tests.support.storage import MemoryStorage
@@ -66,3 +67,23 @@ def test_whole_runs_of_a_range(start: int, end: int, whole: tuple[int, int]) -> 
     for offset in (0, 10, 20):
         table.append(offset, 10, checksums_of(b"0123456789"))
     assert table.whole(start, end) == whole
+
+
+def test_nothing_is_given_back_while_others_hold_the_pins_unless_they_are_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = MemoryStorage(tmp_path)
+    monkeypatch.setattr(limits, "PUNCH_BYTES_MIN", 2 * BLOCK)
+    memory.make_directory("layers/00/0000000001", parents=True)
+    scratch = ScratchWriter(memory, LayerId(1))
+    where = scratch.append(bytes(range(1, 251)) * (4 * RUN_BYTES_MAX // 250))
+    scratch.supersede(where.segment, 0, 2 * RUN_BYTES_MAX)
+    plan = scratch.plan_reclaim()
+    held = memory.lock(layout.pins(LayerId(1)))
+    assert held is not None
+    scratch.reclaim(plan, wait=False)
+    assert scratch.returned_bytes == 0
+    held.release()
+    assert scratch.plan_reclaim() == plan
+    scratch.reclaim(plan, wait=False)
+    assert scratch.returned_bytes == 2 * RUN_BYTES_MAX
