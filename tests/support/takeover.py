@@ -29,10 +29,12 @@ _IN_BRANCHES = {"control": "c", "held": "x", "names": "x"}
 class Held:
     """A mount that has a holder. `path`: the mountpoint."""
 
-    def __init__(self, place: Path, *options: str) -> None:
-        """Mounts workspace `w` of a new store below `place`."""
+    def __init__(self, place: Path, *options: str, files: int = 0) -> None:
+        """Mounts workspace `w` of a new store below `place`, which has so many files."""
         self.store, self.path = place / "store", place / "mount"
         self.path.mkdir(exist_ok=True)
+        if files:
+            options = (*options, "--from", f"{_tree(place / 'tree', files)}/")
         self.run("pyi-mount", "--store", str(self.store), *options, "w", str(self.path))
 
     def run(self, command: str, *arguments: str) -> str:
@@ -92,6 +94,16 @@ class Held:
     def check(self) -> None:
         """Checks the whole store."""
         self.run("pyi-fsck", "--store", str(self.store), "--verify-data")
+
+
+def _tree(path: Path, files: int) -> Path:
+    """Makes a directory with so many small files, a hundred in each of its directories."""
+    for first in range(0, files, 100):
+        inner = path / f"directory-{first // 100}"
+        inner.mkdir(parents=True)
+        for index in range(first, min(first + 100, files)):
+            (inner / f"file-{index}").write_text(f"{index}\n")
+    return path
 
 
 def _end(pid: int) -> None:
