@@ -1,5 +1,7 @@
 """Entries, attributes and opened files as the direct transport answers them."""
 
+import os
+
 from pyi_fs.fuse import protocol_replies as replies
 from pyi_fs.fuse.attributes import (
     BLOCK_SIZE,
@@ -27,15 +29,23 @@ NO_NODE = replies.no_entry(0)
 
 _CONTROL_FILE = OpenFlag.DIRECT_IO.value
 _FILE = OpenFlag.KEEP_CACHE.value
+_PASSED = OpenFlag.PASSTHROUGH.value
+# Only mappings go to the plain file.
+_DIRECT = (OpenFlag.PASSTHROUGH | OpenFlag.DIRECT_IO).value
 _DIRECTORY = (OpenFlag.KEEP_CACHE | OpenFlag.CACHE_DIR).value
 
 
-def opened_file(node: NodeId, handle: HandleId) -> bytes:
+def opened_file(node: NodeId, handle: HandleId, flags: int = 0, backing: int = 0) -> bytes:
     """Returns the answer to OPEN, and the second half of that to CREATE.
 
     Each read of a control file is a request of its own, whatever its size. Of other files only this
     mount changes the bytes, through the same pages; a publish gives changed files new nodes.
+
+    `backing`: the id of a plain file that the kernel reads itself (`fuse/passthrough.py`); `flags`:
+    those of open(2), which say whether reads come to us all the same.
     """
+    if backing:
+        return replies.opened(handle, _DIRECT if flags & os.O_DIRECT else _PASSED, backing)
     return replies.opened(handle, _CONTROL_FILE if node & CONTROL_BIT else _FILE)
 
 

@@ -1,4 +1,4 @@
-"""Each request of the kernel, translated to the handlers and back; the direct transport's half.
+"""Requests of the kernel, translated to the handlers and back; the direct transport's half.
 
 A method takes node, caller and body and returns the answer's body; an errno, where that is nearly
 always the answer; `Later`, what to wait for in a task of its own; or None, where no answer is
@@ -94,7 +94,6 @@ class Requests:
             Opcode.RENAME: self._rename,
             Opcode.RENAME2: self._rename2,
             Opcode.LINK: self._link,
-            Opcode.OPEN: self._open,
             Opcode.CREATE: self._create,
             Opcode.TMPFILE: self._tmpfile,
             Opcode.FALLOCATE: self._fallocate,
@@ -200,10 +199,6 @@ class Requests:
     def _link(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         linked, name = requests.link(body)
         return self._entry(self._names.link(NodeId(linked), node, name, caller))
-
-    def _open(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
-        handle = self._files.open(node, requests.open_flags(body), caller)
-        return opened_file(node, handle)
 
     def _create(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         name, mode, flags = requests.create(body)

@@ -23,10 +23,12 @@ from pyi_fs.fuse import device as fuse_device
 from pyi_fs.fuse import protocol
 from pyi_fs.fuse.commands import REQUEST
 from pyi_fs.fuse.direct_ioctls import ioctl
+from pyi_fs.fuse.direct_opens import Opens
 from pyi_fs.fuse.direct_requests import Answer, Caller, Handler, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.ledger import Word
+from pyi_fs.fuse.passthrough import KernelBackings, Passthrough, is_permitted
 from pyi_fs.fuse.protocol import InitFlag, Opcode
 from pyi_fs.fuse.resent import Resent, noting_changes
 from pyi_fs.fuse.translate import Translator, report
@@ -96,7 +98,11 @@ class DirectTransport:
         self._ready = ready
         self._wanted = int(_WANTED | InitFlag.WRITEBACK_CACHE if writeback else _WANTED)
         self.translator = Translator()
+        self._passthrough = Passthrough(handlers.state, KernelBackings(device))
+        if not writeback and is_permitted():
+            self._wanted |= InitFlag.PASSTHROUGH
         table = Requests(handlers, writeback=writeback).table
+        table.update(Opens(handlers, self._passthrough).table)
         table[Opcode.IOCTL] = partial(ioctl, handlers.ioctls)
         self._handlers = noting_changes(handlers.state, table)
         self._counts: dict[int, int] = {}
@@ -118,6 +124,11 @@ class DirectTransport:
         """Returns how often each request was made, by name."""
         return {_name(opcode): count for opcode, count in self._counts.items()}
 
+    @property
+    def passed_through(self) -> int | None:
+        """Returns how many open files the kernel reads itself; None if it never does."""
+        return self._passthrough.open_count if self._passthrough.is_on else None
+
     async def run(self) -> None:
         """Answers requests until the mount is gone or `stop` is called; closes the device.
 
@@ -127,6 +138,7 @@ class DirectTransport:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                nursery.start_soon(self._passthrough.run)
                 await self._serve()
                 nursery.cancel_scope.cancel()
         finally:
@@ -137,6 +149,7 @@ class DirectTransport:
     def go_on(self, resent: Resent) -> None:
         """Goes on where a dead server was, instead of waiting for INIT."""
         self._is_greeted = self.has_resend = True
+        self._passthrough.is_on = bool(self._words[Word.PASSES_THROUGH])
         self._resent = resent
 
     def stop(self) -> None:
@@ -247,9 +260,12 @@ class DirectTransport:
         self.has_resend = bool(offer.flags & InitFlag.HAS_RESEND)
         # A kernel of a later major version asks again, in ours.
         self._is_greeted = offer.major == protocol.MAJOR
+        taken = self._wanted & offer.flags
+        self._passthrough.is_on = bool(taken & InitFlag.PASSTHROUGH)
+        self._words[Word.PASSES_THROUGH] = self._passthrough.is_on
         body = protocol.init_reply(
             min(offer.minor, protocol.MINOR_MAX),
-            self._wanted & offer.flags,
+            taken,
             offer.readahead_bytes,
             background_max=_BACKGROUND_MAX,
             congestion=_CONGESTION,

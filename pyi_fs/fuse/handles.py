@@ -48,9 +48,12 @@ class OpenHandle:
 
 
 class FileHandle(OpenHandle):
-    """An open regular file. `privileged`: opened by root, whose writes leave set-id bits alone."""
+    """An open regular file. `privileged`: opened by root, whose writes leave set-id bits alone.
 
-    __slots__ = ("node", "number", "privileged", "view", "writable")
+    `backing`: the kernel's id of the plain file that it is passed through to, or 0.
+    """
+
+    __slots__ = ("backing", "node", "number", "privileged", "view", "writable")
 
     def __init__(
         self, view: View, number: InodeNumber, node: NodeId, *, writable: bool, privileged: bool
@@ -62,6 +65,7 @@ class FileHandle(OpenHandle):
         self.node = node
         self.writable = writable
         self.privileged = privileged
+        self.backing = 0
 
 
 class ListingHandle(OpenHandle):
@@ -310,6 +314,11 @@ class Handles:
         """A publish gave an open file another view or number, which holds from the next commit."""
         view = handle.view.kept_as or handle.view.number
         self.note(handle, "moved", handle.id, [view, handle.number])
+
+    def pass_through(self, handle: FileHandle, backing: int) -> None:
+        """The kernel reads an open file itself, by an id that it gave, once that is answered."""
+        handle.backing = backing
+        self.note(handle, "backing", handle.id, backing)
 
     def is_open(self, node: NodeId) -> bool:
         """Returns whether a regular file's node is open."""

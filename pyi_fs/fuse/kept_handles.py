@@ -37,6 +37,7 @@ def kept_handles(
 ) -> KeptHandles:
     """Returns the handles; without those of what is not there any more, which are stale."""
     moved, names, answers = (ledger.table(name) for name in ("moved", "names", "answers"))
+    backings = ledger.table("backing")
     handles: dict[HandleId, Handle] = {}
     opened: dict[int, HandleId] = {}
     for kept in slots(ledger):
@@ -44,13 +45,17 @@ def kept_handles(
         if handle is not None:
             handles[kept.id] = handle
             opened[kept.request] = kept.id
-    for table, found in (("moved", moved), ("answers", answers)):
+    for table, found in (("moved", moved), ("answers", answers), ("backing", backings)):
         for key in found:
             _note(handles, cast(HandleId, key), table, key)
     for key, state in answers.items():
         control = handles.get(cast(HandleId, key))
         if isinstance(control, ControlFile):
             control.control.restore(state)
+    for key, backing in backings.items():
+        file = handles.get(cast(HandleId, key))
+        if isinstance(file, FileHandle):
+            file.backing = backing
     _restore_listings(handles, names)
     return KeptHandles(handles, opened)
 

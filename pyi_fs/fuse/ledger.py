@@ -29,7 +29,7 @@ import msgspec
 
 from pyi_fs.errors import FormatUnknownError
 
-VERSION = 1
+VERSION = 2
 """Of all that a successor reads here. A server of another version does not take over."""
 
 Key = int | tuple[int, ...]
@@ -91,6 +91,8 @@ class Word(IntEnum):
     HANDLE_LAST = 21
     GONE_LAST = 22
     """The newest view that is kept although it is not among the session's."""
+    PASSES_THROUGH = 23
+    """1: the kernel has agreed to read files itself."""
 
 
 class Ledger(Protocol):

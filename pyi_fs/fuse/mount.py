@@ -188,6 +188,7 @@ def _status(transport: Transport) -> dict[str, object]:
         "transport": transport.name,
         "orphans": state.publication.orphan_count(),
         "open_files": sum(len(handles) for _, handles in state.handles.open_files()),
+        "passed_through": transport.passed_through,
         "requests": transport.requests,
         "takeovers": state.ledger.words[Word.TAKEOVERS],
     }

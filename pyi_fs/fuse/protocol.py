@@ -28,8 +28,11 @@ _OUT_HEADER = struct.Struct("<IiQ")
 _INIT_IN = struct.Struct("<IIII")
 _INIT_FLAGS2 = struct.Struct("<I")
 # major, minor, max_readahead, flags, max_background, congestion_threshold, max_write, time_gran,
-# max_pages, map_alignment, flags2, and seven words of later features
-_INIT_OUT = struct.Struct("<IIIIHHIIHHI28x")
+# max_pages, map_alignment, flags2, max_stack_depth, and six words of later features
+_INIT_OUT = struct.Struct("<IIIIHHIIHHII24x")
+# descriptor, flags, padding
+_BACKING_MAP = struct.Struct("<iIQ")
+_BACKING_ID = struct.Struct("<I")
 _UNIQUE = struct.Struct("<Q")
 _INVAL_INODE = struct.Struct("<Qqq")
 _INVAL_ENTRY = struct.Struct("<QII")
@@ -117,6 +120,7 @@ class InitFlag(IntFlag):
     CACHE_SYMLINKS = 1 << 23
     HANDLE_KILLPRIV_V2 = 1 << 28
     INIT_EXT = 1 << 30
+    PASSTHROUGH = 1 << 37
     HAS_RESEND = 1 << 39
 
 
@@ -126,10 +130,16 @@ class OpenFlag(IntFlag):
     DIRECT_IO = 1 << 0
     KEEP_CACHE = 1 << 1
     CACHE_DIR = 1 << 3
+    PASSTHROUGH = 1 << 7
 
 
 WRITE_KILL_SUIDGID = 1 << 2
 """In the flags of a WRITE: the writer may not keep set-id bits."""
+
+BACKING_OPEN = 1 << 30 | _BACKING_MAP.size << 16 | 229 << 8 | 1
+"""ioctl of the device: FUSE_DEV_IOC_BACKING_OPEN, with a `backing_map`; returns an id."""
+BACKING_CLOSE = 1 << 30 | _BACKING_ID.size << 16 | 229 << 8 | 2
+"""ioctl of the device: FUSE_DEV_IOC_BACKING_CLOSE, with a `backing_id`."""
 
 
 Header = tuple[int, int, int, int, int, int, int, int, int]
@@ -196,7 +206,7 @@ def init_reply(
     """Returns the body of the answer to INIT.
 
     `background_max`: requests that nobody waits for, at most at once; from `congestion` on the
-    kernel holds back.
+    kernel holds back. What is passed through must lie on a file system that is not stacked itself.
     """
     return _INIT_OUT.pack(
         MAJOR,
@@ -210,7 +220,18 @@ def init_reply(
         _PAGES_MAX,
         0,
         flags >> 32,
+        1 if flags & InitFlag.PASSTHROUGH else 0,
     )
+
+
+def backing_map(descriptor: int) -> bytes:
+    """Returns what BACKING_OPEN is given."""
+    return _BACKING_MAP.pack(descriptor, 0, 0)
+
+
+def backing_id(backing: int) -> bytes:
+    """Returns what BACKING_CLOSE is given."""
+    return _BACKING_ID.pack(backing)
 
 
 def _notification(code: int, body: bytes) -> bytes:

@@ -16,7 +16,7 @@ _ATTRIBUTES = "QQQqqqIIIIIIIIII"
 # nodeid, generation, entry_valid, attr_valid, their ns, attributes
 _ENTRY = struct.Struct("<QQQQII" + _ATTRIBUTES)
 _ATTR_OUT = struct.Struct("<QI4x" + _ATTRIBUTES)
-_OPEN_OUT = struct.Struct("<QI4x")
+_OPEN_OUT = struct.Struct("<QIi")
 _WRITE_OUT = struct.Struct("<I4x")
 _SIZE_OUT = _WRITE_OUT
 _LONG_OUT = struct.Struct("<Q")
@@ -114,9 +114,12 @@ def statx(seconds: int, words: AttributeWords, btime_ns: int) -> bytes:
     )
 
 
-def opened(handle: int, flags: int) -> bytes:
-    """Returns the answer to OPEN and OPENDIR, and the second half of that to CREATE."""
-    return _OPEN_OUT.pack(handle, flags)
+def opened(handle: int, flags: int, backing: int = 0) -> bytes:
+    """Returns the answer to OPEN and OPENDIR, and the second half of that to CREATE.
+
+    `backing`: the id of the file that the kernel is to read itself, with `OpenFlag.PASSTHROUGH`.
+    """
+    return _OPEN_OUT.pack(handle, flags, backing)
 
 
 def written(length: int) -> bytes:

@@ -24,7 +24,7 @@ from pyi_fs.fuse.direct_entries import Entries, opened_directory, opened_file
 from pyi_fs.fuse.direct_ioctls import ioctl_done
 from pyi_fs.fuse.direct_requests import Answer, Caller, Handler
 from pyi_fs.fuse.handlers import Handlers
-from pyi_fs.fuse.handles import HandleId
+from pyi_fs.fuse.handles import FileHandle, HandleId
 from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.protocol import RESENT, Opcode
@@ -133,7 +133,9 @@ class Resent:
             return self._change(opcode, request, node, caller, body)
         handle = self._interrupted.opened.get(request)
         if handle is not None and opcode == Opcode.OPEN:
-            return opened_file(node, handle)
+            found = self._handlers.state.handles.file(handle)
+            backing = found.backing if isinstance(found, FileHandle) else 0
+            return opened_file(node, handle, requests.open_flags(body), backing)
         if handle is not None and opcode == Opcode.OPENDIR:
             return opened_directory(node, handle)
         return handler(node, caller, body)

@@ -40,6 +40,10 @@ class Transport(Protocol):
         """Returns how often each request was made, by name."""
 
     @property
+    def passed_through(self) -> int | None:
+        """Returns how many open files the kernel reads itself; None if it never does."""
+
+    @property
     def has_resend(self) -> bool:
         """Returns whether a server that dies can have a successor on this kernel."""
 
@@ -118,6 +122,7 @@ class _Pyfuse3:
 
     name = PYFUSE3
     has_resend = False
+    passed_through = None
 
     def __init__(
         self,

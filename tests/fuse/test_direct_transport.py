@@ -13,7 +13,7 @@ from pyi_fs.fuse.direct_transport import DirectNotifier
 from pyi_fs.fuse.protocol import InitFlag, Opcode
 from pyi_fs.ids import NodeId
 from tests.support import fuse_structs as structs
-from tests.support.direct_rig import DirectRig, init
+from tests.support.direct_rig import OFFERED, DirectRig, init
 from tests.support.fuse_structs import InitOut, OutHeader, request
 
 
@@ -53,6 +53,29 @@ def test_the_writeback_cache_is_taken_where_it_is_asked_for(tmp_path):
     rig = DirectRig(tmp_path / "store", writeback=True)
     _, taken = greet(rig, init())
     assert taken.flags & InitFlag.WRITEBACK_CACHE
+    rig.close()
+
+
+@pytest.mark.parametrize(
+    ("permitted", "writeback", "offered", "is_taken"),
+    [
+        (True, False, True, True),
+        (False, False, True, False),
+        (True, True, True, False),
+        (True, False, False, False),
+    ],
+)
+def test_passthrough_is_taken_where_it_can_be(
+    tmp_path, monkeypatch, permitted, writeback, offered, is_taken
+):
+    """With the depth of stacking that goes with it; the kernel refuses it beside writeback."""
+    monkeypatch.setattr(direct_transport, "is_permitted", lambda: permitted)
+    rig = DirectRig(tmp_path / "store", writeback=writeback)
+    flags = OFFERED if offered else OFFERED & ~InitFlag.PASSTHROUGH
+    _, taken = greet(rig, init(flags=flags))
+    assert bool((taken.flags | taken.flags2 << 32) & InitFlag.PASSTHROUGH) == is_taken
+    assert taken.max_stack_depth == int(is_taken)
+    assert rig.transport.passed_through == (0 if is_taken else None)
     rig.close()
 
 

@@ -8,7 +8,7 @@ import pytest
 from pyi_fs.errors import MalformedRequestError
 from pyi_fs.fuse import protocol
 from pyi_fs.fuse.protocol import InitFlag, Opcode
-from tests.support.fuse_structs import InHeader, InitIn, InitOut, OutHeader, request
+from tests.support.fuse_structs import BackingMap, InHeader, InitIn, InitOut, OutHeader, request
 
 
 def test_header_is_read_as_the_kernel_lays_it_out():
@@ -81,3 +81,17 @@ def test_notifications_have_unique_zero_and_their_code():
 def test_the_largest_request_has_room():
     assert protocol.REQUEST_BYTES_MAX >= 40 + 40 + protocol.WRITE_BYTES_MAX
     assert len(request(Opcode.LOOKUP, b"x\0")) == 42
+
+
+def test_ioctls_of_the_device_are_those_of_the_header():
+    """`_IOW(229, 1, struct fuse_backing_map)` and `_IOW(229, 2, uint32_t)`."""
+    assert protocol.BACKING_OPEN == 0x4010E501
+    assert protocol.BACKING_CLOSE == 0x4004E502
+    assert protocol.backing_map(7) == bytes(BackingMap(7, 0, 0))
+    assert protocol.backing_id(9) == (9).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(("flags", "depth"), [(InitFlag.PASSTHROUGH, 1), (InitFlag.INIT_EXT, 0)])
+def test_what_is_passed_through_may_not_lie_on_a_stacked_file_system(flags, depth):
+    body = protocol.init_reply(45, int(flags), 4096, background_max=64, congestion=48)
+    assert InitOut.from_buffer_copy(body).max_stack_depth == depth

@@ -84,7 +84,9 @@ def test_statx_has_the_birth_time_and_the_same_attributes(major, minor):
 
 def test_small_answers():
     opened = structs.OpenOut.from_buffer_copy(replies.opened(5, 3))
-    assert (opened.fh, opened.open_flags) == (5, 3)
+    assert (opened.fh, opened.open_flags, opened.backing_id) == (5, 3, 0)
+    passed = structs.OpenOut.from_buffer_copy(replies.opened(5, 128, 9))
+    assert (passed.fh, passed.open_flags, passed.backing_id) == (5, 128, 9)
     assert replies.written(7) == replies.size_needed(7) == b"\7" + bytes(7)
     assert replies.copied(1 << 40) == replies.offset(1 << 40) == (1 << 40).to_bytes(8, "little")
 

@@ -66,7 +66,8 @@ Statx = _structure(
 StatxOut = _structure(
     "StatxOut", attr_valid=U64, attr_valid_nsec=U32, flags=U32, spare=U64 * 2, stat=Statx
 )
-OpenOut = _structure("OpenOut", fh=U64, open_flags=U32, padding=U32)
+OpenOut = _structure("OpenOut", fh=U64, open_flags=U32, backing_id=S32)
+BackingMap = _structure("BackingMap", fd=S32, flags=U32, padding=U64)
 KstatFs = _structure(
     "KstatFs",
     **_longs("blocks", "bfree", "bavail", "files", "ffree"),
@@ -85,8 +86,8 @@ InitOut = _structure(
     **_words("max_write", "time_gran"),
     max_pages=U16,
     map_alignment=U16,
-    flags2=U32,
-    unused=U32 * 7,
+    **_words("flags2", "max_stack_depth"),
+    unused=U32 * 6,
 )
 SetattrIn = _structure(
     "SetattrIn",

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.support import transports
 
@@ -52,7 +53,7 @@ class Mount:
             self.kill()
             raise MountFailedError(self.log)
 
-    def __enter__(self) -> "Mount":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
