@@ -34,6 +34,25 @@ def test_files_keep_their_rights_and_a_moved_one_its_place(tmp_path):
     server.close()
 
 
+def test_what_is_passed_through_keeps_the_kernels_id_until_it_is_closed(tmp_path):
+    server = Server(tmp_path)
+    handles, root = server.state.handles, server.session.root
+    node = server.make(ROOT, "file")
+    file = FileHandle(root, InodeNumber(node), node, writable=False, privileged=True)
+    first = handles.add(file)
+    handles.pass_through(file, 70_001)
+    server.ledger.commit()
+    kept = kept_handles(server.ledger, {0: root}, server.transport.handlers.controls)
+    found = kept.handles[first]
+    assert isinstance(found, FileHandle)
+    assert found.backing == 70_001
+    handles.restore(kept.handles, 1)
+    handles.remove(first)
+    server.ledger.commit()
+    assert server.ledger.table("backing") == {}
+    server.close()
+
+
 def test_a_listing_goes_on_behind_what_it_gave_out(tmp_path):
     server = Server(tmp_path)
     for index in range(300):

@@ -19,13 +19,11 @@ from pyi_fs.engine.gc_settings import Settings, write_settings
 from pyi_fs.fuse.device import kernel_release
 from pyi_fs.fuse.passthrough import is_permitted
 from pyi_fs.fuse.transports import DIRECT
-from pyi_fs.limits import PLAIN_FILE_BYTES_MIN
-from pyi_fs.model.mutation import SetAttributes
 from pyi_fs.store.directory_storage import DirectoryStorage
-from tests.support.engine_rig import noise, opened, written
+from tests.support.engine_rig import noise
 from tests.support.mounting import Mount
 from tests.support.page_cache import cached_bytes
-from tests.support.plain_rig import ANY_ROOM, plain_paths, sealed
+from tests.support.plain_rig import ANY_ROOM, make_base, plain_paths
 
 pytestmark = [
     pytest.mark.mount,
@@ -43,15 +41,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """Gives a directory with a store: a sealed snapshot with `f`, a `program`, and `small`."""
-    with opened(tmp_path / "store") as store:
-        program = Path("/bin/bash").read_bytes()
-        assert len(program) > PLAIN_FILE_BYTES_MIN
-        sealed(store, (b"f", DATA), (b"program", program), (b"small", b"small"))
-        with written(store, "w") as (workspace, branch):
-            number = branch.tree.resolve(b"program")
-            branch.commit(SetAttributes(number, 0o100755, None, None, None, None, None, 1))
-            workspace.snapshot(branch, name="base")
-        write_settings(store.storage, ANY_ROOM)
+    make_base(tmp_path / "store", DATA)
     return tmp_path
 
 

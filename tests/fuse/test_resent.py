@@ -4,7 +4,7 @@ import errno
 import os
 
 from pyi_fs.fuse.ledger import Word
-from pyi_fs.fuse.protocol import Opcode
+from pyi_fs.fuse.protocol import Opcode, OpenFlag
 from pyi_fs.fuse.resent import CHANGES
 from tests.support import fuse_structs as structs
 from tests.support.fuse_rig import ROOT
@@ -46,6 +46,40 @@ def test_a_handle_is_that_of_the_request_that_opened_it(tmp_path):
     _, third = successor.serve(Opcode.OPEN, body, node=node, unique=again(1_002))
     assert first == second != third
     assert successor.open_count() == 2
+    successor.close()
+
+
+def test_an_open_that_was_passed_through_is_so_again(tmp_path):
+    """By the same id: the kernel may have the node open by it already."""
+    server = Server(tmp_path)
+    node = server.make(ROOT, "file")
+    body = bytes(structs.OpenIn(os.O_RDONLY, 0))
+    _, first = server.serve(Opcode.OPEN, body, node=node, unique=1_000)
+    (handle,) = server.state.handles.files(node)
+    server.state.handles.pass_through(handle, 9)
+    server.ledger.commit()
+    successor = Server(tmp_path, server.leave())
+    for flags, wanted in (
+        (os.O_RDONLY, OpenFlag.PASSTHROUGH),
+        (os.O_DIRECT, OpenFlag.PASSTHROUGH | OpenFlag.DIRECT_IO),
+    ):
+        body = bytes(structs.OpenIn(flags, 0))
+        _, answer = successor.serve(Opcode.OPEN, body, node=node, unique=again(1_000))
+        opened = structs.OpenOut.from_buffer_copy(answer)
+        assert (opened.open_flags, opened.backing_id) == (wanted, 9)
+        assert opened.fh == structs.OpenOut.from_buffer_copy(first).fh
+    # And so is whoever opens it besides.
+    _, answer = successor.serve(Opcode.OPEN, bytes(structs.OpenIn(0, 0)), node=node, unique=1_002)
+    assert structs.OpenOut.from_buffer_copy(answer).backing_id == 9
+    successor.close()
+
+
+def test_a_successor_knows_whether_the_kernel_passes_through(tmp_path):
+    server = Server(tmp_path)
+    assert server.transport.passed_through is None
+    server.ledger.words[Word.PASSES_THROUGH] = 1
+    successor = Server(tmp_path, server.leave())
+    assert successor.transport.passed_through == 0
     successor.close()
 
 

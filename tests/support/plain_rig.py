@@ -7,9 +7,11 @@ from pyi_fs.engine.materialising import Materialiser
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.ids import ContentDigest, PlainKey, WorkspaceName
+from pyi_fs.limits import PLAIN_FILE_BYTES_MIN
 from pyi_fs.model.inode import Inode
+from pyi_fs.model.mutation import SetAttributes
 from pyi_fs.store.plain_files import PlainFile
-from tests.support.engine_rig import put, written
+from tests.support.engine_rig import opened, put, written
 from tests.support.garbage_rig import seal_everything
 
 ANY_ROOM = Settings(free_percent=None, plain_percent=None)
@@ -57,3 +59,16 @@ def materialised(store: Store, inode: Inode) -> PlainFile:
 def plain_paths(store: Path) -> list[Path]:
     """Returns the plain files of a store."""
     return sorted(path for path in (store / "plain").glob("*/*-*") if path.suffix != ".tmp")
+
+
+def make_base(path: Path, data: bytes) -> None:
+    """Makes a store: workspace `w` with a sealed snapshot `base` of `f`, a `program`, `small`."""
+    with opened(path) as store:
+        program = Path("/bin/bash").read_bytes()
+        assert len(program) > PLAIN_FILE_BYTES_MIN
+        sealed(store, (b"f", data), (b"program", program), (b"small", b"small"))
+        with written(store, "w") as (workspace, branch):
+            number = branch.tree.resolve(b"program")
+            branch.commit(SetAttributes(number, 0o100755, None, None, None, None, None, 1))
+            workspace.snapshot(branch, name="base")
+        write_settings(store.storage, ANY_ROOM)
