@@ -17,6 +17,7 @@ Source: include/uapi/linux/fuse.h, fs/fuse/passthrough.c and iomode.c of Linux 6
 import errno
 import fcntl
 import logging
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -111,6 +112,8 @@ class Passthrough:
         self._backings = backings
         self._known: OrderedDict[_Place, _Known] = OrderedDict()
         self._waited_for: dict[_Place, trio.Event] = {}
+        # Until then, opens do not wait: one has waited in vain, perhaps for a process that hangs.
+        self._impatient_until = -math.inf
         self._send, self._receive = trio.open_memory_channel[tuple[_Place, Inode]](
             limits.PLAIN_KNOWN_MAX
         )
@@ -192,11 +195,15 @@ class Passthrough:
             except trio.WouldBlock:
                 return None
             event = self._waited_for[place] = trio.Event()
+        if trio.current_time() < self._impatient_until:
+            return None
         made = event
 
         async def wait() -> None:
-            with trio.move_on_after(limits.PLAIN_WAIT_SECONDS):
+            with trio.move_on_after(limits.PLAIN_WAIT_SECONDS) as scope:
                 await made.wait()
+            if scope.cancelled_caught:
+                self._impatient_until = trio.current_time() + limits.PLAIN_LOOK_SECONDS
 
         return wait
 
@@ -207,6 +214,7 @@ class Passthrough:
             except Exception as error:  # noqa: BLE001 - our mistake, and no reason to end a mount
                 report("BUG: a plain file", error)
             finally:
+                self._impatient_until = -math.inf
                 self._waited_for.pop(place).set()
 
     async def _look_for(self, place: _Place, inode: Inode) -> None:
