@@ -21,6 +21,7 @@ import trio
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
 from pyi_fs.fuse import device as fuse_device
 from pyi_fs.fuse import protocol
+from pyi_fs.fuse.backings import KernelBackings, is_permitted
 from pyi_fs.fuse.commands import REQUEST
 from pyi_fs.fuse.direct_ioctls import ioctl
 from pyi_fs.fuse.direct_opens import Opens
@@ -28,7 +29,7 @@ from pyi_fs.fuse.direct_requests import Answer, Caller, Handler, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.ledger import Word
-from pyi_fs.fuse.passthrough import KernelBackings, Passthrough, is_permitted
+from pyi_fs.fuse.passthrough import Passthrough
 from pyi_fs.fuse.protocol import InitFlag, Opcode
 from pyi_fs.fuse.resent import Resent, noting_changes
 from pyi_fs.fuse.translate import Translator, report

@@ -15,20 +15,18 @@ Source: include/uapi/linux/fuse.h, fs/fuse/passthrough.c and iomode.c of Linux 6
 """
 
 import errno
-import fcntl
 import logging
 import math
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import trio
 
 from pyi_fs import limits
 from pyi_fs.engine.materialising import Materialiser
-from pyi_fs.fuse import protocol
+from pyi_fs.fuse.backings import Backings
 from pyi_fs.fuse.handles import FileHandle
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.translate import report
@@ -38,9 +36,6 @@ from pyi_fs.store.plain_files import PlainFile
 
 log = logging.getLogger(__name__)
 
-_CAP_SYS_ADMIN_BIT = 1 << 21
-# The first user namespace maps every number to itself.
-_ALL_USERS = ["0", "0", "4294967295"]
 # Nothing is wrong with passing through: there is no memory or descriptor just now.
 _PASSING = frozenset((errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EINTR))
 # `O_DIRECT` works unaligned here, which the disk below need not allow.
@@ -49,53 +44,11 @@ _ORDINARY = os.O_TRUNC | os.O_DIRECT
 _Place = tuple[ViewNumber, InodeNumber]
 
 
-class Backings(Protocol):
-    """The kernel's ids for files that it shall read."""
-
-    def open(self, path: str) -> int:
-        """Returns a new id for a file of the host. `OSError`."""
-
-    def close(self, backing: int) -> None:
-        """Gives an id up; who has a file open by it reads on."""
-
-
-class KernelBackings:
-    """Implements `Backings` on `/dev/fuse`."""
-
-    def __init__(self, device: int) -> None:
-        """Takes a descriptor that stays the transport's."""
-        self._device = device
-
-    def open(self, path: str) -> int:
-        """Returns a new id for a file of the host. `OSError`."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            asked = bytearray(protocol.backing_map(descriptor))
-            return int(fcntl.ioctl(self._device, protocol.BACKING_OPEN, asked))
-        finally:
-            os.close(descriptor)
-
-    def close(self, backing: int) -> None:
-        """Gives an id up."""
-        fcntl.ioctl(self._device, protocol.BACKING_CLOSE, bytearray(protocol.backing_id(backing)))
-
-
 class _Known(NamedTuple):
     """The plain file of a file, None if there can be none now; looked at again after `until`."""
 
     file: PlainFile | None
     until: float
-
-
-def is_permitted() -> bool:
-    """Returns whether the kernel may let this process have files passed through."""
-    try:
-        status = Path("/proc/self/status").read_text().splitlines()
-        users = Path("/proc/self/uid_map").read_text().split()
-    except OSError:
-        return False
-    effective = next((line.split()[1] for line in status if line.startswith("CapEff:")), "0")
-    return bool(int(effective, 16) & _CAP_SYS_ADMIN_BIT) and users == _ALL_USERS
 
 
 class Passthrough:

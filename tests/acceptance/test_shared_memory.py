@@ -15,8 +15,8 @@ import pytest
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.gc_settings import write_settings
 from pyi_fs.engine.store import Store
+from pyi_fs.fuse.backings import is_permitted
 from pyi_fs.fuse.device import kernel_release
-from pyi_fs.fuse.passthrough import is_permitted
 from pyi_fs.fuse.transports import DIRECT
 from tests.support.acceptance import ROOT, Served, run
 from tests.support.engine_rig import noise

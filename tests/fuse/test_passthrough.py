@@ -14,7 +14,6 @@ from pyi_fs import limits
 from pyi_fs.engine.gc_settings import write_settings
 from pyi_fs.engine.materialising import Materialiser
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.fuse import passthrough as module
 from pyi_fs.fuse.direct_opens import Opens
 from pyi_fs.fuse.direct_requests import Caller, Later
 from pyi_fs.fuse.passthrough import Passthrough
@@ -381,30 +380,3 @@ async def test_restore_of_the_live_tree_is_nothing_to_readers_of_a_snapshot(rig)
 
 def test_releasing_what_is_not_open_is_answered(idle):
     assert idle.table[Opcode.RELEASE](NodeId(1), ROOT, (99).to_bytes(24, "little")) == b""
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "users", "wanted"),
-    [
-        ("000001ffffffffff", "0 0 4294967295", True),
-        ("0000000000200000", "0 0 4294967295", True),
-        ("00000000ffdfffff", "0 0 4294967295", False),
-        ("000001ffffffffff", "0 100000 65536", False),
-        ("0000000000000000", "1000 1000 1", False),
-    ],
-)
-def test_who_may_have_files_passed_through(monkeypatch, capabilities, users, wanted):
-    files = {
-        "/proc/self/status": f"Name:\tx\nCapPrm:\tffffffffffffffff\nCapEff:\t{capabilities}\n",
-        "/proc/self/uid_map": f"         {users}\n",
-    }
-    monkeypatch.setattr(Path, "read_text", lambda path: files[str(path)])
-    assert module.is_permitted() is wanted
-
-
-def test_without_proc_nobody_may(monkeypatch):
-    def read_text(path):
-        raise FileNotFoundError(errno.ENOENT, "no proc", str(path))
-
-    monkeypatch.setattr(Path, "read_text", read_text)
-    assert not module.is_permitted()

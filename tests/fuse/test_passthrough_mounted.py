@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from pyi_fs.engine.gc_settings import Settings, write_settings
+from pyi_fs.fuse.backings import is_permitted
 from pyi_fs.fuse.device import kernel_release
-from pyi_fs.fuse.passthrough import is_permitted
 from pyi_fs.fuse.transports import DIRECT
 from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support.engine_rig import noise

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs.fuse.backings import is_permitted
 from pyi_fs.fuse.device import kernel_release
-from pyi_fs.fuse.passthrough import is_permitted
 from pyi_fs.fuse.transports import DIRECT
 from tests.support.acceptance import disk_directory
 from tests.support.engine_rig import noise
