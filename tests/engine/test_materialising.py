@@ -1,5 +1,6 @@
 """Plain files of sealed files: right bytes or none."""
 
+import errno
 import logging
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from pyi_fs.model import extent
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import Allocate
 from pyi_fs.store import chunks
+from pyi_fs.store.plain_files import PlainFiles
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.garbage_rig import seal_everything
 from tests.support.plain_rig import ANY_ROOM, newest, plain_paths, sealed
@@ -177,8 +179,21 @@ def test_two_threads_make_one_file(store: Store) -> None:
     assert len(plain_paths(store.path)) == 1
 
 
-def test_an_empty_set_of_settings_that_makes_no_sense_is_no_reason_to_fail(store, caplog) -> None:
+def test_settings_that_make_no_sense_are_no_error_of_a_reader(store, caplog) -> None:
     (inode,) = sealed(store, (b"f", DATA))
     (store.path / "gc.settings").write_text("{")
     assert read(store, inode) is None
     assert "gc.settings" in caplog.text
+
+
+def test_a_full_disk_is_no_error_of_a_reader(store, caplog, monkeypatch) -> None:
+    (inode,) = sealed(store, (b"f", DATA))
+
+    def make(*arguments):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PlainFiles, "make", make)
+        assert read(store, inode) is None
+    assert "full" in caplog.text
+    assert read(store, inode) == DATA

@@ -339,21 +339,43 @@ def test_mounts_that_begin_at_once_make_one_file(place: Path) -> None:
         assert [cached_bytes(mount.path / "f") for mount in mounts] == [0, 0, 0]
 
 
-def test_one_file_system_can_lie_upon_a_mount(old: Watched, tmp_path: Path) -> None:
-    """A stacked one, for containers: it is what `max_stack_depth` leaves."""
-    layers = {name: tmp_path / name for name in ("upper", "work", "merged")}
+@contextmanager
+def overlay(lower: Path, place: Path) -> Iterator[Path]:
+    """Gives an overlayfs upon a directory."""
+    layers = {name: place / name for name in ("upper", "work", "merged")}
     for layer in layers.values():
         layer.mkdir()
-    options = f"lowerdir={old.path},upperdir={layers['upper']},workdir={layers['work']}"
+    options = f"lowerdir={lower},upperdir={layers['upper']},workdir={layers['work']}"
     command = ["mount", "-t", "overlay", "overlay", "-o", options, str(layers["merged"])]
     if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("no overlayfs here, or not on this disk")
     try:
-        with (layers["merged"] / "f").open("r+b") as file:
+        yield layers["merged"]
+    finally:
+        subprocess.run(["umount", layers["merged"]], check=True)
+
+
+def test_one_file_system_can_lie_upon_a_mount(old: Watched, tmp_path: Path) -> None:
+    """A stacked one, for containers: it is what `max_stack_depth` leaves."""
+    with overlay(old.path, tmp_path) as merged:
+        with (merged / "f").open("r+b") as file:
             assert file.read(100) == DATA[:100]
             file.seek(0)
             file.write(b"above")
-        assert (layers["merged"] / "f").read_bytes() == b"above" + DATA[5:]
+        assert (merged / "f").read_bytes() == b"above" + DATA[5:]
         assert (old.path / "f").read_bytes() == DATA
-    finally:
-        subprocess.run(["umount", layers["merged"]], check=True)
+
+
+def test_a_kernel_that_refuses_gets_ordinary_opens_from_then_on(place: Path) -> None:
+    """The plain files lie on a stacked file system; a store there is refused by `pyi-mount`."""
+    (place / "stacked").mkdir()
+    with overlay(place / "store", place / "stacked") as store:
+        (place / "stacked" / "store").symlink_to(store)
+        with mounted(place / "stacked", snapshot="base") as mount:
+            for _ in range(3):
+                assert (mount.path / "f").read_bytes() == DATA
+                assert (mount.path / "program").stat().st_size == len(
+                    (mount.path / "program").read_bytes()
+                )
+            assert mount.status()["passed_through"] is None
+    assert mount.log.count("not passed through from now on") == 1
