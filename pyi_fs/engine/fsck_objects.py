@@ -1,13 +1,21 @@
-"""Checks the tree objects of sealed snapshots. Part of `engine/fsck.py`."""
+"""Checks the tree objects of sealed snapshots. Part of `engine/fsck.py`.
 
+Each object is read once, however many snapshots share it. Only what is damaged is looked for in all
+of them: which paths of which snapshots it touches.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from pyi_fs.engine.findings import Report
+from pyi_fs.engine.findings import PATHS_MAX, Report
 from pyi_fs.engine.fsck_chunks import ChunkCheck
 from pyi_fs.errors import PyiError
 from pyi_fs.format.treeobject import FileContent, TreeEntry, decode_tree_object
 from pyi_fs.ids import ChunkId, TreeObjectId
 from pyi_fs.model.extent import CHUNK, Extent
+
+Problems = dict[TreeObjectId, list[tuple[bytes, str]]]
+"""Damaged objects -> names in them, b"" for the object itself, and what is wrong there."""
 
 
 def examine_objects(
@@ -15,34 +23,75 @@ def examine_objects(
 ) -> None:
     """Checks that every object below the content roots decodes and every chunk it names is there.
 
-    `roots`: content roots with the snapshots they are of. Each object is read once, however many
-    snapshots share it, and its damage is named with the first of them.
+    `roots`: content roots with the snapshots they are of.
     """
-    seen: set[TreeObjectId] = set()
-    for root, labels in roots.items():
-        waiting = [(b"", root)]
-        while waiting:
-            path, object_id = waiting.pop()
-            if object_id in seen:
-                continue
-            seen.add(object_id)
-            for entry in _entries(report, chunks, object_id, path, labels):
+    problems: Problems = defaultdict(list)
+    above: dict[TreeObjectId, set[TreeObjectId]] = defaultdict(set)
+    waiting, seen = list(roots), set(roots)
+    while waiting:
+        object_id = waiting.pop()
+        for entry in _entries(chunks, object_id, problems):
+            if isinstance(entry.content, FileContent):
+                problems_here = [(entry.name, text) for text in _missing(chunks, entry.content)]
+                if problems_here:
+                    problems[object_id] += problems_here
+            elif _is_directory(entry):
+                child = TreeObjectId(entry.content)
+                above[child].add(object_id)
+                if child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+    if problems:
+        touched = _with_all_above(problems, above)
+        for root, labels in roots.items():
+            if root in touched:
+                _name(report, chunks, root, labels, problems, touched)
+
+
+def _with_all_above(
+    problems: Problems, above: Mapping[TreeObjectId, set[TreeObjectId]]
+) -> set[TreeObjectId]:
+    """Returns the damaged objects and every one that they are below."""
+    found, waiting = set(problems), list(problems)
+    while waiting:
+        new = above.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def _name(
+    report: Report,
+    chunks: ChunkCheck,
+    root: TreeObjectId,
+    labels: list[str],
+    problems: Problems,
+    touched: set[TreeObjectId],
+) -> None:
+    """Adds what is damaged below a root, by its paths there; so many at most as are kept."""
+    waiting = [(b"", root)]
+    count = 0
+    while waiting and count < PATHS_MAX:
+        path, object_id = waiting.pop()
+        for name, text in problems.get(object_id, ()):
+            below = b"/".join(part for part in (path, name) if part) or b"."
+            report.add("error", "object", "packs", text, paths=[below], refs=labels)
+            count += 1
+        for entry in _entries(chunks, object_id, defaultdict(list)):
+            if _is_directory(entry) and entry.content in touched:
                 below = path + b"/" + entry.name if path else entry.name
-                if isinstance(entry.content, FileContent):
-                    for problem in _missing(chunks, entry.content):
-                        report.add("error", "object", "packs", problem, paths=[below], refs=labels)
-                elif entry.mode & 0o170000 == 0o040000:
-                    waiting.append((below, TreeObjectId(entry.content)))
+                waiting.append((below, TreeObjectId(entry.content)))
 
 
-def _entries(
-    report: Report, chunks: ChunkCheck, object_id: TreeObjectId, path: bytes, labels: list[str]
-) -> list[TreeEntry]:
+def _is_directory(entry: TreeEntry) -> bool:
+    return entry.mode & 0o170000 == 0o040000 and isinstance(entry.content, bytes)
+
+
+def _entries(chunks: ChunkCheck, object_id: TreeObjectId, problems: Problems) -> list[TreeEntry]:
     try:
         return decode_tree_object(chunks.read(ChunkId(object_id)), object_id)
     except (PyiError, OSError) as error:
-        text = f"tree object {object_id.hex()}: {error}"
-        report.add("error", "object", "packs", text, paths=[path or b"."], refs=labels)
+        problems[object_id].append((b"", f"tree object {object_id.hex()}: {error}"))
         return []
 
 

@@ -3,8 +3,8 @@
 What can be mended: the format line; the chunk index (from the packs); the runs of a segment (from
 the journal); a seal map whose segment is still there (it goes: the segment counts); a base table
 (folded anew from its parents); a pack some of whose chunks are damaged, as far as another pack or a
-scratch segment has them; a plain file (it goes: it is a cache). Everything else is left as it is,
-for a check to name.
+scratch segment has them; a plain file (it goes: it is a cache); the content of a sealed snapshot
+(from its tree, `engine/repair_contents.py`). Everything else is left as it is, for a check to name.
 
 Invariants:
 - Nothing is guessed: what is written has the checksum or the hash it always had, or is a fold.
@@ -13,7 +13,7 @@ Invariants:
   not, it is kept beside, as `.damaged`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from blake3 import blake3
 
 from pyi_fs.engine.checkpointing import write_base
 from pyi_fs.engine.references import all_layers, open_base
+from pyi_fs.engine.repair_contents import DAMAGED_SUFFIX, lacking_snapshots, replaced_packs
 from pyi_fs.engine.store import STORE_VERSION, Store
 from pyi_fs.errors import CorruptError, FormatUnknownError, PyiError
 from pyi_fs.format import pack as form
@@ -61,15 +62,21 @@ def repair(path: Path) -> Iterator[Step]:
         yield step
     store = Store.open(path, create=False)
     try:
-        for step in plan(store):
-            try:
-                step.do()
-            except (PyiError, OSError):
-                # No copy that is whole: the check that follows says what is missing.
-                continue
-            yield step
+        # Contents when packs have been mended, damaged packs when contents have.
+        for steps in (plan(store), _plan_contents(store), _plan_replaced(store)):
+            yield from _done(steps)
     finally:
         store.close()
+
+
+def _done(steps: Iterable[Step]) -> Iterator[Step]:
+    for step in steps:
+        try:
+            step.do()
+        except (PyiError, OSError):
+            # No copy that is whole: the check that follows says what is missing.
+            continue
+        yield step
 
 
 def rebuild_index(path: Path) -> int:
@@ -122,6 +129,16 @@ def plan(store: Store) -> list[Step]:
                 steps.append(Step(pack_path(pack), "its chunks put into another pack", mend.do))
     steps += _plan_plain(store.storage)
     return steps
+
+
+def _plan_contents(store: Store) -> Iterator[Step]:
+    for label, do in lacking_snapshots(store):
+        yield Step(f"content of {label}", "stored again from its tree", do)
+
+
+def _plan_replaced(store: Store) -> Iterator[Step]:
+    for path, do in replaced_packs(store):
+        yield Step(path, "removed: what is wanted of it is elsewhere", do)
 
 
 def _plan_plain(storage: Storage) -> Iterator[Step]:
@@ -204,7 +221,7 @@ class _PackMend:
     def do(self) -> None:
         """Writes another pack, then takes the damaged one away and tells the index.
 
-        `CorruptError` if nothing of it is left.
+        `CorruptError` if something of it was lost.
         """
         entries = self._entries()
         writer = PackWriter(self._storage)
@@ -218,15 +235,16 @@ class _PackMend:
                 lost.append(entry)
             elif entry.chunk not in writer:
                 writer.add(entry.chunk, found)
-        if not writer.entries:
-            raise CorruptError(self._path, 0, "a chunk that is whole somewhere", "none")
-        made = writer.finish()
+        made = writer.finish() if writer.entries else None
         if made != self._pack:
-            if lost:
-                self._storage.rename(self._path, self._path.removesuffix(".pack") + ".damaged")
+            if lost or made is None:
+                kept = self._path.removesuffix(".pack") + DAMAGED_SUFFIX
+                self._storage.rename(self._path, kept)
             else:
                 self._storage.remove(self._path)
         self._store.chunks.rebuild()
+        if made is None:
+            raise CorruptError(self._path, 0, "a chunk that is whole somewhere", "none")
         if lost:
             raise CorruptError(self._path, lost[0].offset, "a copy of every chunk", len(lost))
 

@@ -63,7 +63,11 @@ def read_pack_index(storage: Storage, pack: PackId) -> list[PackEntry]:
 
     Raises `FileNotFoundError`, `CorruptPackError` or `FormatTooNewError`.
     """
-    path = pack_path(pack)
+    return read_index_of(storage, pack_path(pack))
+
+
+def read_index_of(storage: Storage, path: str) -> list[PackEntry]:
+    """Returns the entries of a pack whatever it is called now; raises as `read_pack_index`."""
     file = storage.open_read(path)
     try:
         return _read_index(file.read_at, file.size_bytes(), path)
