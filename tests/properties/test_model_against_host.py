@@ -5,6 +5,7 @@ but no kernel and no mount is between: `tests/support/vfs_*.py` do what Linux do
 filesystem, the handlers of a mount describe the mutations, and `apply` carries them out.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +39,11 @@ def test_calls_do_in_the_model_what_they_do_on_the_host(twin: Twin) -> None:
         make_calls(twin, parts, lost)
 
     do()
+
+
+def test_what_a_link_led_out_of_the_directory_is_gone_for_the_next_sequence(twin: Twin) -> None:
+    """What root made above the directory must not be there for others in one world only."""
+    made = [(0, ("symlink", ("../b", "c"))), (0, ("open", (0, "c", os.O_CREAT | os.O_RDWR, 1)))]
+    make_calls(twin, [made], [])
+    made[1] = (1, made[1][1])
+    make_calls(twin, [made], [])

@@ -86,16 +86,15 @@ class HostWorld:
         """Starts the processes."""
         self._top = top
         self._actors = [Actor(top, user) for user in USERS]
-        self._place: Path | None = None
 
     def begin(self, name: str) -> None:
         """Moves everybody into a fresh directory."""
         self._remove()
-        self._place = self._top / name
-        self._place.mkdir()
-        self._place.chmod(0o777)
+        place = self._top / name
+        place.mkdir()
+        place.chmod(0o777)
         for actor in self._actors:
-            actor.do("chdir", str(self._place))
+            actor.do("chdir", str(place))
             actor.do("close_all")
             actor.do("umask", 0o022)
 
@@ -124,8 +123,12 @@ class HostWorld:
         self._remove()
 
     def _remove(self) -> None:
-        if self._place is not None:
-            shutil.rmtree(self._place, ignore_errors=True)
+        # All that is here: a link may have led a call out of the directory.
+        for path in self._top.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
 
 
 class MountWorld(HostWorld):
