@@ -43,7 +43,7 @@ def test_calls_do_in_the_model_what_they_do_on_the_host(twin: Twin) -> None:
 
 def test_what_a_link_led_out_of_the_directory_is_gone_for_the_next_sequence(twin: Twin) -> None:
     """What root made above the directory must not be there for others in one world only."""
-    made = [(0, ("symlink", ("../b", "c"))), (0, ("open", (0, "c", os.O_CREAT | os.O_RDWR, 1)))]
+    made = [(0, ("symlink", ("../b", "c"))), (0, ("open", (0, "c", os.O_CREAT, 0o644)))]
     make_calls(twin, [made], [])
     made[1] = (1, made[1][1])
     make_calls(twin, [made], [])
