@@ -89,6 +89,11 @@ class MetadataHandlers:
         now = self._state.clock()
         if is_owner_change or wanted.size is not None:
             drop_capability(branch, number, inode, now)
+        says_times = wanted.mtime_ns is not None or wanted.ctime_ns is not None
+        if wanted.size is not None and not says_times and self._state.is_write_cached:
+            # Of a path, to the size it has: the kernel, which has the times then, says them with
+            # every other truncation. It goes on showing these, and so do we when it forgets them.
+            wanted = wanted._replace(mtime_ns=inode.mtime_ns, ctime_ns=inode.ctime_ns)
         mode, uid, gid, size, atime_ns, mtime_ns, ctime_ns = wanted
         times = (nearest_time(atime_ns), nearest_time(mtime_ns))
         changed = nearest_time(now if ctime_ns is None else ctime_ns)

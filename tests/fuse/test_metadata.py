@@ -32,6 +32,22 @@ def test_the_kernel_says_when_it_changed_a_file_in_its_writeback_cache(rig):
     assert (after.mtime_ns, after.ctime_ns) == (5, 7)
 
 
+async def test_the_kernel_says_of_a_truncation_when_it_was_if_times_change(rig):
+    """Not of a path that has the size: else stat would change when the kernel's inode goes."""
+
+    async def flush():
+        pass
+
+    await rig.write("f", b"12345")
+    node = rig.node("f")
+    before = rig.metadata.getattr(node).inode
+    rig.state.flush_kernel = flush
+    after = rig.metadata.setattr(node, Wanted(size=5), OWNER).inode
+    assert (after.mtime_ns, after.ctime_ns) == (before.mtime_ns, before.ctime_ns)
+    after = rig.metadata.setattr(node, Wanted(size=2, mtime_ns=8, ctime_ns=9), OWNER).inode
+    assert (after.size, after.mtime_ns, after.ctime_ns) == (2, 8, 9)
+
+
 async def test_truncation_and_its_times(rig):
     await rig.write("f", b"12345")
     node = rig.node("f")
