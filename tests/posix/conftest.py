@@ -23,12 +23,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "spot" in metafunc.fixturenames:
         kinds = transports.kinds(metafunc.config.getoption("--long"))
         metafunc.parametrize(
-            "spot, transport, writeback",
+            "side, transport, writeback",
             [("host", PYFUSE3, False), *(("mount", *kind) for kind in kinds.values())],
             ids=["host", *kinds],
             indirect=True,
             scope="module",
         )
+
+
+@pytest.fixture(scope="module")
+def side(request: pytest.FixtureRequest) -> str:
+    """Returns where a `spot` is: on the `host` or the `mount`."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")

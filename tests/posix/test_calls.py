@@ -34,9 +34,9 @@ _NUMBERS = count()
 
 
 @pytest.fixture
-def spot(request: pytest.FixtureRequest, mount: Mount, host: Path) -> Iterator[Path]:
+def spot(side: str, mount: Mount, host: Path) -> Iterator[Path]:
     """Gives a fresh directory on one side."""
-    top = host if request.param == "host" else mount.path
+    top = host if side == "host" else mount.path
     path = top / f"calls-{next(_NUMBERS)}"
     path.mkdir()
     path.chmod(0o777)
@@ -51,6 +51,16 @@ def two(spot: Path) -> Iterator[tuple[Actor, Actor]]:
     yield pair
     for actor in pair:
         actor.close()
+
+
+def test_each_test_has_a_directory_of_its_own(spot: Path) -> None:
+    """A parameter's scope is that of what is made from it, too: so it was one for all of them."""
+    assert os.listdir(spot) == []
+    (spot / "left").touch()
+
+
+def test_and_so_has_the_next_one(spot: Path) -> None:
+    assert os.listdir(spot) == []
 
 
 def test_appends_of_several_processes_do_not_overwrite_each_other(spot: Path) -> None:
