@@ -15,8 +15,10 @@ from pyi_fs.engine.marking import live_chunks
 from pyi_fs.engine.purge import Plan, Progress, plan, without_bytes
 from pyi_fs.engine.purge_objects import Rewriter
 from pyi_fs.engine.purge_rewrite import blank_entry, new_journal, new_map, new_table
+from pyi_fs.engine.references import all_layers
 from pyi_fs.engine.sealing import seal_held
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.unlogged import header_of
 from pyi_fs.errors import BusyError, NotFoundError, StoreError
 from pyi_fs.ids import (
     ChunkId,
@@ -25,6 +27,7 @@ from pyi_fs.ids import (
     SnapshotId,
     TreeObjectId,
     WorkspaceName,
+    layer_name,
     segment_layer,
 )
 from pyi_fs.model import extent
@@ -72,6 +75,7 @@ def carry_out(
         for workspace in planned.touched:
             check(workspace)
         _cut_torn_ends(store)
+        _leave_memory(store, planned, progress)
         _clear_plain_files(store, progress)
         again = _planned_again(store, planned, progress)
         if not set(again.touched) <= set(planned.touched):
@@ -111,6 +115,23 @@ def _cut_torn_ends(store: Store) -> None:
                 log.cut_torn_end()
             finally:
                 log.close()
+
+
+def _leave_memory(store: Store, planned: Plan, progress: Progress) -> None:
+    """Takes the layers of ephemeral branches to disk, where a copy of them may be that is hidden.
+
+    Whatever of it is older than what memory has comes to light, and is purged with the rest.
+    """
+    for layer in all_layers(store.storage):
+        if not store.layers.is_in_memory(layer):
+            continue
+        header = header_of(store, layer)
+        if header is None or header.workspace in planned.touched:
+            progress(f"copying {layout.layer_directory(layer)} from memory to disk")
+            store.layers.sync_whole(layer)
+            store.layers.leave_memory(layer)
+            if store.layers.is_in_memory(layer):
+                raise StoreError(f"layer {layer_name(layer)} stays in memory: it is damaged")
 
 
 def _clear_plain_files(store: Store, progress: Progress) -> None:
