@@ -93,6 +93,7 @@ _ON_NAMES = (
 _LIKELY = (
     _call("open", _SLOTS, LIKELY, st.just(os.O_CREAT | os.O_RDWR), _MODES),
     _call("open", _SLOTS, LIKELY, st.just(os.O_CREAT | os.O_RDWR), _MODES),
+    _call("open", _SLOTS, LIKELY, _ACCESS.map(lambda access: access | os.O_TRUNC), _MODES),
     _call("write", _SLOTS, _DATA),
     _call("link", LIKELY, LIKELY),
     _call("link", LIKELY, LIKELY),
