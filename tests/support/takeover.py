@@ -37,14 +37,14 @@ class Held:
             options = (*options, "--from", f"{_tree(place / 'tree', files)}/")
         self.run("pyi-mount", "--store", str(self.store), *options, "w", str(self.path))
 
-    def run(self, command: str, *arguments: str) -> str:
+    def run(self, command: str, *arguments: str, seconds: float = PATIENCE_SECONDS) -> str:
         """Runs one of our commands and returns what it printed."""
         done = subprocess.run(
             [BIN / command, *arguments],
             check=False,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=seconds,
         )
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
@@ -92,8 +92,8 @@ class Held:
         self.run("pyi-mount", "--unmount", str(self.path))
 
     def check(self) -> None:
-        """Checks the whole store."""
-        self.run("pyi-fsck", "--store", str(self.store), "--verify-data")
+        """Checks the whole store, which may have very many files."""
+        self.run("pyi-fsck", "--store", str(self.store), "--verify-data", seconds=600)
 
 
 def _tree(path: Path, files: int) -> Path:
