@@ -31,7 +31,9 @@ from pyi_fs.cli.purging import purge_command
 from pyi_fs.cli.tables import show, time_text
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.usage import log_bytes_of
 from pyi_fs.errors import BusyError
+from pyi_fs.ids import WorkspaceName
 
 NAME = "pyi-store"
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -195,7 +197,8 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
     if not yes and not is_confirmed(_question(store, facts)):
         complain(NAME, f"'{workspace}' was not removed (--yes removes it without asking)")
         return 1
-    freed = remove_and_collect(store, workspace).freed_bytes
+    freed = log_bytes_of(store.storage, WorkspaceName(workspace))
+    freed += remove_and_collect(store, workspace).freed_bytes
     complain(NAME, f"removed '{workspace}', {size_text(freed)} given back")
     shutil.rmtree(log_directory(context.obj, workspace), ignore_errors=True)
     return 0

@@ -1,6 +1,7 @@
 """`pyi-store`: what it lists, and what it refuses to remove."""
 
 import json
+import re
 import stat
 
 import pytest
@@ -69,6 +70,15 @@ def test_rm_removes_with_yes(two):
     assert workspaces.names(two) == ["b"]
     assert not log_directory(two, "a").exists()
     assert pyi_store("ls").output.split("\t")[0] == "b"
+
+
+def test_rm_gives_back_what_it_said_it_would(two, tmp_path):
+    """Nothing is in packs, so nothing waits for a collection."""
+    (tmp_path / "answer").write_text("y\n")
+    with (tmp_path / "answer").open() as file:
+        done = run("store", "rm", "a", stdin=file)
+    asked, said = re.findall(r"[:,] ([0-9.]+ k?B) (?:that nobody|given back)", done.errors)
+    assert asked == said != "0 B"
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, ["b"]), ("n\n", 1, ["a", "b"])])
