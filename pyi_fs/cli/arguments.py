@@ -70,4 +70,6 @@ def parsed_label(text: str) -> tuple[Path | None, Place]:
     store, mark, rest = text.rpartition("#")
     if mark and not store.startswith("/"):
         raise click.BadParameter(f"'{text}': the store before '#' is an absolute path")
+    if not mark and "/" in text:
+        raise click.BadParameter(f"'{text}' names no workspace: write STORE#WORKSPACE")
     return (Path(store) if mark else None), place(rest)

@@ -124,6 +124,8 @@ def command(
         # An empty variable of a script, which would be the current directory.
         raise click.UsageError("the mountpoint is empty")
     if unmount is not None:
+        if workspace is not None:
+            raise click.UsageError(f"--unmount takes one mountpoint, not also '{workspace}'")
         unmounting.unmount(unmount)
         return 0
     if upgrade is not None:

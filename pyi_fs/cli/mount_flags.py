@@ -33,6 +33,8 @@ _FLAGS = {
     "relatime": _Flag(_MS_RELATIME, True),
     "norelatime": _Flag(_MS_RELATIME, False),
     "strictatime": _Flag(_MS_STRICTATIME, True),
+    "nosymfollow": _Flag(256, True),  # Linux 5.10
+    "symfollow": _Flag(256, False),
 }
 # For mount(8), systemd and other programs; `defaults` and what we always do.
 _FOR_OTHERS = frozenset(
@@ -72,26 +74,32 @@ class MountWords:
 
 
 def parsed_words(text: str, *, sloppy: bool = False) -> MountWords:
-    """Returns what the words mean, later ones winning.
+    """Returns what the words mean, later ones winning. Those of pyi-mount may have `-` for `_`.
 
     `InvalidArgumentError` for an unknown one, unless `sloppy`.
     """
     found = MountWords()
     for word in filter(None, text.split(",")):
         name, _, value = word.partition("=")
+        own = name.replace("-", "_")
         if word in ("ro", "rw"):
             found.read_only = word == "ro"
         elif word == "remount":
             found.is_remount = True
         elif word in _FLAGS:
             found.flags.append(word)
-        elif name in _PROGRAM_VALUES and value:
-            found.arguments.append(f"{_PROGRAM_VALUES[name]}={value}")
-        elif word in _PROGRAM_FLAGS:
-            found.arguments.append(_PROGRAM_FLAGS[word])
+        elif own in _PROGRAM_VALUES and value:
+            found.arguments.append(f"{_PROGRAM_VALUES[own]}={value}")
+        elif own in _PROGRAM_FLAGS and own == word.replace("-", "_"):
+            found.arguments.append(_PROGRAM_FLAGS[own])
         elif not (sloppy or name in _FOR_OTHERS or name.lower().startswith(("x-", "comment"))):
-            raise InvalidArgumentError(f"unknown mount option '{word}' (see `pyi-mount --help`)")
+            raise InvalidArgumentError(f"unknown mount option '{word}' ({_own_words()})")
     return found
+
+
+def _own_words() -> str:
+    words = sorted([*_PROGRAM_FLAGS, *(f"{name}=" for name in _PROGRAM_VALUES)])
+    return f"those of pyi-mount are: {', '.join(words)}"
 
 
 def check_flags(words: tuple[str, ...]) -> None:

@@ -64,3 +64,8 @@ def test_a_label_can_be_read_back():
 def test_a_label_with_a_relative_store_is_refused():
     with pytest.raises(click.BadParameter, match="absolute"):
         parsed_label("store#ws")
+
+
+def test_a_label_that_is_only_a_store_is_refused():
+    with pytest.raises(click.BadParameter, match="write STORE#WORKSPACE"):
+        parsed_label("/srv/pyi")

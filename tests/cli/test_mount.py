@@ -62,6 +62,7 @@ def took_no_harm(store: Path, mountpoint: Path) -> None:
         (["ws"], "are needed"),
         (["ws", ""], "the mountpoint is empty"),
         (["--unmount", ""], "the mountpoint is empty"),
+        (["--unmount", "m", "ws"], "one mountpoint, not also 'ws'"),
         (["ws@", "MNT"], "not WORKSPACE"),
         (["./ws", "MNT"], "is a path"),
         (["ws@1", "MNT", "--branch", "dev"], "excludes --branch"),

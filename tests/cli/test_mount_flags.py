@@ -26,6 +26,12 @@ def test_words_go_to_the_kernel_to_pyi_mount_or_nowhere():
     )
 
 
+def test_options_of_pyi_mount_may_be_written_as_pyi_mount_has_them():
+    assert parsed_words("snapshot-every=1s,must-exist,allow-other") == MountWords(
+        ["--snapshot-every=1s", "--must-exist", "--allow-other"]
+    )
+
+
 def test_the_last_of_ro_and_rw_counts():
     assert parsed_words("ro").read_only
     assert not parsed_words("ro,rw").read_only
@@ -33,9 +39,9 @@ def test_the_last_of_ro_and_rw_counts():
     assert parsed_words("") == MountWords()
 
 
-@pytest.mark.parametrize("word", ["frob", "branch", "sync", "uid=1000"])
+@pytest.mark.parametrize("word", ["frob", "branch", "sync", "uid=1000", "over=1", "no-exec"])
 def test_unknown_words_are_refused_by_name(word):
-    with pytest.raises(InvalidArgumentError, match=word):
+    with pytest.raises(InvalidArgumentError, match=f"'{word}' .*: allow_other, branch=, "):
         parsed_words(f"ro,{word}")
     assert parsed_words(word, sloppy=True) == MountWords()
 

@@ -74,6 +74,7 @@ def test_a_line_of_fstab_becomes_arguments(monkeypatch):
     ("arguments", "code", "words"),
     [
         (("s#ws", "/m"), 2, "absolute"),
+        (("/s", "/m"), 2, "STORE#WORKSPACE"),
         (("/s#ws", "/m", "-t", "ext4"), 2, "ext4"),
         (("/s#ws", "/m", "-N", "1"), 2, "nsenter"),
         (("/s#ws", "/m", "-o", "frob"), 1, "frob"),
@@ -109,9 +110,10 @@ def test_mount_and_umount(shell):
 @a_mount
 def test_options_do_what_they_say(shell):
     done = shell(
-        "mount -t fuse.pyi -o dev,suid,noexec,noatime,allow_other,sync_interval=5s,_netdev $S#ws $M"
-        " && findmnt -no OPTIONS $M && mknod $M/null c 1 3 && echo x > $M/null && echo wrote &&"
-        " cp /bin/true $M/true && ! $M/true 2>/dev/null"
+        "mount -t fuse.pyi -o dev,suid,noexec,noatime,nosymfollow,allow_other,sync_interval=5s,"
+        "_netdev $S#ws $M && findmnt -no OPTIONS $M && mknod $M/null c 1 3 && echo x > $M/null"
+        " && echo wrote && cp /bin/true $M/true && ! $M/true 2>/dev/null"
+        " && ln -s true $M/link && readlink $M/link >&2 && ! cat $M/link 2>/dev/null"
     )
     assert done.code == 0, done.errors
     options, wrote = done.output.split()
