@@ -194,19 +194,25 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
     if facts.mounts:
         where = facts.mounts[0].mountpoint
         raise BusyError(f"'{workspace}' is mounted at {where}: `pyi-mount --unmount {where}` first")
-    if not yes and not is_confirmed(_question(store, facts)):
-        complain(NAME, f"'{workspace}' was not removed (--yes removes it without asking)")
-        return 1
+    expected = None
+    if not yes:
+        held = used(store).get(workspace)
+        expected = held.held.frees_bytes if held is not None else None
+        if not is_confirmed(_question(facts, expected)):
+            complain(NAME, f"'{workspace}' was not removed (--yes removes it without asking)")
+            return 1
     freed = log_bytes_of(store.storage, WorkspaceName(workspace))
     freed += remove_and_collect(store, workspace).freed_bytes
-    complain(NAME, f"removed '{workspace}', {size_text(freed)} given back")
+    later = (expected or 0) - freed
+    # Chunks are shared by the whole store: what nobody needs any more a collection finds.
+    more = f", {size_text(later)} more with the next collection (pyi-gc)" if later > 0 else ""
+    complain(NAME, f"removed '{workspace}', {size_text(freed)} given back at once{more}")
     shutil.rmtree(log_directory(context.obj, workspace), ignore_errors=True)
     return 0
 
 
-def _question(store: Store, facts: WorkspaceFacts) -> str:
-    held = used(store).get(facts.name)
-    own = "" if held is None else f": {size_text(held.held.frees_bytes)} that nobody else needs"
+def _question(facts: WorkspaceFacts, expected: int | None) -> str:
+    own = "" if expected is None else f": {size_text(expected)} that nobody else needs"
     return (
         f"Remove '{facts.name}' with {len(facts.branches)} branches "
         f"and {len(facts.snapshots)} snapshots{own}?"

@@ -1,6 +1,7 @@
 """`pyi-store`: what it lists, and what it refuses to remove."""
 
 import json
+import random
 import re
 import stat
 
@@ -72,13 +73,21 @@ def test_rm_removes_with_yes(two):
     assert pyi_store("ls").output.split("\t")[0] == "b"
 
 
-def test_rm_gives_back_what_it_said_it_would(two, tmp_path):
-    """Nothing is in packs, so nothing waits for a collection."""
+@pytest.mark.parametrize("is_sealed", [False, True])
+def test_rm_gives_back_what_it_said_it_would(two, tmp_path, is_sealed):
+    """At once what is its own; what is in packs, which workspaces share, with a collection."""
+    if is_sealed:
+        (tmp_path / "source").mkdir()
+        (tmp_path / "source" / "f").write_bytes(random.Random(1).randbytes(300_000))
+        workspaces.make_from(two, "sealed", f"{tmp_path}/source", tmp_path / "mountpoint")
+    name = "sealed" if is_sealed else "a"
     (tmp_path / "answer").write_text("y\n")
     with (tmp_path / "answer").open() as file:
-        done = run("store", "rm", "a", stdin=file)
-    asked, said = re.findall(r"[:,] ([0-9.]+ k?B) (?:that nobody|given back)", done.errors)
-    assert asked == said != "0 B"
+        done = run("store", "rm", name, stdin=file)
+    asked, given, *later = re.findall(r"([0-9.]+) kB", done.errors)
+    assert sum(map(float, [given, *later])) == pytest.approx(float(asked), abs=0.1)
+    assert float(given) > 0
+    assert bool(later) == is_sealed
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [("y\n", 0, ["b"]), ("n\n", 1, ["a", "b"])])
