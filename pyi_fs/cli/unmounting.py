@@ -157,6 +157,7 @@ def _stored(mount: Mount) -> tuple[DirectoryStorage, Place] | None:
     except click.BadParameter:
         # Mounted by who gives it another name.
         return None
-    if store is not None and store.is_dir() and os.access(store, os.R_OK | os.X_OK):
+    # Not `Path.is_dir`: in a directory of another user it raises.
+    if store is not None and os.path.isdir(store) and os.access(store, os.R_OK | os.X_OK):
         return DirectoryStorage(store), where
     return None
