@@ -75,7 +75,7 @@ class Commands:
         words[Word.COMMAND_VIEW] = 0 if view is None else view.number
         layer, offset = (0, 0) if branch is None else branch.position
         words[Word.COMMAND_LAYER], words[Word.COMMAND_OFFSET] = layer, offset
-        words[Word.COMMAND_LOGS] = 0
+        words[Word.COMMAND_LOGS] = words[Word.COUNTED] = 0
         words[Word.COMMAND] = words[Word.REQUEST] = request
         try:
             answer = command()

@@ -13,6 +13,7 @@ Source: include/uapi/linux/fuse.h; fs/fuse/dev.c of Linux 6.18 for what the devi
 import errno
 import logging
 import os
+import select
 from collections.abc import Callable
 from functools import partial
 
@@ -161,9 +162,7 @@ class DirectTransport:
     async def _serve(self) -> None:
         device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
         wait, is_greeted, failures = self._facade.wait_readable, False, 0
-        is_unproven = self._resent is not None
-        if is_unproven:
-            os.write(device, protocol.resend())
+        is_unproven = self._has_asked_again()
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
                 is_greeted = True
@@ -190,6 +189,21 @@ class DirectTransport:
                 is_unproven = False
                 self._words[Word.UNANSWERED] = 0
 
+    def _has_asked_again(self) -> bool:
+        """Has the kernel send again what a dead server left; returns whether there is anything.
+
+        If not, nobody waits: whatever ended the servers before, it was no request.
+        """
+        if self._resent is None:
+            return False
+        os.write(self._device, protocol.resend())
+        poll = select.poll()
+        poll.register(self._device, select.POLLIN)
+        if poll.poll(0):
+            return True
+        self._words[Word.UNANSWERED] = 0
+        return False
+
     def take(self, length: int) -> None:
         """Answers the request of so many bytes in `buffer`, or sees to it that it will be."""
         try:
@@ -209,8 +223,9 @@ class DirectTransport:
         handler = self._handlers.get(opcode)
         answer: Answer
         words = self._words
-        words[_REQUEST] = unique & _REQUEST_MASK
+        # In this order: what another request has counted is not to be taken back for this one.
         words[_COUNTED] = 0
+        words[_REQUEST] = unique & _REQUEST_MASK
         try:
             if unique >= protocol.RESENT:
                 handler = self._again(opcode, unique, handler)

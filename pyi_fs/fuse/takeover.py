@@ -51,6 +51,7 @@ class Takeover:
         self._enter_views()
         kept = kept_handles(self._ledger, views, self._handlers.controls)
         self._state.handles.restore(kept.handles, self._words[Word.SLOT_COUNT])
+        self._lease()
         changed = self._change_that_was_done()
         self._finish_command()
         self._reap()
@@ -94,8 +95,11 @@ class Takeover:
                 except BusyError as error:
                     log.warning("%s: it shows its newest snapshot from now on", error)
                 self._session.view_of_branch(view.name)
+
+    def _lease(self) -> None:
+        """Leases what open files read of views that are gone, so that no collection takes it."""
         for position in self._state.read_positions():
-            workspace.leases.hold(position)
+            self._session.workspace.leases.hold(position)
 
     def _branch_at(self, view: int, layer: int, offset: int) -> tuple[Branch, Position] | None:
         """Returns the branch of a view if it has moved on since it was at a position."""

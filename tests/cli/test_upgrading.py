@@ -41,6 +41,18 @@ def test_a_mount_in_use_gets_another_server(store, mountpoint, mount):
 
 
 @pytest.mark.mount
+@pytest.mark.slow
+@RESENDS
+def test_a_mount_that_nobody_asks_is_upgraded_any_number_of_times(mountpoint, mount):
+    """More often than servers that answer nothing are tried: these were asked nothing."""
+    mount("ws")
+    for _ in range(10):
+        done = run("mount", "--upgrade", mountpoint)
+        assert done.code == 0, done.errors
+    assert run("mount", "--unmount", mountpoint).code == 0
+
+
+@pytest.mark.mount
 @pytest.mark.parametrize("options", [["--no-holder"], ["--transport=pyfuse3"]])
 def test_a_mount_without_a_holder_is_refused(mountpoint, mount, options):
     mount("ws", *options)

@@ -3,9 +3,13 @@
 import errno
 import os
 
+from pyi_fs.fuse.commands import REQUEST
 from pyi_fs.fuse.ledger import Word
+from pyi_fs.fuse.nodes import VIEW_BITS
 from pyi_fs.fuse.protocol import Opcode, OpenFlag
 from pyi_fs.fuse.resent import CHANGES
+from pyi_fs.ids import ROOT_INODE, BranchName, NodeId
+from pyi_fs.store.leases import leased
 from tests.support import fuse_structs as structs
 from tests.support.fuse_rig import ROOT
 from tests.support.takeover_rig import Server, again
@@ -34,6 +38,48 @@ def test_a_death_between_two_requests_is_no_requests_fault(tmp_path):
         server = Server(tmp_path, server.leave())
     assert server.serve(Opcode.MKDIR, bytes(8) + b"new\0", unique=again(1_000))[0] == 0
     server.close()
+
+
+def test_a_lookup_that_was_answered_is_not_taken_back(tmp_path):
+    """Neither for the next request, nor for a command that began when others had come between."""
+    for begin in ("take", "command"):
+        place = tmp_path / begin
+        server = Server(place)
+        node = server.make(ROOT, "file")
+        server.lookup("file")
+        counted = server.ledger.words[Word.COUNTED]
+        assert counted == node
+        seen: list[tuple[int, int]] = []
+
+        def died(server=server, seen=seen):
+            words = server.ledger.words
+            seen.append((words[Word.REQUEST], words[Word.COUNTED]))
+
+        if begin == "take":
+            server.transport._handlers[Opcode.STATFS] = lambda *_: died() or b""  # noqa: SLF001
+            server.ask(Opcode.STATFS)
+        else:
+            token = REQUEST.set(1_000)
+            server.state.commands.do(server.session.root, died, bool)
+            REQUEST.reset(token)
+        assert [noted[1] for noted in seen] == [0]
+        assert seen[0][0]
+        server.close()
+
+
+def test_what_an_open_file_of_a_dropped_branch_reads_is_leased_again(tmp_path):
+    server = Server(tmp_path)
+    server.workspace.make_branch("side", server.branch)
+    view = server.session.view_of_branch(BranchName("side"))
+    assert view is not None
+    node = server.make(NodeId(view.number << VIEW_BITS | ROOT_INODE), "file")
+    server.open(node)
+    server.session.drop("side")
+    server.ledger.commit()
+    (read,) = server.state.read_positions()
+    successor = Server(tmp_path, server.leave())
+    assert read in set(leased(successor.store.storage))
+    successor.close()
 
 
 def test_a_handle_is_that_of_the_request_that_opened_it(tmp_path):
