@@ -20,7 +20,6 @@ from functools import partial
 import trio
 
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
-from pyi_fs.fuse import device as fuse_device
 from pyi_fs.fuse import protocol
 from pyi_fs.fuse.backings import KernelBackings, is_permitted
 from pyi_fs.fuse.commands import REQUEST
@@ -365,43 +364,3 @@ def _is_dying(thread: int) -> bool:
         return False
     pending = [line.split()[1] for line in lines if line.startswith((b"SigPnd:", b"ShdPnd:"))]
     return any(int(mask, 16) & _SIGKILL_BIT for mask in pending)
-
-
-class DirectNotifier:
-    """Implements `invalidation.Notifier` on the device."""
-
-    def __init__(self, device: int) -> None:
-        """Takes a descriptor that stays the transport's."""
-        self._device = device
-        self._has_epoch = fuse_device.has_epoch()
-
-    @property
-    def has_epoch(self) -> bool:
-        """Returns whether `epoch` works."""
-        return self._has_epoch
-
-    def probe(self) -> None:
-        """Finds out whether the kernel takes an epoch, whatever its version says."""
-        self._has_epoch = self._has_epoch and fuse_device.notify_epoch(self._device)
-
-    def epoch(self) -> None:
-        """Has every name looked up again."""
-        fuse_device.notify_epoch(self._device)
-
-    def attributes(self, node: NodeId) -> None:
-        """Has the attributes of a node asked for again."""
-        self._tell(protocol.forget_attributes(node))
-
-    def listing(self, node: NodeId) -> None:
-        """Has a directory asked for its attributes and listed again."""
-        self._tell(protocol.forget_pages(node))
-
-    def entry(self, parent: NodeId, name: bytes) -> None:
-        """Has one name looked up again."""
-        self._tell(protocol.forget_entry(parent, name))
-
-    def _tell(self, notification: bytes) -> None:
-        try:
-            os.write(self._device, notification)
-        except FileNotFoundError:
-            log.debug("what changed is not in the kernel's cache")

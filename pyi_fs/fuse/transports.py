@@ -10,7 +10,8 @@ from typing import Protocol
 from pyi_fs.control.session import Session
 from pyi_fs.errors import InvalidArgumentError
 from pyi_fs.fuse.device import Handshake, kernel_release
-from pyi_fs.fuse.direct_transport import DirectNotifier, DirectTransport
+from pyi_fs.fuse.direct_notifier import DirectNotifier
+from pyi_fs.fuse.direct_transport import DirectTransport
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.ledger import Ledger, MemoryLedger

@@ -8,10 +8,8 @@ import pytest
 import trio
 
 from pyi_fs.errors import UnsupportedError
-from pyi_fs.fuse import direct_transport, protocol
-from pyi_fs.fuse.direct_transport import DirectNotifier
+from pyi_fs.fuse import direct_transport
 from pyi_fs.fuse.protocol import InitFlag, Opcode
-from pyi_fs.ids import NodeId
 from tests.support import fuse_structs as structs
 from tests.support.direct_rig import OFFERED, DirectRig, init
 from tests.support.fuse_structs import InitOut, OutHeader, request
@@ -307,32 +305,3 @@ async def test_a_sync_that_fails_says_so_and_control_files_wait(rig, monkeypatch
 def test_a_thread_is_dying_when_it_is_killed():
     assert not direct_transport._is_dying(os.getpid())  # noqa: SLF001 - reads /proc, no more
     assert not direct_transport._is_dying(1 << 30)  # noqa: SLF001
-
-
-def test_notifier_writes_to_the_device_and_minds_nothing_unknown(rig, monkeypatch):
-    notifier = DirectNotifier(rig.transport_fd)
-    notifier.attributes(NodeId(5))
-    assert rig.kernel_side.recv(100) == protocol.forget_attributes(5)
-    notifier.listing(NodeId(5))
-    assert rig.kernel_side.recv(100) == protocol.forget_pages(5)
-    notifier.entry(NodeId(1), b"name")
-    assert rig.kernel_side.recv(100) == protocol.forget_entry(1, b"name")
-    notifier.epoch()
-    assert rig.kernel_side.recv(100) == bytes(OutHeader(16, 8, 0))
-
-    def write(*_):
-        raise FileNotFoundError(errno.ENOENT, "not in the cache")
-
-    monkeypatch.setattr("pyi_fs.fuse.direct_transport.os.write", write)
-    notifier.attributes(NodeId(5))
-
-
-@pytest.mark.parametrize("has_epoch", [True, False])
-def test_notifier_believes_the_kernel_not_its_version(rig, monkeypatch, has_epoch):
-    monkeypatch.setattr("pyi_fs.fuse.direct_transport.fuse_device.has_epoch", lambda: True)
-    monkeypatch.setattr(
-        "pyi_fs.fuse.direct_transport.fuse_device.notify_epoch", lambda _: has_epoch
-    )
-    notifier = DirectNotifier(rig.transport_fd)
-    notifier.probe()
-    assert notifier.has_epoch is has_epoch
