@@ -89,6 +89,9 @@ PACK_LIVE_SHARE_MIN = 0.5
 # Kept back on the store's disk for what gives room back: the records of 50,000 removals (80 bytes
 # each), a layer for each of 100 branches (12 KiB), or a change of the chunk index.
 RESERVE_BYTES = 4 * 1024 * 1024
+# Of that, what a server may use that goes on with a mount whose server died: SQLite's shared memory
+# and journal (64 KiB at least), its own entry among the mounts, the lock of each branch in use.
+TAKEOVER_BYTES = 1024 * 1024
 # With less room on the store's disk than this, scratch is given back as soon as it is garbage.
 TIGHT_DISK_BYTES = 64 * 1024 * 1024
 

@@ -74,14 +74,18 @@ class ShellHolder:
         ledger.commit()
         kept = [mounted.device, *ledger.descriptors]
         successor = [sys.executable, "-m", "pyi_fs.cli.successor", ",".join(map(str, kept))]
-        self._process = subprocess.Popen(
-            [_SHELL, "-c", _SCRIPT, self._title, *successor, self._title],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[*kept, *locks.values()],
-            start_new_session=True,
-            cwd="/",
-        )
+        try:
+            self._process = subprocess.Popen(
+                [_SHELL, "-c", _SCRIPT, self._title, *successor, self._title],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[*kept, *locks.values()],
+                start_new_session=True,
+                cwd="/",
+            )
+        except OSError as error:
+            log.warning("the mount ends with this process, nothing can keep it: %s", error)
+            return
         with suppress(OSError):
             # It is small, and its death would be the mount's as soon as the server dies.
             Path(_OOM_SCORE.format(self._process.pid)).write_text(_OOM_NEVER)

@@ -29,9 +29,10 @@ from pyi_fs.fuse.ledger import MemoryLedger
 from pyi_fs.fuse.mount import Continued, Holder
 from pyi_fs.fuse.transports import AUTO
 from pyi_fs.ids import SnapshotId, WorkspaceName
-from pyi_fs.limits import SYNC_INTERVAL_SECONDS
+from pyi_fs.limits import SYNC_INTERVAL_SECONDS, TAKEOVER_BYTES
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.store.directory_storage import DirectoryStorage
+from pyi_fs.store.reserve import make_room
 
 _SPIN_US = 50.0
 
@@ -56,8 +57,8 @@ def serve(
     mountpoint = str(request.mountpoint)
     with ExitStack() as stack:
         # First in, last out: who waits for the lock waits for everything.
-        announce = stack.enter_context(announcement(DirectoryStorage(request.store)))
-        store = stack.enter_context(closing(_opened_store(request, holder, inherited or {})))
+        announce = stack.enter_context(announcement(_disk(request, continued)))
+        store = stack.enter_context(closing(_opened_store(request, holder, inherited)))
         name = WorkspaceName(request.where.workspace)
         workspace = stack.enter_context(closing(Workspace(store, name, holder=mountpoint)))
         if continued is None:
@@ -108,14 +109,25 @@ def serve(
             )
 
 
+def _disk(request: MountRequest, continued: Continued | None) -> DirectoryStorage:
+    """Returns the store's disk; if it is full, with room for a server that goes on with a mount."""
+    disk = DirectoryStorage(request.store)
+    if continued is not None:
+        make_room(disk, TAKEOVER_BYTES)
+    return disk
+
+
 def _opened_store(
-    request: MountRequest, holder: Holder | None, inherited: Mapping[str, int]
+    request: MountRequest, holder: Holder | None, inherited: Mapping[str, int] | None
 ) -> Store:
-    """Opens the store; the locks of a server that is dead are taken over."""
-    store = Store.open(request.store, create=False)
+    """Opens the store; `inherited`: the locks of a server that is dead, which are taken over.
+
+    Its reserve is then filled at the next sync: opening needs what was drawn.
+    """
+    store = Store.open(request.store, create=False, fills_reserve=inherited is None)
     disk = store.storage.disk
     assert isinstance(disk, DirectoryStorage), "BUG: a store without a disk"
-    disk.inherit_locks(inherited)
+    disk.inherit_locks(inherited or {})
     if isinstance(holder, ShellHolder):
         holder.locks = disk.held_locks
     if request.ephemeral_bytes is not None and store.layers.bound is not None:

@@ -7,7 +7,6 @@ after a death. Programs that use the mount see a pause.
 import os
 import time
 
-from pyi_fs import __version__
 from pyi_fs.cli.arguments import parsed_label
 from pyi_fs.cli.holder import HAND_OVER_SIGNAL
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
@@ -44,7 +43,7 @@ def upgrade(path: str) -> str:
         raise UnsupportedError(f"{mountpoint} cannot be upgraded, {reason}: mount it anew")
     os.kill(old.pid, HAND_OVER_SIGNAL)
     new = _awaited(storage, mountpoint, old.pid)
-    return f"{mountpoint}: {old.program} to {__version__}, process {old.pid} to {new.pid}"
+    return f"{mountpoint}: {old.program} to {new.program}, process {old.pid} to {new.pid}"
 
 
 def _server(storage: DirectoryStorage, mountpoint: str) -> LiveMount | None:

@@ -41,8 +41,10 @@ class Store:
         self.layers = Layers(storage, self.chunks, boot_id(), MemoryBound(storage, free_bytes))
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = True) -> "Store":
+    def open(cls, path: Path, *, create: bool = True, fills_reserve: bool = True) -> "Store":
         """Opens the store in a directory, making it (0700) on first use if `create`.
+
+        `fills_reserve`: else that is left to the next sync.
 
         `NotFoundError` if there is none, `FormatUnknownError` if the directory holds something
         else, `FormatTooNewError`. A damaged chunk index is removed and made anew from the packs.
@@ -57,7 +59,7 @@ class Store:
             line = _FORMAT_LINE
         _check_format(line, path)
         try:
-            return cls._reconciled(storage, path)
+            return cls._reconciled(storage, path, fills_reserve)
         except (CorruptError, FormatUnknownError) as error:
             log.warning("%s; it is made anew from the packs", error)
         lock = storage.lock(layout.FORMAT)
@@ -65,14 +67,14 @@ class Store:
         try:
             # Another process may have done it meanwhile.
             with suppress(CorruptError, FormatUnknownError):
-                return cls._reconciled(storage, path)
+                return cls._reconciled(storage, path, fills_reserve)
             discard_index(storage)
-            return cls._reconciled(storage, path)
+            return cls._reconciled(storage, path, fills_reserve)
         finally:
             lock.release()
 
     @classmethod
-    def _reconciled(cls, disk: DirectoryStorage, path: Path) -> "Store":
+    def _reconciled(cls, disk: DirectoryStorage, path: Path, fills_reserve: bool) -> "Store":
         directory = MemoryDirectory(path)
         store = cls(TieredStorage(disk, directory.find), path, directory)
         try:
@@ -82,7 +84,8 @@ class Store:
         except BaseException:
             store.close()
             raise
-        reserve.make(store.storage)
+        if fills_reserve:
+            reserve.make(store.storage)
         return store
 
     def workspace_names(self) -> list[WorkspaceName]:

@@ -130,7 +130,9 @@ class Resent:
         if request in self._done:
             return self._command(opcode, node, caller, body, self._done[request])
         if request == self._interrupted.changed:
-            return self._change(opcode, request, node, caller, body)
+            answer = self._change(opcode, request, node, caller, body)
+            # A restore by somebody else may have taken the name meanwhile: then it is made anew.
+            return handler(node, caller, body) if answer is None else answer
         handle = self._interrupted.opened.get(request)
         if handle is not None and opcode == Opcode.OPEN:
             found = self._handlers.state.handles.file(handle)
@@ -159,13 +161,15 @@ class Resent:
             case Opcode.WRITE:
                 return replies.written(len(requests.write(body)[2]))
             case Opcode.MKDIR:
-                return self._looked_up(node, requests.mkdir(body)[0], caller)
+                entry = self._looked_up(node, requests.mkdir(body)[0], caller)
+                return errno.ENOENT if entry is None else entry
             case _:
                 return b""
 
     def _change(
         self, opcode: int, request: int, node: NodeId, caller: Caller, body: Buffer
-    ) -> Answer:
+    ) -> bytes | None:
+        """Returns the answer to a change that was done; None if what it made is not there."""
         match opcode:
             case Opcode.CREATE:
                 return self._created(request, node, caller, body)
@@ -180,16 +184,16 @@ class Resent:
             case _:
                 return b""
 
-    def _created(self, request: int, node: NodeId, caller: Caller, body: Buffer) -> Answer:
+    def _created(self, request: int, node: NodeId, caller: Caller, body: Buffer) -> bytes | None:
         name, _, flags = requests.create(body)
         entry = self._handlers.names.lookup(node, name, caller)
         if entry is None:
-            return errno.ENOENT
+            return None
         handle = self._interrupted.opened.get(request)
         if handle is None:
             handle, entry = self._handlers.files.open_made(entry, flags, caller)
         return self._entry(entry) + opened_file(entry.node, handle)
 
-    def _looked_up(self, node: NodeId, name: bytes, caller: Caller) -> Answer:
+    def _looked_up(self, node: NodeId, name: bytes, caller: Caller) -> bytes | None:
         entry = self._handlers.names.lookup(node, name, caller)
-        return errno.ENOENT if entry is None else self._entry(entry)
+        return None if entry is None else self._entry(entry)

@@ -5,7 +5,8 @@ collection smaller maps and a change of the index. Each of those draws on a file
 room: a piece of it is given to the disk and the call made again (decision 0007).
 
 Invariants:
-- Only calls that lead to less being held draw on it; nobody writes data with it.
+- Only calls that lead to less being held draw on it, and a server that goes on with a mount whose
+  server died; nobody writes data with it.
 - It is filled again, as far as there is room, when a store is opened and after a sync.
 """
 
@@ -42,6 +43,13 @@ def with_reserve(
         except OSError as error:
             if not is_full(error) or not _draw(storage, at_once=at_once):
                 raise
+
+
+def make_room(storage: Storage, room_bytes: int) -> None:
+    """Gives of the reserve what the disk lacks to so many free bytes, as far as there is any."""
+    with suppress(OSError):
+        while storage.free_bytes() < room_bytes and _draw(storage, at_once=False):
+            continue
 
 
 def make(storage: Storage) -> None:

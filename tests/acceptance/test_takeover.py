@@ -1,11 +1,14 @@
 """A mount goes on when its server is killed, again and again, under jobs that must not notice."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import pytest
 
 from pyi_fs.fuse.device import kernel_release
 from tests.support.acceptance import disk_directory
+from tests.support.small_disks import memory_disk
 from tests.support.takeover import Held, rounds
 from tests.support.takeover_jobs import JOBS
 
@@ -47,3 +50,26 @@ def test_a_holder_that_dies_takes_the_next_death_along(tmp_path: Path):
         assert (held.path / "kept").read_text() == "yes"
         held.unmount()
         held.check()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a disk of its own")
+def test_a_full_disk_does_not_keep_the_next_server_from_going_on(tmp_path: Path):
+    with memory_disk(tmp_path) as disk:
+        held = Held(disk)
+        _fill(held.path / "big")
+        _fill(disk / "filler")
+        with (held.path / "big").open("rb") as file:
+            held.kill()
+            assert file.read(1 << 20)
+        (held.path / "big").unlink()
+        (disk / "filler").unlink()
+        (held.path / "small").write_text("there is room again")
+        held.unmount()
+        held.check()
+
+
+def _fill(path: Path) -> None:
+    """Takes what is left of a disk, to the last block."""
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while True:
+            file.write(os.urandom(4096))

@@ -128,3 +128,14 @@ def test_a_mistake_ends_a_server_that_has_a_holder_at_once():
     assert (done.returncode, done.stdout) == (module.BUG, b"")
     with pytest.raises(RuntimeError), module.leaving_on_bug(None):
         raise RuntimeError
+
+
+def test_a_mount_goes_on_where_no_shell_can_be_started(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_SHELL", "/nowhere/sh")
+    device = os.open(os.devnull, os.O_RDWR)
+    holder = ShellHolder("pyi-holder test", lambda mounted, locks: {})
+    holder.begin(Mounted(device, tmp_path, "0:1"), MemoryLedger())
+    assert not holder.is_begun
+    holder.end()
+    assert "nothing can keep it" in caplog.text
+    os.close(device)

@@ -133,3 +133,16 @@ def test_what_is_not_done_twice_is_what_the_model_refuses_the_second_time():
     assert Opcode.WRITE not in CHANGES
     assert Opcode.SETATTR not in CHANGES
     assert {Opcode.CREATE, Opcode.UNLINK, Opcode.RENAME2, Opcode.LINK} <= CHANGES
+
+
+def test_what_was_made_and_is_gone_again_is_made_anew(tmp_path):
+    """Another program restored the tree before the request was sent again."""
+    server = Server(tmp_path)
+    server.workspace.snapshot(server.branch, name="before")
+    body = bytes(structs.MkdirIn(0o755, 0)) + b"new\0"
+    assert server.serve(Opcode.MKDIR, body, unique=1_000)[0] == 0
+    successor = Server(tmp_path, server.leave())
+    successor.workspace.restore(successor.branch, "before")
+    assert successor.serve(Opcode.MKDIR, body, unique=again(1_000))[0] == 0
+    assert successor.look("new") is not None
+    successor.close()

@@ -6,6 +6,7 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.store import layout, reserve
+from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support.storage import FailingStorage, SmallStorage
 
 PIECE = 64 * 1024
@@ -119,3 +120,15 @@ def test_filling_does_not_wait_for_who_draws(disk) -> None:
     lock.release()
     reserve.refill(disk)
     assert held(disk) == 4 * PIECE
+
+
+def test_room_is_made_as_far_as_the_disk_lacks_it(tmp_path, monkeypatch):
+    storage = DirectoryStorage(tmp_path)
+    reserve.make(storage)
+    free = iter([0, 1 << 16, 1 << 20])
+    monkeypatch.setattr(storage, "free_bytes", lambda: next(free))
+    reserve.make_room(storage, 1 << 20)
+    assert storage.size_bytes(layout.RESERVE) == limits.RESERVE_BYTES - 2 * (1 << 16)
+    monkeypatch.setattr(storage, "free_bytes", lambda: 0)
+    reserve.make_room(storage, 1 << 20)
+    assert storage.size_bytes(layout.RESERVE) == 0
