@@ -77,14 +77,10 @@ def test_inode_numbers_are_never_given_twice(workspace: Rig) -> None:
 @pytest.mark.parametrize("call", range(12))
 def test_a_full_disk_leaves_the_branch_as_it_was(shelf: IndexShelf, boot: Boot, call: int) -> None:
     """Whatever call fails, memory and disk agree, and there is room again afterwards."""
-    counting = FailingStorage(None, host_root=shelf.directory())
-    rig = new_workspace(counting)
-    rig.main.next_inode()
-    calls = len(counting.calls)
-    rig.die()
-    failing = FailingStorage(calls + call, error=errno.ENOSPC, host_root=shelf.directory())
+    failing = FailingStorage(None, error=errno.ENOSPC, host_root=shelf.directory())
     rig = new_workspace(failing)
     rig.main.next_inode()
+    failing.fail_after(call)
     errors = []
     for name in "abc":
         while True:
@@ -110,22 +106,15 @@ def test_a_full_disk_in_the_midst_of_a_restore_loses_nothing(
 ) -> None:
     monkeypatch.setattr(left_layers, "OPEN_MAX", 1)
 
-    def scene(storage: FailingStorage) -> Rig:
-        rig = new_workspace(storage)
-        rig.make("f", b"one")
-        rig.snapshot("first")
-        rig.workspace.restore(rig.main, "first")
-        rig.write("f", b"two")
-        rig.workspace.restore(rig.main, "first")
-        rig.write("f", b"six")
-        return rig
-
-    counting = FailingStorage(None, host_root=shelf.directory())
-    rig = scene(counting)
-    calls = len(counting.calls)
-    rig.die()
-    storage = FailingStorage(calls + call, error=errno.ENOSPC, host_root=shelf.directory())
-    rig = scene(storage)
+    storage = FailingStorage(None, error=errno.ENOSPC, host_root=shelf.directory())
+    rig = new_workspace(storage)
+    rig.make("f", b"one")
+    rig.snapshot("first")
+    rig.workspace.restore(rig.main, "first")
+    rig.write("f", b"two")
+    rig.workspace.restore(rig.main, "first")
+    rig.write("f", b"six")
+    storage.fail_after(call)
     for act in (
         lambda: rig.workspace.restore(rig.main, "first"),
         lambda: rig.write("f", b"ten", 1),

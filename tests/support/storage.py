@@ -362,6 +362,14 @@ class FailingStorage(MemoryStorage):
         self._failing = range(0) if fail_at is None else range(fail_at, fail_at + times)
         self._errno = error
 
+    def fail_after(self, count: int) -> None:
+        """Has the changing call fail that comes after so many more.
+
+        What came before need not be the same each time: of two layers whose random numbers begin
+        alike the second needs no directory.
+        """
+        self._failing = range(len(self.calls) + count, len(self.calls) + count + 1)
+
     def _before(
         self, call: str, path: str, file: MemoryFile | None = None, data: bytes = b""
     ) -> None:
