@@ -16,22 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from pyi_fs.store import index
 from tests.support import transports
-
-LAYERS = (
-    "model",
-    "format",
-    "store",
-    "engine",
-    "properties",
-    "crash",
-    "control",
-    "git",
-    "fuse",
-    "posix",
-    "disks",
-    "cli",
-)
-"""Folders of `tests`, lowest first; everything else comes after them."""
+from tests.support.layers import layer_of
 
 TESTS = Path(__file__).resolve().parent
 
@@ -100,12 +85,6 @@ def transport(request: pytest.FixtureRequest) -> Iterator[str]:
     transports.use(before)
 
 
-def layer_index(path: Path) -> int:
-    """Returns where in the order of layers a test file stands."""
-    folder = path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
-    return LAYERS.index(folder) if folder in LAYERS else len(LAYERS)
-
-
 def _not_their_turn(items: list[pytest.Item]) -> list[pytest.Item]:
     """Returns what to leave out so that tests `in_turns` run once for each other parameter."""
     turns: dict[tuple[Path, str], list[object]] = {}
@@ -128,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: layer_index(item.path))
+    items.sort(key=lambda item: layer_of(item.nodeid))
     if os.path.exists("/dev/fuse"):
         return
     for item in items:
@@ -142,6 +121,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Deals tests out in their order, where several processes run them."""
+    from tests.support.scheduling import InOrder
+
+    scheduler = InOrder(config, log)
+    config.pluginmanager.register(scheduler)
+    return scheduler
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
@@ -151,7 +140,7 @@ def pytest_runtest_protocol(
     if (
         item.session.testsfailed
         and nextitem is not None
-        and layer_index(nextitem.path) > layer_index(item.path)
+        and layer_of(nextitem.nodeid) > layer_of(item.nodeid)
     ):
         item.session.shouldstop = (
             f"{item.path.parent.name} failed: the layers above it were not run"
