@@ -1,8 +1,4 @@
-"""What tests share: oracles, fakes of storage, strategies, workspaces."""
+"""What tests share: oracles, fakes of storage, strategies, workspaces.
 
-import pytest
-
-# An assertion in a helper says as much as one in a test.
-pytest.register_assert_rewrite(
-    *(f"tests.support.{name}" for name in ("crashes", "machine", "naive", "workspaces"))
-)
+Nothing is imported here: most processes that a run starts begin with this file.
+"""
