@@ -1,5 +1,6 @@
 """Fixtures of stores and workspaces; `conftest.py` of a folder imports those it needs."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,9 +38,14 @@ def empty_chunk_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shelf(empty_chunk_index: Path, tmp_path: Path) -> IndexShelf:
-    """Gives directories with an empty chunk index."""
-    return IndexShelf(empty_chunk_index, tmp_path)
+def shelf(empty_chunk_index: Path) -> Iterator[IndexShelf]:
+    """Gives directories with an empty chunk index, in memory: a run of hundreds waits for no disk.
+
+    They are the host's files, which no simulated crash takes back, so it does not matter where.
+    """
+    directory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(prefix="pyi-shelf-", dir=directory) as path:
+        yield IndexShelf(empty_chunk_index, Path(path))
 
 
 @pytest.fixture

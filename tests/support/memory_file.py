@@ -22,6 +22,14 @@ class MemoryFile:
         # [start, end) that a failed sync dropped: held for clean, and on no disk.
         self.lost: list[tuple[int, int]] = []
 
+    def __deepcopy__(self, memo: object) -> "MemoryFile":
+        """What is in the lists is immutable: a tenth of the time of crash tests was copying."""
+        other = MemoryFile()
+        other.content, other.synced = bytearray(self.content), self.synced
+        other.unsynced, other.lost = self.unsynced.copy(), self.lost.copy()
+        other.hole_blocks = self.hole_blocks.copy()
+        return other
+
     def change(self, change: str, offset: int, data: bytes) -> None:
         self.lost = [part for one in self.lost for part in _outside(one, offset, len(data))]
         _change(self.content, change, offset, data)
