@@ -72,7 +72,7 @@ class Layers:
         Random, and not used by any other.
         """
         while True:
-            layer = LayerId(int.from_bytes(os.urandom(5), "little"))
+            layer = _drawn()
             directory = layout.layer_directory(layer)
             self._storage.make_directory(directory.rpartition("/")[0], parents=True)
             try:
@@ -87,7 +87,7 @@ class Layers:
         None if nothing can be put there; `OSError` if it is full.
         """
         while self.bound is not None and self.bound.has_room():
-            layer = LayerId(int.from_bytes(os.urandom(5), "little"))
+            layer = _drawn()
             try:
                 is_made = self._storage.make_volatile_directory(layout.layer_directory(layer))
             except FileExistsError:
@@ -287,3 +287,7 @@ class Layers:
             self.close_writer(writer)
         self._segments.close()
         self._tables.clear()
+
+
+def _drawn() -> LayerId:
+    return LayerId(int.from_bytes(os.urandom(5), "little"))

@@ -3,7 +3,9 @@
 from tests.support.fixtures import (
     boot,
     empty_chunk_index,
+    layer_numbers,
     memory,
+    memory_path,
     shared_memory,
     shelf,
     store_dir,
@@ -13,7 +15,9 @@ from tests.support.fixtures import (
 __all__ = [
     "boot",
     "empty_chunk_index",
+    "layer_numbers",
     "memory",
+    "memory_path",
     "shared_memory",
     "shelf",
     "store_dir",

@@ -76,9 +76,9 @@ def crashing(path: Path, crash_at: int | None) -> Iterator[tuple[Store, _Crashin
 
 @pytest.mark.crash
 @pytest.mark.slow
-def test_a_crash_before_every_call_loses_nothing(tmp_path: Path) -> None:
+def test_a_crash_before_every_call_loses_nothing(memory_path: Path) -> None:
     """Killed before each call: the store is sound, all is there, the next collection finishes."""
-    template = tmp_path / "template"
+    template = memory_path / "template"
     with opened(template) as store:
         rewritten_often(store)
         rewritten_often(store, "b")
@@ -90,7 +90,7 @@ def test_a_crash_before_every_call_loses_nothing(tmp_path: Path) -> None:
             put(branch, b"last", b"x")
             workspace.snapshot(branch)
         garbage.pin(store, "a", "2")
-    with crashing(_copied(template, tmp_path / "whole"), None) as (store, storage):
+    with crashing(_copied(template, memory_path / "whole"), None) as (store, storage):
         expected = _kept(store)
         storage.calls = 0
         done = collect(store)
@@ -98,10 +98,10 @@ def test_a_crash_before_every_call_loses_nothing(tmp_path: Path) -> None:
         assert done.maps
         assert done.packs
         calls = storage.calls
-        held = bytes_held(tmp_path / "whole")
+        held = bytes_held(memory_path / "whole")
     assert calls > 30
     for crash_at in range(calls):
-        path = _copied(template, tmp_path / "crashed")
+        path = _copied(template, memory_path / "crashed")
         with crashing(path, crash_at) as (store, _), pytest.raises(Crash):
             collect(store)
         with opened(path) as store:

@@ -10,7 +10,7 @@ from tests.support.processes import Disk, Process
 from tests.support.storage import Crash
 from tests.support.workspaces import Boot, IndexShelf, Rig, new_workspace
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.usefixtures("layer_numbers")]
 
 
 @pytest.fixture(autouse=True)

@@ -79,15 +79,15 @@ def _judge(store: Store, wanted: Shown, purged: Shown, moment: object, *, has_ze
 
 @pytest.mark.crash
 @pytest.mark.slow
-def test_a_crash_before_every_call_leaves_a_sound_store(tmp_path: Path) -> None:
-    template = tmp_path / "template"
+def test_a_crash_before_every_call_leaves_a_sound_store(memory_path: Path) -> None:
+    template = memory_path / "template"
     with opened(template) as store:
         _filled(store)
         before = pictures(store)
         wanted = comparable(before)
         purged = comparable(without(before, is_env))
         assert places(store, SECRET)
-    path = tmp_path / "crashed"
+    path = memory_path / "crashed"
     crash_at, is_over = 0, False
     while not is_over:
         shutil.rmtree(path, ignore_errors=True)
@@ -123,10 +123,8 @@ def _moments(disk: RecordingStorage) -> tuple[list[Moment], Shown, Shown]:
 @pytest.mark.crash
 @pytest.mark.slow
 def test_a_power_loss_before_every_call_leaves_a_sound_store(
-    empty_chunk_index: Path, shared_memory: Path, boot: Boot, is_long: bool
+    shelf: IndexShelf, boot: Boot, is_long: bool
 ) -> None:
-    # Indexes in memory: syncing them took most of the time.
-    shelf = IndexShelf(empty_chunk_index, shared_memory)
     moments, wanted, purged = _moments(RecordingStorage(shelf.directory()))
     assert isinstance(moments[0].disk, RecordingStorage)
     assert any(SECRET in data for data in moments[0].disk.contents().values())

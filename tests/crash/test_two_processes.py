@@ -15,7 +15,7 @@ from tests.support.processes import Disk, Process
 from tests.support.storage import Crash
 from tests.support.workspaces import NAME, Boot, IndexShelf, Picture, Rig, new_workspace
 
-pytestmark = [pytest.mark.crash, pytest.mark.slow]
+pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.usefixtures("layer_numbers")]
 Act = Callable[[Rig], object]
 
 

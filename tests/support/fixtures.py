@@ -4,11 +4,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from pyi_fs.store import layout
+from pyi_fs.ids import LayerId
+from pyi_fs.store import layers, layout
 from pyi_fs.store import memory as store_memory
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex
@@ -20,7 +23,9 @@ from tests.support.workspaces import Boot, IndexShelf, Rig, assert_sound, boot, 
 __all__ = [
     "boot",
     "empty_chunk_index",
+    "layer_numbers",
     "memory",
+    "memory_path",
     "shared_memory",
     "shelf",
     "store_dir",
@@ -37,15 +42,28 @@ def empty_chunk_index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / layout.INDEX
 
 
+@contextmanager
+def _directory_in_memory() -> Iterator[Path]:
+    directory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(prefix="pyi-test-", dir=directory) as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """Gives a directory in memory, if there is one: for those who sync hundreds of times.
+
+    What a power loss takes is simulated (`tests/support/crashes.py`), never asked of a disk.
+    """
+    with _directory_in_memory() as path:
+        yield path
+
+
 @pytest.fixture
 def shelf(empty_chunk_index: Path) -> Iterator[IndexShelf]:
-    """Gives directories with an empty chunk index, in memory: a run of hundreds waits for no disk.
-
-    They are the host's files, which no simulated crash takes back, so it does not matter where.
-    """
-    directory = "/dev/shm" if os.path.isdir("/dev/shm") else None
-    with tempfile.TemporaryDirectory(prefix="pyi-shelf-", dir=directory) as path:
-        yield IndexShelf(empty_chunk_index, Path(path))
+    """Gives directories with an empty chunk index, in memory as `memory_path`."""
+    with _directory_in_memory() as path:
+        yield IndexShelf(empty_chunk_index, path)
 
 
 @pytest.fixture
@@ -60,6 +78,21 @@ def tiered(shelf: IndexShelf, boot: Boot) -> Iterator[Rig]:
     rig = new_workspace(new_tiers(shelf.directory()))
     yield rig
     assert_sound(rig)
+
+
+@pytest.fixture
+def layer_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives layers numbers in turn: who counts calls counts the same ones each time.
+
+    Of two layers whose random numbers begin alike, the second needs no directory for them.
+    """
+    numbers = count(1)
+
+    def drawn() -> LayerId:
+        number = next(numbers)
+        return LayerId(number % 256 << 32 | number)
+
+    monkeypatch.setattr(layers, "_drawn", drawn)
 
 
 @pytest.fixture
