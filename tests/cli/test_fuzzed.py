@@ -19,6 +19,7 @@ from pyi_fs.cli import fork, fsck, gc, git_export, mount, mount_helper, store
 from pyi_fs.cli.program import exit_code
 from tests.support.engine_rig import opened, put, written
 from tests.support.judging import bounded
+from tests.support.reach import let_everybody_reach
 
 pytestmark = [pytest.mark.slow]
 PROGRAMS: dict[str, tuple[click.Command, int, int]] = {
@@ -200,8 +201,7 @@ def test_a_store_that_this_user_cannot_read(
     place: Path, capsys: pytest.CaptureFixture[str], program: str
 ) -> None:
     """Of root, mode 0700: refused with a sentence."""
-    for parent in (place, *place.parents[:2]):
-        os.chmod(parent, 0o755)
+    let_everybody_reach(place)
     arguments = [
         "--store",
         str(place / "store"),

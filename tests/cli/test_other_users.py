@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.engine_rig import opened, put, written
 from tests.support.mounting import Mount, mounted
+from tests.support.reach import let_everybody_reach
 
 pytestmark = [
     pytest.mark.mount,
@@ -43,8 +44,7 @@ def as_other() -> Iterator[None]:
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """A directory that everybody can walk to, so that what shuts is ours."""
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        os.chmod(place, 0o755)
+    let_everybody_reach(tmp_path)
     return tmp_path
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyi_fs import limits
 from pyi_fs.model.mutation import Reap, SetAttributes
 from pyi_fs.store import layout, reserve
-from tests.support.storage import SmallStorage
+from tests.support.small_storage import SmallStorage
 from tests.support.workspaces import Boot, IndexShelf, Rig, new_workspace
 
 

@@ -7,7 +7,8 @@ import pytest
 from pyi_fs import limits
 from pyi_fs.store import layout, reserve
 from pyi_fs.store.directory_storage import DirectoryStorage
-from tests.support.storage import FailingStorage, SmallStorage
+from tests.support.small_storage import SmallStorage
+from tests.support.storage import FailingStorage
 
 PIECE = 64 * 1024
 

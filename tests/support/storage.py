@@ -382,25 +382,5 @@ class FailingStorage(MemoryStorage):
             raise os_error(self._errno, path)
 
 
-class SmallStorage(MemoryStorage):
-    """A disk of so many bytes: `ENOSPC` beyond. Names take none."""
-
-    def __init__(
-        self, capacity_bytes: int, *, host_root: str | os.PathLike[str] | None = None
-    ) -> None:
-        super().__init__(host_root)
-        self.capacity_bytes = capacity_bytes
-
-    def free_bytes(self) -> int:
-        files = (node for node in self._names.seen.values() if isinstance(node, MemoryFile))
-        return self.capacity_bytes - sum(len(file.content) for file in files)
-
-    def _before(
-        self, call: str, path: str, file: MemoryFile | None = None, data: bytes = b""
-    ) -> None:
-        if data and len(data) > self.free_bytes():
-            raise os_error(errno.ENOSPC, path)
-
-
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
