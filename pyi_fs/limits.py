@@ -45,6 +45,10 @@ CHECKPOINT_FRACTION = 0.25
 INODE_RANGE_MIN = 256
 INODE_RANGE_MAX = 65_536
 
+# Requests that tasks answer at once and that a successor is told of: as many as the kernel's own
+# bound on read-ahead (64) and a few hundred clients that wait for a disk; others go uncounted.
+IN_FLIGHT_NOTED_MAX = 256
+
 # Names of workspaces, branches and snapshots.
 REF_NAME_LENGTH_MAX = 128
 # A message that would not fit one control write is refused rather than cut.

@@ -21,6 +21,7 @@ import trio
 
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
+from pyi_fs.fuse.in_flight import DIED, KILLED
 from pyi_fs.fuse.ledger import MemoryLedger
 from pyi_fs.fuse.mount import Holder
 
@@ -35,13 +36,19 @@ BUG = 70
 HAND_OVER = 75
 """Exit code of a server that makes room for the next one."""
 HAND_OVER_SIGNAL = signal.SIGUSR1
+UNKNOWN_END = 0
+"""What stands for the exit code of the first server, which is no child of the holder."""
+_KILLED_CODE = 128 + signal.SIGKILL
 _SHELL = "/bin/sh"
 # Codes 1, 2, 126 and 127 are of a program that could not begin: something is wrong with it, and
-# perhaps not for long (it is being installed). A server that was killed has another code.
+# perhaps not for long (it is being installed, which may take a minute: 204 s in all). A server that
+# was killed has another code. How the last one ended is the next one's last argument.
 _SCRIPT = (
     "trap '' HUP INT TERM; IFS= read -r end; test \"$end\" = end && exit 0; exec </dev/null; "
-    'failed=0; while test $failed -lt 8; do "$@"; case $? in 0) exit 0;; 3) exit 1;; '
-    "1|2|126|127) failed=$((failed + 1)); sleep 0.2;; *) failed=0;; esac; done; exit 1"
+    'failed=0; code=0; while test $failed -lt 8; do "$@" $code; code=$?; '
+    "case $code in 0) exit 0;; 3) exit 1;; "
+    "1|2|126|127) failed=$((failed + 1)); sleep $((failed * failed));; *) failed=0;; esac; done; "
+    "exit 1"
 )
 _OOM_SCORE = "/proc/{}/oom_score_adj"
 _OOM_NEVER = "-1000"
@@ -73,7 +80,7 @@ class ShellHolder:
         ledger.put(MOUNT_TABLE, 0, self._describe(mounted, locks))
         ledger.commit()
         kept = [mounted.device, *ledger.descriptors]
-        successor = [sys.executable, "-m", "pyi_fs.cli.successor", ",".join(map(str, kept))]
+        successor = [*successor_command(), ",".join(map(str, kept))]
         try:
             self._process = subprocess.Popen(
                 [_SHELL, "-c", _SCRIPT, self._title, *successor, self._title],
@@ -105,6 +112,21 @@ class ShellHolder:
             process.stdin.close()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE_SECONDS)
+
+
+def successor_command() -> list[str]:
+    """Returns the command line that starts the next server; its arguments are appended.
+
+    With -P: nothing is imported from a directory that happens to be the current one.
+    """
+    return [sys.executable, "-P", "-m", "pyi_fs.cli.successor"]
+
+
+def blame(code: int) -> int:
+    """Returns what the end of a server, by its exit code, says against what it had in flight."""
+    if code == HAND_OVER:
+        return 0
+    return KILLED if code in (UNKNOWN_END, _KILLED_CODE) else DIED
 
 
 def described(

@@ -1,9 +1,9 @@
 """The server that goes on with a mount whose server is dead; its holder starts it.
 
-    python -m pyi_fs.cli.successor DEVICE,LEDGER,LEDGER,LEDGER,LEDGER TITLE
+    python -m pyi_fs.cli.successor DEVICE,LEDGER,LEDGER,LEDGER,LEDGER TITLE CODE
 
-Not for people. Exit code 0: the mount has ended; 3: it cannot be gone on with; anything else: try
-again.
+Not for people. CODE: the exit code of the server before, 0 if that is not known. Exit code 0: the
+mount has ended; 3: it cannot be gone on with; anything else: try again.
 """
 
 import logging
@@ -11,7 +11,16 @@ import sys
 import time
 from pathlib import Path
 
-from pyi_fs.cli.holder import BUG, GAVE_UP, MOUNT_TABLE, NoNewHolder, as_others, leave_to_successor
+from pyi_fs.cli.holder import (
+    BUG,
+    GAVE_UP,
+    HAND_OVER,
+    MOUNT_TABLE,
+    NoNewHolder,
+    as_others,
+    blame,
+    leave_to_successor,
+)
 from pyi_fs.cli.log_file import LogFile
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.process_title import set_command_line
@@ -38,9 +47,10 @@ def main() -> int:
     as_others()
     logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(described["log"]))])
     set_command_line(["pyi-mount", str(request.where), str(request.mountpoint)])
-    words = ledger.words
+    words, code = ledger.words, int(sys.argv[3])
+    words[Word.BLAME] = blame(code)
     words[Word.TAKEOVERS] += 1
-    words[Word.UNANSWERED] += 1
+    words[Word.UNANSWERED] = 1 if code == HAND_OVER else words[Word.UNANSWERED] + 1
     if words[Word.UNANSWERED] > _UNANSWERED_MAX:
         log.error("%d servers in a row answered nothing: the mount ends", _UNANSWERED_MAX)
         return GAVE_UP

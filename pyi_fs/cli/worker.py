@@ -27,7 +27,7 @@ _NICENESS = 10
 
 def worker_command(store: Path) -> list[str]:
     """Returns the command line that starts a worker on a store; its arguments are appended."""
-    return [sys.executable, "-m", "pyi_fs.cli.worker", os.fspath(store)]
+    return [sys.executable, "-P", "-m", "pyi_fs.cli.worker", os.fspath(store)]
 
 
 def main() -> int:

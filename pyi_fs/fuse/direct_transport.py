@@ -28,6 +28,7 @@ from pyi_fs.fuse.direct_opens import Opens
 from pyi_fs.fuse.direct_requests import Answer, Caller, Handler, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.in_flight import InFlight
 from pyi_fs.fuse.ledger import Word
 from pyi_fs.fuse.passthrough import Passthrough
 from pyi_fs.fuse.protocol import InitFlag, Opcode
@@ -116,6 +117,8 @@ class DirectTransport:
         self._too_old: str | None = None
         self._ledger = handlers.state.ledger
         self._words = self._ledger.words
+        self._in_flight = InFlight(self._words)
+        self._is_unproven = False
         self._resent: Resent | None = None
         self.has_resend = False
         """Whether the kernel can send again what a dead server has left unanswered."""
@@ -152,6 +155,7 @@ class DirectTransport:
         self._is_greeted = self.has_resend = True
         self._passthrough.is_on = bool(self._words[Word.PASSES_THROUGH])
         self._resent = resent
+        self._in_flight.suspects = resent.suspects
 
     def stop(self) -> None:
         """Ends `run` although the mount is still in use."""
@@ -161,7 +165,7 @@ class DirectTransport:
     async def _serve(self) -> None:
         device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
         wait, is_greeted, failures = self._facade.wait_readable, False, 0
-        is_unproven = self._has_asked_again()
+        self._is_unproven = self._has_asked_again()
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
                 is_greeted = True
@@ -184,9 +188,6 @@ class DirectTransport:
                 return
             failures = 0
             take(length)
-            if is_unproven:
-                is_unproven = False
-                self._words[Word.UNANSWERED] = 0
 
     def _has_asked_again(self) -> bool:
         """Has the kernel send again what a dead server left; returns whether there is anything.
@@ -294,10 +295,15 @@ class DirectTransport:
         scope = trio.CancelScope()
         if later.is_read:
             self._reads[unique] = (thread, scope)
-        self._nursery.start_soon(self._finish, opcode, unique, later, scope)
+        request, place = unique & _REQUEST_MASK, 0
+        if request in self._in_flight.suspects:
+            later = later._replace(body=partial(self._in_flight.tried, request, later.body))
+        else:
+            place = self._in_flight.begin(request)
+        self._nursery.start_soon(self._finish, opcode, unique, later, scope, place)
 
     async def _finish(
-        self, opcode: int, unique: int, later: Later, scope: trio.CancelScope
+        self, opcode: int, unique: int, later: Later, scope: trio.CancelScope, place: int
     ) -> None:
         request = unique & _REQUEST_MASK
         REQUEST.set(request)
@@ -311,6 +317,7 @@ class DirectTransport:
                     self._answer(unique, body)
             if scope.cancelled_caught:
                 self._refuse(unique, errno.EINTR)
+            self._in_flight.end(place)
         finally:
             self.state.commands.answered(request)
             self._reads.pop(unique, None)
@@ -339,6 +346,8 @@ class DirectTransport:
             if error.errno not in _NOT_WAITED_FOR:
                 report(f"BUG: the kernel refuses an answer ({error})")
                 self._refuse(unique, errno.EIO)
+        if self._is_unproven:
+            self._prove()
 
     def _refuse(self, unique: int, number: int) -> None:
         if self._ledger.pending:
@@ -348,6 +357,13 @@ class DirectTransport:
         except OSError as error:
             if error.errno not in _NOT_WAITED_FOR:
                 report(f"BUG: the kernel refuses a refusal ({error})")
+        if self._is_unproven:
+            self._prove()
+
+    def _prove(self) -> None:
+        """This server has answered something: its end is none of those that end a mount."""
+        self._is_unproven = False
+        self._words[Word.UNANSWERED] = 0
 
 
 def _name(opcode: int) -> str:

@@ -4,7 +4,8 @@ A server that dies leaves nodes that the kernel knows, handles that are open, vi
 numbers. They are noted here while they come and go, and its successor reads them.
 
     words    8-byte words at the front: the request being answered, how far the log is valid, and
-             whatever else has to be a single store (`Word`)
+             whatever else has to be a single store (`Word`); behind them, what tasks are answering
+             (`fuse/in_flight.py`)
     slots    one 40-byte record for each open handle, behind the words
     pages    counts of lookups, 1,024 nodes a page
     log      keys and values, for what changes seldom: appended by `commit`, all or nothing
@@ -29,7 +30,7 @@ import msgspec
 
 from pyi_fs.errors import FormatUnknownError
 
-VERSION = 2
+VERSION = 3
 """Of all that a successor reads here. A server of another version does not take over."""
 
 Key = int | tuple[int, ...]
@@ -93,6 +94,8 @@ class Word(IntEnum):
     """The newest view that is kept although it is not among the session's."""
     PASSES_THROUGH = 23
     """1: the kernel has agreed to read files itself."""
+    BLAME = 24
+    """What the end of the last server says against the requests that it had in flight."""
 
 
 class Ledger(Protocol):
@@ -134,7 +137,7 @@ class NoLedger:
 
     def __init__(self) -> None:
         """Has words, so that who notes in them need not ask."""
-        self.words: Words = array("Q", bytes(8 * len(Word)))
+        self.words: Words = array("Q", bytes(_WORDS_BYTES))
 
     def put(self, table: str, key: Key, value: Value) -> None:
         """Nothing."""

@@ -8,7 +8,8 @@ The others are told from what the server noted:
 - an open: its handle is there, under the number of the request;
 - a control command: its answer is there, or the operations log has its record.
 
-A request during which servers died again and again is refused.
+A request during which servers died again and again is refused, also one that a task answers
+(`fuse/in_flight.py`).
 """
 
 import errno
@@ -25,6 +26,7 @@ from pyi_fs.fuse.direct_ioctls import ioctl_done
 from pyi_fs.fuse.direct_requests import Answer, Caller, Handler
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import FileHandle, HandleId
+from pyi_fs.fuse.in_flight import POINTS_MAX, suspects
 from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.protocol import RESENT, Opcode
@@ -101,6 +103,8 @@ class Resent:
         self._entry = Entries(handlers.state.nodes).entry
         self._words = ledger.words
         self._done = ledger.table(DONE_TABLE)
+        self.suspects = suspects(ledger)
+        """Requests that servers died with, with their points."""
         self._interrupted = interrupted
 
     def handler(self, opcode: int, unique: int, handler: Handler) -> Handler:
@@ -116,13 +120,7 @@ class Resent:
         caller: Caller,
         body: Buffer,
     ) -> Answer:
-        if self._is_deadly(request):
-            log.error(
-                "request %d (opcode %d) ended the server %d times: it gets EIO",
-                request,
-                opcode,
-                self._words[Word.SUSPECT_COUNT],
-            )
+        if self._is_deadly(opcode, request):
             return errno.EIO
         if request == self._interrupted.request and self._interrupted.counted:
             # Counted, and nobody was told.
@@ -142,9 +140,17 @@ class Resent:
             return opened_directory(node, handle)
         return handler(node, caller, body)
 
-    def _is_deadly(self, request: int) -> bool:
+    def _is_deadly(self, opcode: int, request: int) -> bool:
         words = self._words
-        return words[Word.SUSPECT] == request and words[Word.SUSPECT_COUNT] >= _DEATHS_MAX
+        if words[Word.SUSPECT] == request and words[Word.SUSPECT_COUNT] >= _DEATHS_MAX:
+            text = "request %d (opcode %d) ended the server %d times: it gets EIO"
+            log.error(text, request, opcode, words[Word.SUSPECT_COUNT])
+            return True
+        if self.suspects.get(request, 0) >= POINTS_MAX:
+            text = "servers ended again and again in request %d (opcode %d): it gets EIO"
+            log.error(text, request, opcode)
+            return True
+        return False
 
     def _command(
         self, opcode: int, node: NodeId, caller: Caller, body: Buffer, kept: object

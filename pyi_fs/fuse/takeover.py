@@ -16,6 +16,7 @@ from pyi_fs.errors import BusyError, PyiError
 from pyi_fs.format.record import decode_operation
 from pyi_fs.fuse.commands import DONE_TABLE, INTENT_TABLE
 from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.in_flight import note_deaths
 from pyi_fs.fuse.kept_handles import kept_handles, slots
 from pyi_fs.fuse.kept_nodes import kept_nodes
 from pyi_fs.fuse.kept_views import GONE_TABLE, TABLE, gone_views, session_views
@@ -61,6 +62,7 @@ class Takeover:
     def _note_death(self) -> tuple[int, int]:
         """Returns the request that the server died in and the node it had counted; 0 for none."""
         words = self._words
+        note_deaths(self._ledger)
         request, counted = words[Word.REQUEST], words[Word.COUNTED]
         if request:
             is_again = words[Word.SUSPECT] == request

@@ -15,12 +15,14 @@ from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.ledger import MemoryLedger
 
-# Counts how often it was started, and ends as it is told for that time.
+# Counts how often it was started, notes how the one before had ended, and ends as it is told.
 SUCCESSOR = """
 import os, sys
-path = sys.argv[1]
+path, before = sys.argv[1:]
 with open(path, "a") as file:
     file.write(sys.argv[0])
+with open("ends", "a") as file:
+    file.write(before + " ")
 codes = {codes}
 code = codes[min(os.path.getsize(path), len(codes)) - 1]
 os.kill(os.getpid(), 9) if code == 9 else sys.exit(code)
@@ -31,9 +33,14 @@ def shell(tmp_path: Path, codes: list[int]) -> subprocess.Popen[bytes]:
     """Starts the script with a successor that ends with these codes, one after the other."""
     program = tmp_path / "s"
     program.write_text(SUCCESSOR.format(codes=codes))
+    # Nobody waits here until a program has been installed.
+    sleep = tmp_path / "sleep"
+    sleep.write_text("#!/bin/sh\n")
+    sleep.chmod(0o755)
     return subprocess.Popen(
         ["/bin/sh", "-c", module._SCRIPT, "x", sys.executable, "s", "count"],  # noqa: SLF001
         cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
@@ -56,6 +63,8 @@ def test_a_server_is_started_until_the_mount_has_ended(tmp_path, codes, started,
     process.stdin.close()
     assert process.wait(60) == ended
     assert (tmp_path / "count").stat().st_size == started
+    said = [137 if code == 9 else code for code in (0, *codes, *codes[-1:] * started)]
+    assert (tmp_path / "ends").read_text().split() == [str(code) for code in said[:started]]
 
 
 def test_nothing_is_started_when_the_first_server_says_that_it_is_over(tmp_path):

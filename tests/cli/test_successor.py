@@ -2,21 +2,25 @@
 
 import os
 import subprocess
-import sys
+from pathlib import Path
 
-from pyi_fs.cli.holder import GAVE_UP, MOUNT_TABLE
+import pytest
+
+from pyi_fs.cli.holder import BUG, GAVE_UP, HAND_OVER, MOUNT_TABLE, successor_command
 from pyi_fs.cli.mount_request import MountRequest
+from pyi_fs.cli.worker import worker_command
+from pyi_fs.fuse.in_flight import DIED, KILLED
 from pyi_fs.fuse.ledger import MemoryLedger, Word
 from tests.support.commands import ROOT, environment
 
 
-def successor(ledger: MemoryLedger) -> "subprocess.CompletedProcess[str]":
-    """Runs a successor on a ledger, with no device."""
+def successor(ledger: MemoryLedger, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    """Runs a successor on a ledger, with no device. `code`: how the server before ended."""
     null = os.open(os.devnull, os.O_RDWR)
     kept = [null, *ledger.descriptors]
     try:
         return subprocess.run(
-            [sys.executable, "-m", "pyi_fs.cli.successor", ",".join(map(str, kept)), "title"],
+            [*successor_command(), ",".join(map(str, kept)), "title", str(code)],
             cwd=ROOT,
             env=environment(),
             pass_fds=kept,
@@ -69,3 +73,24 @@ def test_one_that_cannot_begin_says_why_and_is_not_the_last(tmp_path):
     assert successor(ledger).returncode not in (0, GAVE_UP)
     assert "no store at" in (tmp_path / "log").read_text()
     assert (ledger.words[Word.TAKEOVERS], ledger.words[Word.UNANSWERED]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "blamed", "unanswered"),
+    [(0, KILLED, 3), (137, KILLED, 3), (139, DIED, 3), (BUG, DIED, 3), (HAND_OVER, 0, 1)],
+)
+def test_how_the_last_server_ended_says_whether_a_request_may_be_to_blame(
+    tmp_path, code, blamed, unanswered
+):
+    ledger = noted(tmp_path)
+    ledger.words[Word.UNANSWERED] = 2
+    assert successor(ledger, code).returncode not in (0, GAVE_UP)
+    assert (ledger.words[Word.BLAME], ledger.words[Word.UNANSWERED]) == (blamed, unanswered)
+
+
+def test_nothing_is_imported_from_the_current_directory(tmp_path):
+    (tmp_path / "pyi_fs").mkdir()
+    (tmp_path / "pyi_fs/__init__.py").write_text("raise SystemExit(99)")
+    for command in (successor_command(), worker_command(Path("none"))):
+        done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, stdin=None)
+        assert done.returncode != 99

@@ -3,8 +3,13 @@
 import errno
 import os
 
+import trio
+import trio.testing
+
+from pyi_fs.engine.branch import Branch
 from pyi_fs.fuse.commands import REQUEST
-from pyi_fs.fuse.ledger import Word
+from pyi_fs.fuse.in_flight import DIED
+from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.nodes import VIEW_BITS
 from pyi_fs.fuse.protocol import Opcode, OpenFlag
 from pyi_fs.fuse.resent import CHANGES
@@ -12,6 +17,7 @@ from pyi_fs.ids import ROOT_INODE, BranchName, NodeId
 from pyi_fs.store.leases import leased
 from tests.support import fuse_structs as structs
 from tests.support.fuse_rig import ROOT
+from tests.support.fuse_structs import request
 from tests.support.takeover_rig import Server, again
 
 
@@ -146,3 +152,75 @@ def test_what_was_made_and_is_gone_again_is_made_anew(tmp_path):
     assert successor.serve(Opcode.MKDIR, body, unique=again(1_000))[0] == 0
     assert successor.look("new") is not None
     successor.close()
+
+
+async def _synced(server: Server, messages: list[bytes]) -> dict[int, int]:
+    """Sends requests at once; returns their errnos."""
+    async with trio.open_nursery() as nursery:
+        server.transport._nursery = nursery  # noqa: SLF001 - `run` needs a device
+        for message in messages:
+            server.put(message)
+        return dict([(await server.answered())[:2] for _ in messages])
+
+
+def dies_syncing(server: Server, messages: list[bytes]) -> MemoryLedger:
+    """Has a server die in one fsync while others are under way; returns its ledger."""
+
+    async def sync(_: Branch) -> None:
+        if REQUEST.get() == 1_000:
+            os._exit(9)
+        await trio.sleep_forever()
+
+    child = os.fork()
+    if child == 0:
+        server.state.group_sync.sync = sync  # type: ignore[method-assign,assignment]
+        trio.run(_synced, server, messages)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    return server.leave()
+
+
+def test_a_request_that_ends_servers_in_a_task_is_refused(tmp_path, caplog):
+    """Of two that were under way at the first death only the one that is to blame."""
+    server = Server(tmp_path)
+    node = server.make(ROOT, "file")
+    handle = server.opened(node, os.O_RDWR).fh
+    server.ledger.words[Word.BLAME] = DIED
+    body = handle.to_bytes(8, "little") + bytes(8)
+    first = [request(Opcode.FSYNC, body, node=node, unique=unique) for unique in (1_002, 1_000)]
+    ledger = dies_syncing(server, first)
+    resent = [
+        request(Opcode.FSYNC, body, node=node, unique=again(unique)) for unique in (1_000, 1_002)
+    ]
+    for _ in range(2):
+        ledger = dies_syncing(Server(tmp_path, ledger), resent)
+    last = Server(tmp_path, ledger)
+    assert trio.run(_synced, last, resent) == {again(1_000): errno.EIO, again(1_002): 0}
+    refusals = [one.message for one in caplog.records if one.levelname == "ERROR"]
+    assert "servers ended again and again in request 1000 (opcode 20): it gets EIO" in refusals
+    last.close()
+
+
+async def test_only_an_answer_says_that_a_server_is_none_of_those_that_answer_nothing(tmp_path):
+    server = Server(tmp_path)
+    node = server.make(ROOT, "file")
+    handle = server.opened(node, os.O_RDWR).fh
+    server.ledger.words[Word.UNANSWERED] = 3
+    server.transport._is_unproven = True  # noqa: SLF001 - asked by `run`, which needs a device
+    sync, counts = trio.Event(), []
+
+    async def synced(_: Branch) -> None:
+        counts.append(server.ledger.words[Word.UNANSWERED])
+        await sync.wait()
+
+    server.state.group_sync.sync = synced  # type: ignore[method-assign,assignment]
+    async with trio.open_nursery() as nursery:
+        server.transport._nursery = nursery  # noqa: SLF001
+        body = handle.to_bytes(8, "little") + bytes(8)
+        server.put(request(Opcode.FSYNC, body, node=node, unique=1_000))
+        await trio.testing.wait_all_tasks_blocked()
+        counts.append(server.ledger.words[Word.UNANSWERED])
+        sync.set()
+        await server.answered()
+    assert (counts, server.ledger.words[Word.UNANSWERED]) == ([3, 3], 0)
+    server.close()
