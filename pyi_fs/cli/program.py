@@ -1,10 +1,13 @@
 """What all programs share: how they end, where the store is, what a complaint looks like.
 
 A refusal is one line on standard error, `PROGRAM: what is wrong and what to do`. Exit codes: 0
-done, 1 refused or failed, 2 usage (`pyi-fsck` has those of fsck(8)). A traceback is a bug of ours.
+done, 1 refused or failed, 2 usage (`pyi-fsck` has those of fsck(8)). Ctrl-C is one line at most,
+and the end by that signal. A traceback is a bug of ours.
 """
 
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +20,41 @@ from pyi_fs.errors import NotFoundError, PyiError
 
 FAILED = 1
 USAGE = 2
+INTERRUPTED = 128 + signal.SIGINT
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def run(command: click.Command, *, failed: int = FAILED, usage: int = USAGE) -> NoReturn:
-    """Runs a program with the arguments of this process and exits."""
+    """Runs a program with the arguments of this process and exits.
+
+    Takes SIGINT over from `entry.begin` while it works: what was begun is cleared away first.
+    """
     name = command.name or "pyi-fs"
     _open_closed_streams()
-    sys.exit(exit_code(command, None, name, failed=failed, usage=usage))
+    code = INTERRUPTED
+    # A second Ctrl-C, while the first is told.
+    with contextlib.suppress(KeyboardInterrupt):
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        code = exit_code(command, None, name, failed=failed, usage=usage)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Python's own end is no place for a traceback either.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if code == INTERRUPTED:
+        _end_by_interrupt()
+    sys.exit(code)
+
+
+def _end_by_interrupt() -> None:
+    """Ends as who does not catch SIGINT: only then does a shell end the loop we run in.
+
+    A shell shows 130. Source: https://www.cons.org/cracauer/sigint.html
+    """
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    signal.raise_signal(signal.SIGINT)
 
 
 def _open_closed_streams() -> None:
@@ -51,7 +80,10 @@ def exit_code(
     failed: int = FAILED,
     usage: int = USAGE,
 ) -> int:
-    """Runs a program; returns its exit code. Complaints go to standard error, one line each."""
+    """Runs a program; returns its exit code, `INTERRUPTED` after Ctrl-C.
+
+    Complaints go to standard error, one line each.
+    """
     try:
         code = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.UsageError as error:
@@ -60,9 +92,9 @@ def exit_code(
     except click.ClickException as error:
         complain(name, error.format_message())
         return failed
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort as error:
         complain(name, "interrupted")
-        return failed
+        return INTERRUPTED if _was_interrupted(error) else failed
     except BrokenPipeError:
         # Who read our output has seen enough; Python must not complain when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,6 +103,11 @@ def exit_code(
         complain(name, sentence(error))
         return failed
     return code if isinstance(code, int) else 0
+
+
+def _was_interrupted(error: click.Abort) -> bool:
+    """Returns whether that is click's word for Ctrl-C, not for the end of its input."""
+    return isinstance(error.__context__, KeyboardInterrupt)
 
 
 def complain(name: str, text: str) -> None:
@@ -83,8 +120,9 @@ def is_confirmed(question: str) -> bool:
     """Returns whether somebody at the terminal says yes; no where nobody is."""
     try:
         return click.confirm(question, err=True)
-    except click.Abort:
-        # Nobody is there to answer, or whoever was pressed Ctrl-C.
+    except click.Abort as error:
+        if _was_interrupted(error):
+            raise KeyboardInterrupt from None
         click.echo(err=True)
         return False
 

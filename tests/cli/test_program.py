@@ -38,12 +38,26 @@ def test_done_is_zero_and_a_returned_code_is_used():
         (OSError(errno.ENOSPC, "No space left"), "prog: No space left\n"),
         (PyiError("two\nlines"), "prog: two lines\n"),
         (click.ClickException("bad"), "prog: bad\n"),
-        (KeyboardInterrupt(), "prog: interrupted\n"),
+        (click.Abort(), "prog: interrupted\n"),
     ],
 )
 def test_a_refusal_is_one_line_and_code_1(error, line):
     done = call(command_that(error))
     assert (done.code, done.output, done.errors.lstrip("\n")) == (1, "", line)
+
+
+def test_ctrl_c_is_one_line_and_the_code_that_a_shell_shows():
+    done = call(command_that(KeyboardInterrupt()))
+    assert (done.code, done.output, done.errors.lstrip("\n")) == (130, "", "prog: interrupted\n")
+
+
+def test_ctrl_c_at_a_question_is_no_answer(monkeypatch):
+    def interrupted(*arguments: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("click.termui.visible_prompt_func", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        program.is_confirmed("Remove?")
 
 
 def test_wrong_usage_is_code_2_and_names_help():
