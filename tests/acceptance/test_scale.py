@@ -155,6 +155,42 @@ def test_tar_and_rm_of_many_files_with_few_descriptors(served, place, is_long):
     run("rm", "-rf", top)
 
 
+def test_a_directory_of_many_entries(place, is_long):
+    """Each is listed once and found, half of them go, and a snapshot and a restore have all."""
+    count = 200_000 if is_long else 4000
+    names = [f"entry-{number:06}" for number in range(count)]
+    gone, left = set(names[::2]), names[1::2]
+    with Served(place / "store", "w", place / "mount") as served:
+        top = served.path / "many"
+        top.mkdir()
+        for name in names:
+            os.close(os.open(top / name, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        assert sorted(os.listdir(top)) == names
+        assert len({os.lstat(top / name).st_ino for name in names}) == count
+        snapshot = served.snapshot()
+        frozen = served.path / ".pyi" / "snapshots" / snapshot / "many"
+        # What is removed while the directory is read hides none of what stays.
+        seen = []
+        with os.scandir(top) as entries:
+            for entry in entries:
+                seen.append(entry.name)
+                if entry.name in gone:
+                    os.unlink(entry.path)
+        assert sorted(seen) == names
+        assert sorted(os.listdir(top)) == left
+        assert not any((top / name).exists() for name in sorted(gone)[:1000])
+        assert sorted(os.listdir(frozen)) == names
+        served.control("restore", snapshot)
+        assert sorted(os.listdir(top)) == names
+        assert all((top / name).exists() for name in sorted(gone)[:1000])
+        run("rm", "-rf", top, seconds=600)
+        assert os.listdir(served.path) == []
+    with Served(place / "store", "w", place / "mount") as served:
+        assert os.listdir(served.path) == []
+        served.control("restore", snapshot)
+        assert sorted(os.listdir(served.path / "many")) == names
+
+
 def disk_bytes(store: Path) -> int:
     """Returns the blocks that the files of a store have, in bytes."""
     total = 0
