@@ -258,3 +258,28 @@ def test_wandering_through_the_control_directory_is_harmless(served):
     run("sh", "-c", "rm -rf * .[!.]*", cwd=root)
     assert os.listdir(root) == []
     assert (root / ".pyi" / "last").read_text()
+
+
+def test_a_recursive_delete_of_the_control_directory_by_name(served):
+    """What `docs/control-directory.md` says is left: the tree, snapshots, and the way back."""
+    root = served.path
+    (root / "dir").mkdir()
+    (root / "dir" / "file").write_text("x\n")
+    snapshot = served.snapshot()
+    served.control("branch", "other")
+    (root / ".pyi" / "branches" / "other" / "unkept").write_text("y\n")
+    before = picture(root)
+    done = subprocess.run(
+        ["rm", "-rf", ".pyi"], cwd=root, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert "'.pyi/restore': Operation not permitted" in done.stderr
+    assert f"'.pyi/snapshots/{snapshot}/dir/file': Read-only file system" in done.stderr
+    assert differences(picture(root), before) == []
+    assert differences(picture(root / ".pyi" / "snapshots" / snapshot), before) == []
+    assert os.listdir(root / ".pyi" / "branches") == ["main"]
+    served.control("undo")
+    # What rm emptied before is empty, as anywhere; what a snapshot has comes back.
+    assert os.listdir(root / ".pyi" / "branches" / "other") == []
+    (root / ".pyi" / "branches" / "other" / ".pyi" / "restore").write_text(snapshot)
+    assert differences(picture(root / ".pyi" / "branches" / "other"), before) == []
