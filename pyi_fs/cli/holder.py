@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import trio
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.in_flight import DIED, KILLED
-from pyi_fs.fuse.ledger import MemoryLedger
+from pyi_fs.fuse.ledger import VERSION, MemoryLedger
 from pyi_fs.fuse.mount import Holder
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,9 @@ _SCRIPT = (
     "1|2|126|127) failed=$((failed + 1)); sleep $((failed * failed));; *) failed=0;; esac; done; "
     "exit 1"
 )
+CHECK = "--check"
+"""Instead of descriptors: says whether the program can start, and does nothing else."""
+_CHECK_SECONDS_MAX = 60.0
 _OOM_SCORE = "/proc/{}/oom_score_adj"
 _OOM_NEVER = "-1000"
 _PATIENCE_SECONDS = 5.0
@@ -169,13 +172,46 @@ class NoNewHolder:
         """Nothing."""
 
 
-async def hand_over_on_signal(holder: Holder) -> None:
-    """Ends this process at `HAND_OVER_SIGNAL`, between two requests: the next one goes on."""
+async def hand_over_on_signal(holder: Holder, store: Path, refuse: Callable[[str], object]) -> None:
+    """Ends this process at `HAND_OVER_SIGNAL`, between two requests: the next one goes on.
+
+    Unless the program as it is installed now could not: then `refuse` is told why.
+    """
     with trio.open_signal_receiver(HAND_OVER_SIGNAL) as signals:
         async for _ in signals:
-            if holder.is_begun:
+            if not holder.is_begun:
+                continue
+            fault = await fault_of_program(store)
+            if not fault:
                 log.info("making room for the next server")
                 leave_to_successor(HAND_OVER)
+            log.error("no room is made for the next server: %s", fault)
+            refuse(fault)
+
+
+async def fault_of_program(store: Path, command: Sequence[str] = ()) -> str:
+    """Returns why the program that is installed now could not go on with a mount; empty: it could.
+
+    It is started as the next server would be, imports all of it and opens the store.
+    """
+    done = None
+    with trio.move_on_after(_CHECK_SECONDS_MAX):
+        done = await trio.run_process(
+            [*(command or successor_command()), CHECK, str(store)],
+            check=False,
+            capture_stdout=True,
+            capture_stderr=True,
+            stdin=b"",
+            cwd="/",
+        )
+    if done is None:
+        return f"the program installed now does not start within {_CHECK_SECONDS_MAX:g} s"
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [""]
+        return f"the program installed now does not start: {lines[-1]}"
+    if done.stdout.split() != [b"notes", str(VERSION).encode()]:
+        return "the program installed now notes other things: mount it anew"
+    return ""
 
 
 def as_others() -> None:

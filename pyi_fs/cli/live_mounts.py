@@ -25,7 +25,8 @@ class LiveMount:
     """A mount and its process. `at`: the snapshot it shows, None for a branch.
 
     `writeback`: the kernel holds back what is written to it. `notes_version`: how it notes what a
-    successor needs, 0 if it has no holder; `program`: the version of what serves it.
+    successor needs, 0 if it has no holder; `program`: the version of what serves it; `refusal`: why
+    it has not made room for another one, when that was asked for last.
     """
 
     pid: int
@@ -38,6 +39,7 @@ class LiveMount:
     writeback: bool = False
     notes_version: int = 0
     program: str = ""
+    refusal: str = ""
 
 
 class Announce(Protocol):
@@ -53,6 +55,7 @@ class Announce(Protocol):
         *,
         writeback: bool = False,
         notes_version: int = 0,
+        refusal: str = "",
     ) -> None:
         """`at`: the snapshot that is shown."""
 
@@ -82,6 +85,7 @@ def announcement(storage: Storage) -> Iterator[Announce]:
         *,
         writeback: bool = False,
         notes_version: int = 0,
+        refusal: str = "",
     ) -> None:
         mount = LiveMount(
             os.getpid(),
@@ -94,6 +98,7 @@ def announcement(storage: Storage) -> Iterator[Announce]:
             writeback,
             notes_version,
             __version__,
+            refusal,
         )
         lock.write_text(json.dumps(asdict(mount)) + "\n")
 

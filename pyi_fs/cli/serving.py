@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -93,7 +94,8 @@ def serve(
         )
         tasks: list[Callable[[], Awaitable[None]]] = [] if branch is None else [background.run]
         if holder is not None:
-            tasks.append(partial(hand_over_on_signal, holder))
+            refuse = partial(_refuse_upgrade, request, tell)
+            tasks.append(partial(hand_over_on_signal, holder, request.store, refuse))
         with leaving_on_bug(holder):
             trio.run(
                 partial(
@@ -107,6 +109,11 @@ def serve(
                     continued=continued,
                 )
             )
+
+
+def check(store: Path) -> None:
+    """Raises what would keep a server of this program from serving a store; changes nothing."""
+    Store.open(store, create=False, fills_reserve=False).close()
 
 
 def _disk(request: MountRequest, continued: Continued | None) -> DirectoryStorage:
@@ -199,6 +206,11 @@ def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOpt
         # fusermount3 takes flags as words; mount(2) by root takes them afterwards.
         options=() if os.geteuid() == 0 else request.flags,
     )
+
+
+def _refuse_upgrade(request: MountRequest, tell: Callable[..., None], reason: str) -> None:
+    """Tells who has asked for another program that this one stays."""
+    tell(writeback=request.writeback, notes_version=NOTES_VERSION, refusal=reason)
 
 
 def _ready(

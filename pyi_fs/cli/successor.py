@@ -1,6 +1,7 @@
 """The server that goes on with a mount whose server is dead; its holder starts it.
 
     python -m pyi_fs.cli.successor DEVICE,LEDGER,LEDGER,LEDGER,LEDGER TITLE CODE
+    python -m pyi_fs.cli.successor --check STORE
 
 Not for people. CODE: the exit code of the server before, 0 if that is not known. Exit code 0: the
 mount has ended; 3: it cannot be gone on with; anything else: try again.
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from pyi_fs.cli.holder import (
     BUG,
+    CHECK,
     GAVE_UP,
     HAND_OVER,
     MOUNT_TABLE,
@@ -26,7 +28,7 @@ from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.process_title import set_command_line
 from pyi_fs.errors import FormatUnknownError
 from pyi_fs.fuse.device import Mounted
-from pyi_fs.fuse.ledger import MemoryLedger, Word
+from pyi_fs.fuse.ledger import VERSION, MemoryLedger, Word
 from pyi_fs.fuse.mount import Continued
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,8 @@ _UNANSWERED_MAX = 8
 
 def main() -> int:
     """Serves until the mount is gone."""
+    if sys.argv[1] == CHECK:
+        return _check(Path(sys.argv[2]))
     device, *ledger_descriptors = map(int, sys.argv[1].split(","))
     try:
         ledger = MemoryLedger(tuple(ledger_descriptors))
@@ -65,6 +69,15 @@ def main() -> int:
     except BaseException:
         log.exception("BUG: the server failed")
         leave_to_successor(BUG)
+    return 0
+
+
+def _check(store: Path) -> int:
+    """Does what can go wrong before a mount is gone on with; prints what it would read of it."""
+    from pyi_fs.cli import serving
+
+    serving.check(store)
+    sys.stdout.write(f"notes {VERSION}\n")
     return 0
 
 

@@ -23,7 +23,7 @@ def upgrade(path: str) -> str:
     """Has a live mount served by the program that is installed now; returns a line about it.
 
     `NotFoundError` if nothing of ours is mounted there, `UnsupportedError` if it cannot be gone on
-    with, `BusyError` if no other server came in time.
+    with, or not by that program, `BusyError` if no other server came in time.
     """
     mountpoint = absolute(path)
     mount = mount_at(mountpoint)
@@ -42,7 +42,7 @@ def upgrade(path: str) -> str:
         reason = "it has no holder" if not old.notes_version else "its version notes other things"
         raise UnsupportedError(f"{mountpoint} cannot be upgraded, {reason}: mount it anew")
     os.kill(old.pid, HAND_OVER_SIGNAL)
-    new = _awaited(storage, mountpoint, old.pid)
+    new = _awaited(storage, mountpoint, old)
     return f"{mountpoint}: {old.program} to {new.program}, process {old.pid} to {new.pid}"
 
 
@@ -52,11 +52,13 @@ def _server(storage: DirectoryStorage, mountpoint: str) -> LiveMount | None:
     return max(found, key=lambda mount: mount.since_ns, default=None)
 
 
-def _awaited(storage: DirectoryStorage, mountpoint: str, old: int) -> LiveMount:
+def _awaited(storage: DirectoryStorage, mountpoint: str, old: LiveMount) -> LiveMount:
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end:
         new = _server(storage, mountpoint)
-        if new is not None and new.pid != old and new.notes_version:
+        if new is not None and new.pid != old.pid and new.notes_version:
             return new
+        if new is not None and new.refusal and new.since_ns > old.since_ns:
+            raise UnsupportedError(f"{mountpoint} stays as it is: {new.refusal}")
         time.sleep(_LOOK_SECONDS)
     raise BusyError(f"no other server of {mountpoint} has come: its log tells why")

@@ -148,3 +148,9 @@ def test_a_mount_goes_on_where_no_shell_can_be_started(tmp_path, monkeypatch, ca
     holder.end()
     assert "nothing can keep it" in caplog.text
     os.close(device)
+
+
+async def test_a_program_that_does_not_start_in_time_has_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CHECK_SECONDS_MAX", 0.0)
+    fault = await module.fault_of_program(tmp_path, ["/bin/sh", "-c", "read line"])
+    assert fault == "the program installed now does not start within 0 s"

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pyi_fs.cli.holder import BUG, GAVE_UP, HAND_OVER, MOUNT_TABLE, successor_command
+from pyi_fs.cli.holder import BUG, CHECK, GAVE_UP, HAND_OVER, MOUNT_TABLE, successor_command
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.worker import worker_command
+from pyi_fs.engine.store import Store
 from pyi_fs.fuse.in_flight import DIED, KILLED
-from pyi_fs.fuse.ledger import MemoryLedger, Word
+from pyi_fs.fuse.ledger import VERSION, MemoryLedger, Word
 from tests.support.commands import ROOT, environment
 
 
@@ -51,6 +52,16 @@ def noted(tmp_path) -> MemoryLedger:
     ledger.put(MOUNT_TABLE, 0, described)
     ledger.commit()
     return ledger
+
+
+def test_a_check_starts_nothing_and_says_what_it_would_read(tmp_path):
+    command = [*successor_command(), CHECK, str(tmp_path / "store")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode not in (0, GAVE_UP)
+    assert "no store at" in done.stderr
+    Store.open(tmp_path / "store").close()
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"notes {VERSION}\n")
 
 
 def test_notes_of_another_version_end_the_mount(tmp_path):

@@ -1,12 +1,13 @@
 """Another server for a live mount, and what says that there cannot be one."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pyi_fs.fuse.device import kernel_release
-from tests.support.commands import run
+from tests.support.commands import ROOT, environment, run
 
 RESENDS = pytest.mark.skipif(kernel_release() < (6, 9), reason="this kernel does not resend")
 
@@ -38,6 +39,35 @@ def test_a_mount_in_use_gets_another_server(store, mountpoint, mount):
     assert (mountpoint / "f").read_text() == "before and after"
     assert run("mount", "--unmount", mountpoint).code == 0
     assert run("fsck", "--store", store).code == 0
+
+
+@pytest.mark.mount
+@RESENDS
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("raise ImportError('half of it is installed')", "half of it is installed"),
+        ("import os; print('notes 99'); os._exit(0)", "notes other things"),
+    ],
+)
+def test_a_program_that_could_not_go_on_is_not_changed_to(
+    tmp_path, store, mountpoint, program, reason
+):
+    path = f"{tmp_path / 'new'}:{ROOT}"
+    assert run("mount", "ws", mountpoint, env={**environment(), "PYTHONPATH": path}).code == 0
+    broken = tmp_path / "new/pyi_fs/__init__.py"
+    broken.parent.mkdir(parents=True)
+    broken.write_text(program)
+    for _ in range(2):
+        done = run("mount", "--upgrade", mountpoint)
+        assert (done.code, done.output) == (1, "")
+        assert f"{mountpoint} stays as it is: the program installed now" in done.errors
+        assert reason in done.errors
+        (mountpoint / "f").write_text("written")
+    shutil.rmtree(broken.parent)
+    assert run("mount", "--upgrade", mountpoint).code == 0
+    assert (mountpoint / "f").read_text() == "written"
+    assert run("mount", "--unmount", mountpoint).code == 0
 
 
 @pytest.mark.mount
