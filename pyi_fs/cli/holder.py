@@ -2,8 +2,8 @@
 
 A shell that waits. It learns of the end of the first server by the end of a pipe, which says `end`
 if the mount is over, and starts the next ones itself, as `pyi_fs.cli.successor`. What it keeps open
-for them: the device, the ledger, the locks of the root's branch and of leases, so that nobody takes
-those between two servers.
+for them: the device, the ledger, and the locks of branches and leases (`cli/kept_locks.py`), so
+that nobody takes those between two servers.
 
 Source: sh(1) of dash; proc_pid_oom_score_adj(5).
 """
@@ -13,12 +13,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import trio
 
+from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.in_flight import DIED, KILLED
@@ -61,35 +62,33 @@ _PATIENCE_SECONDS = 5.0
 class ShellHolder:
     """Implements `fuse.mount.Holder`.
 
-    `describe`: makes of the mount and the descriptors of locks, by path, what a successor has to
-    know.
+    `describe`: makes of the mount what a successor has to know. `locks`: what is kept beside it.
     """
 
     def __init__(
         self,
         title: str,
-        describe: Callable[[Mounted, Mapping[str, int]], dict[str, object]],
+        describe: Callable[[Mounted], dict[str, object]],
+        locks: KeptLocks,
     ) -> None:
         """Begins nothing yet. `title`: what ps(1) shows of it."""
-        self.locks: Callable[[], Mapping[str, int]] = dict
-        """Returns the locks to be kept, by path."""
         self._title = title
         self._describe = describe
+        self._locks = locks
         self._process: subprocess.Popen[bytes] | None = None
 
     def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
         """Starts the shell."""
-        locks = self.locks()
-        ledger.put(MOUNT_TABLE, 0, self._describe(mounted, locks))
+        ledger.put(MOUNT_TABLE, 0, self._describe(mounted))
         ledger.commit()
-        kept = [mounted.device, *ledger.descriptors]
+        kept = [mounted.device, *ledger.descriptors, *self._locks.descriptors]
         successor = [*successor_command(), ",".join(map(str, kept))]
         try:
             self._process = subprocess.Popen(
                 [_SHELL, "-c", _SCRIPT, self._title, *successor, self._title],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[*kept, *locks.values()],
+                pass_fds=kept,
                 start_new_session=True,
                 cwd="/",
             )
@@ -132,16 +131,14 @@ def blame(code: int) -> int:
     return KILLED if code in (UNKNOWN_END, _KILLED_CODE) else DIED
 
 
-def described(
-    request: MountRequest, log: Path, mounted: Mounted, locks: Mapping[str, int]
-) -> dict[str, object]:
+def described(request: MountRequest, log: Path, mounted: Mounted) -> dict[str, object]:
     """Returns what a successor has to know of a mount."""
     return {
         "request": request.fields(),
         "log": str(log),
         "mountpoint": str(mounted.mountpoint),
         "number": mounted.number,
-        "locks": dict(locks),
+        "oom_score": own_oom_score(),
     }
 
 
@@ -214,13 +211,20 @@ async def fault_of_program(store: Path, command: Sequence[str] = ()) -> str:
     return ""
 
 
-def as_others() -> None:
-    """Lets the kernel choose this process, as any other, when memory is short.
+def own_oom_score() -> str:
+    """Returns how readily the kernel ends this process when memory is short."""
+    with suppress(OSError):
+        return Path(_OOM_SCORE.format("self")).read_text().strip()
+    return "0"
 
-    It inherits from its holder that it is not to be.
+
+def set_oom_score(score: str) -> None:
+    """Lets the kernel end this process as readily as the first server, when memory is short.
+
+    It inherits from its holder that it is never to be.
     """
     with suppress(OSError):
-        Path(_OOM_SCORE.format("self")).write_text("0")
+        Path(_OOM_SCORE.format("self")).write_text(score)
 
 
 def leave_to_successor(code: int) -> None:

@@ -268,15 +268,15 @@ def _serve_here(request: MountRequest) -> None:
 
 def _serve_reporting(request: MountRequest, log: Path, reporter: Reporter) -> None:
     from pyi_fs.cli.holder import ShellHolder, described
+    from pyi_fs.cli.kept_locks import KeptLocks
     from pyi_fs.cli.serving import serve
 
     _show_names(request)
-    holder = None
+    holder = locks = None
     if request.holder:
-        holder = ShellHolder(
-            f"pyi-holder {request.where} {request.mountpoint}", partial(described, request, log)
-        )
-    serve(request, ready=reporter.ready, note=reporter.note, holder=holder)
+        title, locks = f"pyi-holder {request.where} {request.mountpoint}", KeptLocks()
+        holder = ShellHolder(title, partial(described, request, log), locks)
+    serve(request, ready=reporter.ready, note=reporter.note, holder=holder, kept_locks=locks)
 
 
 def main() -> None:

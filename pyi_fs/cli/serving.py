@@ -4,14 +4,15 @@ Imports all that serving needs, so the command line imports this when it knows t
 """
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 import trio
 
-from pyi_fs.cli.holder import ShellHolder, hand_over_on_signal, leaving_on_bug
+from pyi_fs.cli.holder import hand_over_on_signal, leaving_on_bug
+from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.live_mounts import announcement
 from pyi_fs.cli.mount_flags import set_flags
 from pyi_fs.cli.mount_request import MountRequest
@@ -32,10 +33,12 @@ from pyi_fs.fuse.transports import AUTO
 from pyi_fs.ids import SnapshotId, WorkspaceName
 from pyi_fs.limits import SYNC_INTERVAL_SECONDS, TAKEOVER_BYTES
 from pyi_fs.model.refs import Snapshot
+from pyi_fs.store import layout
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.reserve import make_room
 
 _SPIN_US = 50.0
+_LASTING = (f"{layout.WORKSPACES}/", f"{layout.LEASES}/")
 
 
 def serve(
@@ -45,21 +48,22 @@ def serve(
     note: Callable[[str], None],
     holder: Holder | None = None,
     continued: Continued | None = None,
-    inherited: Mapping[str, int] | None = None,
+    kept_locks: KeptLocks | None = None,
 ) -> None:
     """Mounts, and returns when the mount has ended and all is durable.
 
     `ready` is called once requests are answered; `note` before that with what the user should know.
     `PyiError` and `OSError` if it cannot be mounted.
 
-    With a `holder` the mount goes on when this process dies. `continued`: it is such a mount, whose
-    locks' descriptors are `inherited`.
+    With a `holder` the mount goes on when this process dies, with what is in `kept_locks`.
+    `continued`: it is such a mount.
     """
     mountpoint = str(request.mountpoint)
     with ExitStack() as stack:
         # First in, last out: who waits for the lock waits for everything.
         announce = stack.enter_context(announcement(_disk(request, continued)))
-        store = stack.enter_context(closing(_opened_store(request, holder, inherited)))
+        store = _opened_store(request, kept_locks, is_continued=continued is not None)
+        stack.enter_context(closing(store))
         name = WorkspaceName(request.where.workspace)
         workspace = stack.enter_context(closing(Workspace(store, name, holder=mountpoint)))
         if continued is None:
@@ -77,14 +81,8 @@ def serve(
             mountpoint=mountpoint,
         )
         stack.callback(session.close)
-        tell = partial(
-            announce,
-            name,
-            None if branch is None else branch.name,
-            snapshot,
-            mountpoint,
-            branch is None,
-        )
+        shown = None if branch is None else branch.name
+        tell = partial(announce, name, shown, snapshot, mountpoint, branch is None)
         tell()
         options = mount_options(request, snapshot)
         background = Background(
@@ -103,7 +101,7 @@ def serve(
                     session,
                     request.mountpoint,
                     options,
-                    ready=partial(_ready, request, tell, ready, holder, continued),
+                    ready=partial(_ready, request, store, tell, ready, holder, continued),
                     tasks=tasks,
                     holder=holder,
                     continued=continued,
@@ -125,21 +123,34 @@ def _disk(request: MountRequest, continued: Continued | None) -> DirectoryStorag
 
 
 def _opened_store(
-    request: MountRequest, holder: Holder | None, inherited: Mapping[str, int] | None
+    request: MountRequest, kept_locks: KeptLocks | None, *, is_continued: bool
 ) -> Store:
-    """Opens the store; `inherited`: the locks of a server that is dead, which are taken over.
+    """Opens the store; what it locks for long is kept. If continued, kept locks are taken over.
 
     Its reserve is then filled at the next sync: opening needs what was drawn.
     """
-    store = Store.open(request.store, create=False, fills_reserve=inherited is None)
-    disk = store.storage.disk
-    assert isinstance(disk, DirectoryStorage), "BUG: a store without a disk"
-    disk.inherit_locks(inherited or {})
-    if isinstance(holder, ShellHolder):
-        holder.locks = disk.held_locks
+    store = Store.open(request.store, create=False, fills_reserve=not is_continued)
+    disk = _directory(store)
+    if kept_locks is not None:
+        if is_continued:
+            disk.inherit_locks(kept_locks.taken_over())
+        disk.on_lock = partial(_keep_locks, disk, kept_locks)
     if request.ephemeral_bytes is not None and store.layers.bound is not None:
         store.layers.bound.bytes_max = request.ephemeral_bytes
     return store
+
+
+def _directory(store: Store) -> DirectoryStorage:
+    disk = store.storage.disk
+    assert isinstance(disk, DirectoryStorage), "BUG: a store without a disk"
+    return disk
+
+
+def _keep_locks(disk: DirectoryStorage, kept: KeptLocks, path: str) -> None:
+    """Keeps the locks of branches and leases; others are held for moments."""
+    if path.startswith(_LASTING):
+        held = disk.held_locks().items()
+        kept.keep({path: file for path, file in held if path.startswith(_LASTING)})
 
 
 def continued_root(workspace: Workspace, ledger: MemoryLedger) -> Branch | Snapshot:
@@ -215,11 +226,14 @@ def _refuse_upgrade(request: MountRequest, tell: Callable[..., None], reason: st
 
 def _ready(
     request: MountRequest,
+    store: Store,
     tell: Callable[..., None],
     ready: Callable[[], None],
     holder: Holder | None,
     continued: Continued | None,
 ) -> None:
+    # What is used was entered again: what was inherited besides is not kept any longer.
+    _directory(store).forget_inherited()
     notes_version = NOTES_VERSION if holder is not None and holder.is_begun else 0
     if request.writeback or notes_version:
         # Whoever reads that asks the mount to flush, or to make room for a successor, which it can

@@ -1,6 +1,6 @@
 """The server that goes on with a mount whose server is dead; its holder starts it.
 
-    python -m pyi_fs.cli.successor DEVICE,LEDGER,LEDGER,LEDGER,LEDGER TITLE CODE
+    python -m pyi_fs.cli.successor DEVICE,LEDGER,LEDGER,LEDGER,LEDGER,LOCKS,LOCKS TITLE CODE
     python -m pyi_fs.cli.successor --check STORE
 
 Not for people. CODE: the exit code of the server before, 0 if that is not known. Exit code 0: the
@@ -19,10 +19,11 @@ from pyi_fs.cli.holder import (
     HAND_OVER,
     MOUNT_TABLE,
     NoNewHolder,
-    as_others,
     blame,
     leave_to_successor,
+    set_oom_score,
 )
+from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.log_file import LogFile
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.process_title import set_command_line
@@ -40,7 +41,7 @@ def main() -> int:
     """Serves until the mount is gone."""
     if sys.argv[1] == CHECK:
         return _check(Path(sys.argv[2]))
-    device, *ledger_descriptors = map(int, sys.argv[1].split(","))
+    device, *ledger_descriptors, first, second = map(int, sys.argv[1].split(","))
     try:
         ledger = MemoryLedger(tuple(ledger_descriptors))
     except FormatUnknownError as error:
@@ -48,7 +49,7 @@ def main() -> int:
         return GAVE_UP
     described = ledger.table(MOUNT_TABLE)[0]
     request = MountRequest.from_fields(described["request"])
-    as_others()
+    set_oom_score(described["oom_score"])
     logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(described["log"]))])
     set_command_line(["pyi-mount", str(request.where), str(request.mountpoint)])
     words, code = ledger.words, int(sys.argv[3])
@@ -65,7 +66,7 @@ def main() -> int:
     # Not looked at: a server that asks for its own mountpoint waits for itself.
     mounted = Mounted(device, Path(described["mountpoint"]), described["number"])
     try:
-        _serve(request, Continued(mounted, ledger), described["locks"])
+        _serve(request, Continued(mounted, ledger), KeptLocks((first, second)))
     except BaseException:
         log.exception("BUG: the server failed")
         leave_to_successor(BUG)
@@ -81,7 +82,7 @@ def _check(store: Path) -> int:
     return 0
 
 
-def _serve(request: MountRequest, continued: Continued, locks: dict[str, int]) -> None:
+def _serve(request: MountRequest, continued: Continued, locks: KeptLocks) -> None:
     from pyi_fs.cli.serving import serve
 
     serve(
@@ -90,7 +91,7 @@ def _serve(request: MountRequest, continued: Continued, locks: dict[str, int]) -
         note=log.info,
         holder=NoNewHolder(),
         continued=continued,
-        inherited=locks,
+        kept_locks=locks,
     )
 
 

@@ -15,8 +15,9 @@ import builtins
 import fcntl
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from pyi_fs.ids import Buffer
@@ -56,6 +57,8 @@ class DirectoryStorage:
         self._read_file = MemoryReadFile if is_memory else DirectoryReadFile
         self._locks: dict[str, DirectoryLockFile] = {}
         self._inherited: dict[str, int] = {}
+        self.on_lock: Callable[[str], object] | None = None
+        """Told the path of each lock that was taken exclusively, or given up; in any thread."""
 
     @property
     def disk(self) -> "DirectoryStorage":
@@ -188,20 +191,37 @@ class DirectoryStorage:
             raise
         if not exclusive:
             return DirectoryLockFile(descriptor)
-        lock = DirectoryLockFile(descriptor, lambda: self._locks.pop(path, None))
+        lock = DirectoryLockFile(descriptor, partial(self._given_up, path))
         self._locks[path] = lock
+        if self.on_lock is not None:
+            self.on_lock(path)
         return lock
 
+    def _given_up(self, path: str) -> None:
+        self._locks.pop(path, None)
+        if self.on_lock is not None:
+            self.on_lock(path)
+
     def held_locks(self) -> dict[str, int]:
-        """Returns the descriptors of the locks held exclusively, by path.
+        """Returns the descriptors of the locks held exclusively, by path; the inherited ones, too.
 
         A process that has one open keeps the lock when this process dies.
         """
-        return {path: lock.descriptor for path, lock in self._locks.items()}
+        # Copied at once: another thread may take one meanwhile, or give it up.
+        held = {path: lock.descriptor for path, lock in dict(self._locks).items()}
+        return self._inherited | {path: file for path, file in held.items() if file >= 0}
 
     def inherit_locks(self, descriptors: Mapping[str, int]) -> None:
         """Takes over descriptors of locks that a dead process held; `lock` uses each once."""
         self._inherited = dict(descriptors)
+
+    def forget_inherited(self) -> None:
+        """Closes the descriptors that `lock` did not use."""
+        while self._inherited:
+            path, descriptor = self._inherited.popitem()
+            os.close(descriptor)
+            if self.on_lock is not None:
+                self.on_lock(path)
 
     def _inherited_descriptor(self, path: str) -> int | None:
         """Returns the descriptor inherited for a path, unless another file is there now."""

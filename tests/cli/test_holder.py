@@ -1,5 +1,7 @@
 """The shell that keeps a mount: what it starts, when it ends, what it costs."""
 
+import fcntl
+import gc
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import pytest
 
 from pyi_fs.cli import holder as module
 from pyi_fs.cli.holder import ShellHolder, described
+from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.ledger import MemoryLedger
@@ -80,9 +83,11 @@ def test_it_keeps_the_descriptors_and_weighs_next_to_nothing(tmp_path):
     ledger = MemoryLedger()
     device = os.open(os.devnull, os.O_RDWR)
     lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
-    shown = {"device": device, "locks": {"locks/main": lock}}
-    holder = ShellHolder("pyi-holder test", lambda mounted, locks: {**shown, "locks": dict(locks)})
-    holder.locks = lambda: {"locks/main": lock}
+    shown: dict[str, object] = {"device": device}
+    locks = KeptLocks()
+    holder = ShellHolder("pyi-holder test", lambda mounted: shown, locks)
+    locks.keep({"locks/main": lock})
+    fcntl.flock(lock, fcntl.LOCK_EX)
     holder.begin(Mounted(device, tmp_path, "0:1"), ledger)
     assert holder.is_begun
     assert ledger.table(module.MOUNT_TABLE)[0] == shown
@@ -93,15 +98,28 @@ def test_it_keeps_the_descriptors_and_weighs_next_to_nothing(tmp_path):
     while b"pyi-holder" not in (own / "cmdline").read_bytes():
         time.sleep(0)
     held = {os.stat(own / "fd" / name).st_ino for name in os.listdir(own / "fd")}
-    kept = {os.fstat(number).st_ino for number in (device, lock, *ledger.descriptors)}
+    kept = {os.fstat(number).st_ino for number in (device, *ledger.descriptors, *locks.descriptors)}
     assert kept <= held
     rollup = (own / "smaps_rollup").read_text().splitlines()
     (dirty,) = (int(line.split()[1]) for line in rollup if line.startswith("Private_Dirty"))
     assert dirty < 600
+    os.close(lock)
+    del locks
+    gc.collect()
+    assert not is_free(tmp_path / "lock")
     holder.end()
     assert process.returncode == 0
     os.close(device)
-    os.close(lock)
+
+
+def is_free(path: Path) -> bool:
+    """Returns whether nobody has a file locked."""
+    with path.open("rb+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def test_a_successor_is_told_how_the_mount_was_made(tmp_path):
@@ -116,11 +134,11 @@ def test_a_successor_is_told_how_the_mount_was_made(tmp_path):
         }
     )
     mounted = Mounted(3, tmp_path, "0:77")
-    found: dict[str, Any] = described(request, Path("/log"), mounted, {"locks/b": 9})
+    found: dict[str, Any] = described(request, Path("/log"), mounted)
     assert MountRequest.from_fields(found["request"]) == request
     assert found["number"] == "0:77"
     assert found["mountpoint"] == str(tmp_path)
-    assert found["locks"] == {"locks/b": 9}
+    assert found["oom_score"] == Path("/proc/self/oom_score_adj").read_text().strip()
 
 
 def test_a_mistake_ends_a_server_that_has_a_holder_at_once():
@@ -142,7 +160,7 @@ def test_a_mistake_ends_a_server_that_has_a_holder_at_once():
 def test_a_mount_goes_on_where_no_shell_can_be_started(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(module, "_SHELL", "/nowhere/sh")
     device = os.open(os.devnull, os.O_RDWR)
-    holder = ShellHolder("pyi-holder test", lambda mounted, locks: {})
+    holder = ShellHolder("pyi-holder test", lambda mounted: {}, KeptLocks())
     holder.begin(Mounted(device, tmp_path, "0:1"), MemoryLedger())
     assert not holder.is_begun
     holder.end()

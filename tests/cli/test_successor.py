@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyi_fs.cli.holder import BUG, CHECK, GAVE_UP, HAND_OVER, MOUNT_TABLE, successor_command
+from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.worker import worker_command
 from pyi_fs.engine.store import Store
@@ -18,7 +19,8 @@ from tests.support.commands import ROOT, environment
 def successor(ledger: MemoryLedger, code: int = 0) -> "subprocess.CompletedProcess[str]":
     """Runs a successor on a ledger, with no device. `code`: how the server before ended."""
     null = os.open(os.devnull, os.O_RDWR)
-    kept = [null, *ledger.descriptors]
+    locks = KeptLocks()
+    kept = [null, *ledger.descriptors, *locks.descriptors]
     try:
         return subprocess.run(
             [*successor_command(), ",".join(map(str, kept)), "title", str(code)],
@@ -47,7 +49,7 @@ def noted(tmp_path) -> MemoryLedger:
         "log": str(tmp_path / "log"),
         "mountpoint": "/m",
         "number": "0:1",
-        "locks": {},
+        "oom_score": "7",
     }
     ledger.put(MOUNT_TABLE, 0, described)
     ledger.commit()

@@ -1,12 +1,22 @@
 """Another server for a live mount, and what says that there cannot be one."""
 
+import os
 import re
+import select
 import shutil
+import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from pyi_fs.cli.live_mounts import live_mounts
+from pyi_fs.engine.store import Store
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.errors import BusyError
 from pyi_fs.fuse.device import kernel_release
+from pyi_fs.ids import WorkspaceName
+from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support.commands import ROOT, environment, run
 
 RESENDS = pytest.mark.skipif(kernel_release() < (6, 9), reason="this kernel does not resend")
@@ -67,6 +77,39 @@ def test_a_program_that_could_not_go_on_is_not_changed_to(
     shutil.rmtree(broken.parent)
     assert run("mount", "--upgrade", mountpoint).code == 0
     assert (mountpoint / "f").read_text() == "written"
+    assert run("mount", "--unmount", mountpoint).code == 0
+
+
+@pytest.mark.mount
+@RESENDS
+def test_nobody_takes_a_branch_while_no_server_can_start(tmp_path, store, mountpoint):
+    """Neither the one that was at the root first, nor the one that is now, nor one only below."""
+    path = f"{tmp_path / 'new'}:{ROOT}"
+    assert run("mount", "ws", mountpoint, env={**environment(), "PYTHONPATH": path}).code == 0
+    branches = mountpoint / ".pyi/branches"
+    for name in ("side", "other"):
+        (branches / name).mkdir()
+    (mountpoint / ".pyi/head").write_text("side\n")
+    with (branches / "other/f").open("w") as below, (branches / "main/f").open("w") as before:
+        broken = tmp_path / "new/pyi_fs/__init__.py"
+        broken.parent.mkdir(parents=True)
+        broken.write_text("raise SystemExit(1)")
+        (served,) = live_mounts(DirectoryStorage(store))
+        process = os.pidfd_open(served.pid)
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [])
+        os.close(process)
+        with (
+            closing(Store.open(store)) as opened,
+            closing(Workspace(opened, WorkspaceName("ws"))) as workspace,
+        ):
+            for name in ("main", "side", "other"):
+                with pytest.raises(BusyError):
+                    workspace.open_branch(name)
+        shutil.rmtree(broken.parent)
+        for file in (below, before):
+            file.write("written")
+    assert (branches / "other/f").read_text() == (branches / "main/f").read_text() == "written"
     assert run("mount", "--unmount", mountpoint).code == 0
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs.store.directory_files import DirectoryLockFile
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.storage import Storage
 
@@ -132,3 +133,29 @@ def test_write_atomic_that_fails_removes_its_temporary_file(
         storage.write_atomic("a", [b"new"])
     assert storage.list("") == ["a"]
     assert storage.read("a") == b"old"
+
+
+def test_locks_are_inherited_until_they_are_forgotten(tmp_path: Path) -> None:
+    first = DirectoryStorage(tmp_path)
+    told: list[str] = []
+    first.on_lock = told.append
+    kept = {}
+    for name in ("a", "b"):
+        lock = first.lock(name)
+        assert isinstance(lock, DirectoryLockFile)
+        kept[name] = os.dup(lock.descriptor)
+    shared = first.lock("c", exclusive=False)
+    assert shared is not None
+    assert (told, set(first.held_locks())) == (["a", "b"], {"a", "b"})
+    second = DirectoryStorage(tmp_path)
+    second.inherit_locks(kept)
+    second.on_lock = told.append
+    again = second.lock("a", wait=False)
+    assert again is not None
+    assert second.held_locks() == kept
+    second.forget_inherited()
+    assert second.held_locks() == {"a": kept["a"]}
+    assert told == ["a", "b", "a", "b"]
+    again.release()
+    assert (second.held_locks(), told[4:]) == ({}, ["a"])
+    assert DirectoryStorage(tmp_path).lock("a", wait=False) is not None
