@@ -241,7 +241,11 @@ class Background:
         layer = branch.position.layer
         await trio.to_thread.run_sync(branch.sync)
         await self._workers.do(
-            "table", layer_name(layer), layer_name(position.layer), str(position.offset)
+            "table",
+            layer_name(layer),
+            layer_name(position.layer),
+            str(position.offset),
+            outlives=True,
         )
         # Also of a worker that was killed when it had written it.
         base = self._workspace.store.layers.base(layer)

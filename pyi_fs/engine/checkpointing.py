@@ -20,7 +20,8 @@ from pyi_fs.store import layout
 def is_due(branch: Branch) -> bool:
     """Returns whether opening would fold too much, or the overlay is a large part of its base."""
     records = branch.records_since_base
-    if records >= limits.FOLD_RECORDS_MAX:
+    worth = branch.tree.base.inode_count // limits.FOLD_RECORD_INODES
+    if records >= min(max(worth, limits.FOLD_RECORDS_MIN), limits.FOLD_RECORDS_MAX):
         return True
     changed = len(branch.tree.inodes)
     return (

@@ -24,7 +24,8 @@ from pyi_fs.model.operation import (
     Operation,
     Void,
 )
-from pyi_fs.model.refs import BranchRef, Refs
+from pyi_fs.model.refs import BranchRef, Refs, Snapshot
+from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
 from pyi_fs.store.journal import last_boundary, read_synced
 from pyi_fs.store.layers import Layers
@@ -54,7 +55,7 @@ def recover(layers: Layers, history: History, log: OperationsLog, ref: BranchRef
     # Memory can be lost without a boot: whichever branch is opened first finds out.
     _void_lost_snapshots(history, log, only_ephemeral=True)
     if ref.layer is not None and history.survival.end(ref.layer) is None:
-        return _folded(layers, history, ref.layer)
+        return _folded(layers, history, ref.layer, log.refs.nearest(ref.last))
     _void_lost_snapshots(history, log)
     return Recovered(history.tree(position), position, resumable=False, records=0)
 
@@ -151,13 +152,27 @@ def _void(layer: LayerId, end: int, _: Refs) -> Operation:
     return Void(time.time_ns(), layer, end)
 
 
-def _folded(layers: Layers, history: History, layer: LayerId) -> Recovered:
+def _folded(layers: Layers, history: History, layer: LayerId, last: Snapshot | None) -> Recovered:
+    """Returns what a layer holds, read once: the history learns the tree of `last` on the way.
+
+    And what was touched since. (70,000 writes, a snapshot near their end: 0.49 s; once more for the
+    snapshot, as it was, 0.96 s.)
+    """
     tree, end, records = history.start_tree(layer), layers.start(layer), 0
     synced = read_synced(layers.storage, layer)
     unsynced: list[Mutation] = []
+    is_here = last is not None and last.position.layer == layer
+    marked = last.position.offset if last is not None and is_here else end
+    touched = Touched()
     for offset, mutation in layers.records(layer):
+        if end >= marked:
+            touched.add(mutation)
         tree, end = folded(layer, tree, offset, mutation), offset
+        if end == marked:
+            history.remember(Position(layer, end), tree)
         records += 1
         if end > synced and isinstance(mutation, Graft | Share):
             unsynced.append(mutation)
+    if marked <= end:
+        history.note_touched(Position(layer, marked), Position(layer, end), touched)
     return Recovered(tree, Position(layer, end), True, records, tuple(unsynced))

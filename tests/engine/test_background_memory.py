@@ -54,7 +54,7 @@ def make(branch, name, data=b"x" * 5000):
 async def test_nothing_of_an_ephemeral_branch_is_synced_sealed_or_put_under_a_table(
     workspace, shared_memory, nursery, autojump_clock, monkeypatch
 ):
-    monkeypatch.setattr(limits, "FOLD_RECORDS_MAX", 2)
+    monkeypatch.setattr(limits, "FOLD_RECORDS_MIN", 2)
     main = workspace.open_branch("main")
     workspace.make_branch("try", main, ephemeral=True)
     branch = workspace.open_branch("try")

@@ -27,7 +27,7 @@ def grown(rig: Rig) -> None:
 def test_a_checkpoint_is_due_after_so_many_records(
     workspace: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "FOLD_RECORDS_MAX", 3)
+    monkeypatch.setattr(limits, "FOLD_RECORDS_MIN", 3)
     workspace.make("a")
     workspace.make("b")
     assert not is_due(workspace.main)
@@ -52,6 +52,26 @@ def test_a_checkpoint_is_due_when_the_overlay_is_large_beside_its_base(
         due.append(is_due(workspace.main))
     # A quarter of 21 is 5.25.
     assert due == [False] * 5 + [True]
+
+
+def test_on_a_large_base_more_records_may_gather(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "FOLD_RECORDS_MIN", 1)
+    monkeypatch.setattr(limits, "FOLD_RECORD_INODES", 2)
+    for number in range(20):
+        workspace.make(f"f{number}")
+    workspace.checkpoint()
+    due = []
+    for bound in (10, 7):
+        monkeypatch.setattr(limits, "FOLD_RECORDS_MAX", bound)
+        while workspace.main.records_since_base < bound - 1:
+            workspace.write("f1", b"x")
+        due.append(is_due(workspace.main))
+        workspace.write("f1", b"x")
+        due.append(is_due(workspace.main))
+        workspace.checkpoint()
+    assert due == [False, True] * 2
 
 
 def test_many_records_about_few_files_are_no_large_overlay(

@@ -1,12 +1,14 @@
 """After a kill a branch is as it was and goes on; after a power loss it is at what survived."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.recovery import Recovered, nearest, present, recover
 from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.ids import LayerId, Position
-from pyi_fs.model.mutation import Graft
+from pyi_fs.model.mutation import Graft, Mutation
 from pyi_fs.model.operation import Void
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog
@@ -52,6 +54,29 @@ def test_after_a_kill_everything_is_there_and_the_layer_goes_on(workspace: Rig) 
     again.make("b")
     assert again.main.position.layer == position.layer
     assert_sound(again)
+
+
+def test_a_layer_is_read_once(workspace: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for the tree of the last snapshot, and for what was touched since."""
+    workspace.make("a", b"before")
+    taken = workspace.workspace.snapshot(workspace.main).snapshot
+    workspace.make("b", b"after")
+    expected = workspace.main.touched
+    again = killed(workspace)
+    layers, reads = again.store.layers, []
+    records = layers.records
+
+    def counted(layer: LayerId, *stretch: int) -> Iterator[tuple[int, Mutation]]:
+        reads.append(layer)
+        return records(layer, *stretch)
+
+    monkeypatch.setattr(layers, "records", counted)
+    branch = again.main
+    assert reads == [taken.position.layer]
+    assert branch.last == taken.id
+    assert set(branch.last_tree.numbers()) < set(branch.tree.numbers())
+    assert (branch.touched.inodes, branch.touched.names) == (expected.inodes, expected.names)
+    assert again.workspace.diff(taken, branch)
 
 
 def test_a_torn_last_record_is_cut_off_and_written_over(workspace: Rig) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,19 +47,25 @@ async def test_a_worker_outlives_the_thread_that_started_it(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outlives", [False, True])
+def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path, outlives: bool) -> None:
+    """Unless it is to be finished."""
     said = tmp_path / "said"
     os.mkfifo(said)
     child = [sys.executable, "-c", WAITS.format(store=tmp_path, said=said)]
-    code = f"import trio; from pyi_fs.engine import workers; trio.run(workers.Workers({child}).do)"
+    code = (
+        "import functools, trio; from pyi_fs.engine import workers;"
+        f"trio.run(functools.partial(workers.Workers({child}).do, outlives={outlives}))"
+    )
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) as process:
         with said.open("rb") as file:
             worker = int(file.read())
         ended = os.pidfd_open(worker)
         process.kill()
-    found, _, _ = select.select([ended], [], [], PATIENCE_SECONDS)
+    found, _, _ = select.select([ended], [], [], 0 if outlives else PATIENCE_SECONDS)
+    signal.pidfd_send_signal(ended, signal.SIGKILL)
     os.close(ended)
-    assert found
+    assert bool(found) is not outlives
 
 
 def test_the_worker_program_of_a_store_is_named(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ SETTINGS = {
     "pyi_fs.limits.SEGMENT_BYTES_MAX": 1 << 20,
     "pyi_fs.limits.PUNCH_BYTES_MIN": 32 << 10,
     "pyi_fs.limits.GARBAGE_BYTES_MAX": 2 << 20,
-    "pyi_fs.limits.FOLD_RECORDS_MAX": 200,
+    "pyi_fs.limits.FOLD_RECORDS_MIN": 200,
     "pyi_fs.limits.SEAL_IDLE_SECONDS": 0.2,
     "pyi_fs.limits.SEAL_PRESSURE_BYTES": 2 << 20,
     "pyi_fs.limits.FOLDED_TREES_MAX": 8,
