@@ -22,6 +22,11 @@ FAILED = 1
 USAGE = 2
 INTERRUPTED = 128 + signal.SIGINT
 
+# C0 but the newline, DEL, C1.
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")
+}
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -87,7 +92,8 @@ def exit_code(
     try:
         code = command.main(arguments, prog_name=name, standalone_mode=False)
     except click.UsageError as error:
-        complain(name, f"{error.format_message()} (see `{name} --help`)")
+        path = error.ctx.command_path if error.ctx else name
+        complain(name, f"{error.format_message()} (see `{path} --help`)")
         return usage
     except click.ClickException as error:
         complain(name, error.format_message())
@@ -111,9 +117,14 @@ def _was_interrupted(error: click.Abort) -> bool:
 
 
 def complain(name: str, text: str) -> None:
-    """Prints one line on standard error; bytes of a name that are no text are escaped."""
-    line = f"{name}: {' '.join(text.split())}"
+    """Prints one line on standard error; what is no text, or moves the cursor, is escaped."""
+    line = visible(f"{name}: {' '.join(text.split())}")
     click.echo(line.encode(errors="backslashreplace").decode(), err=True)
+
+
+def visible(text: str) -> str:
+    """Returns a text without what a terminal obeys: names and messages may be an agent's."""
+    return text.translate(_CONTROLS)
 
 
 def is_confirmed(question: str) -> bool:

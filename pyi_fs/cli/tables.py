@@ -4,6 +4,11 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 
+from pyi_fs.cli.program import visible
+
+_LAST_COLUMN_MIN = 20
+"""What the last column may be wrapped to, so that a table fits: it has the long texts."""
+
 _ESCAPES = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"}
 
 
@@ -19,10 +24,26 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=column != columns[-1])
+        table.add_column(column)
+    for fixed in table.columns[:-1]:
+        fixed.no_wrap = True
     for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
+        table.add_row(*(Text(visible(text)) for text in row))
+    # Rather lines that the terminal wraps than ids cut off, which nobody could type.
+    least = sum(_width(column, rows, place) for place, column in enumerate(columns))
+    console = Console()
+    console.width = max(console.width, least)
+    console.print(table)
+
+
+def _width(column: str, rows: Sequence[Sequence[str]], place: int) -> int:
+    """Returns the least width of a column, with the blanks beside it."""
+    from rich.cells import cell_len
+
+    lines = [line for row in rows for line in row[place].split("\n")]
+    width = max(map(cell_len, [column, *lines]))
+    is_last = all(len(row) == place + 1 for row in rows)
+    return 2 + (min(width, _LAST_COLUMN_MIN) if is_last else width)
 
 
 def time_text(time_ns: int) -> str:

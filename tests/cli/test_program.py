@@ -37,6 +37,7 @@ def test_done_is_zero_and_a_returned_code_is_used():
         (FileNotFoundError(2, os.strerror(2), "/x"), "prog: /x: No such file or directory\n"),
         (OSError(errno.ENOSPC, "No space left"), "prog: No space left\n"),
         (PyiError("two\nlines"), "prog: two lines\n"),
+        (PyiError("a name \x1b[2J\x7f"), "prog: a name \\x1b[2J\\x7f\n"),
         (click.ClickException("bad"), "prog: bad\n"),
         (click.Abort(), "prog: interrupted\n"),
     ],

@@ -18,7 +18,8 @@ def test_elsewhere_a_row_is_a_line_of_fields(capsys):
 
 def test_on_a_terminal_it_has_a_head_and_text_is_text():
     ours, theirs = pty.openpty()
-    script = f"from pyi_fs.cli.tables import show; show('', ['name', 'value'], {ROWS!r})"
+    rows = [*ROWS, ["\x1b]2;title\x07", "\x9b2J"]]
+    script = f"from pyi_fs.cli.tables import show; show('', ['name', 'value'], {rows!r})"
     subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=environment(), stdout=theirs, check=True
     )
@@ -27,6 +28,23 @@ def test_on_a_terminal_it_has_a_head_and_text_is_text():
     os.close(ours)
     assert "name" in shown
     assert "[red]b" in shown
+    # A message cannot write the terminal's title.
+    assert "\\x1b]2;title\\x07" in shown
+    assert not [text for text in ("\x07", "\x9b", "\x1b]") if text in shown]
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off():
+    ours, theirs = pty.openpty()
+    rows = [[f"snapshot-{number}" for number in range(8)] + ["long " * 30]]
+    columns = [f"c{number}" for number in range(8)] + ["message"]
+    script = f"from pyi_fs.cli.tables import show; show('', {columns!r}, {rows!r})"
+    narrow = {**environment(), "COLUMNS": "40"}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=narrow, stdout=theirs, check=True)
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert shown.split("\n")[1].split()[:8] == rows[0][:8]
+    assert shown.count("long") == 30
 
 
 def test_a_moment_is_local_to_the_second(monkeypatch):
