@@ -26,11 +26,12 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import BusyError, NotFoundError
 from pyi_fs.fuse import mount
 from pyi_fs.fuse.kept_views import TABLE as VIEW_TABLE
+from pyi_fs.fuse.kept_views import root_shown
 from pyi_fs.fuse.ledger import VERSION as NOTES_VERSION
 from pyi_fs.fuse.ledger import MemoryLedger
 from pyi_fs.fuse.mount import Continued, Holder
 from pyi_fs.fuse.transports import AUTO
-from pyi_fs.ids import SnapshotId, WorkspaceName
+from pyi_fs.ids import WorkspaceName
 from pyi_fs.limits import SYNC_INTERVAL_SECONDS, TAKEOVER_BYTES
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.store import layout
@@ -158,10 +159,9 @@ def continued_root(workspace: Workspace, ledger: MemoryLedger) -> Branch | Snaps
 
     With its unlinked files: they may be open.
     """
-    shown = ledger.table(VIEW_TABLE)[0]
-    refs = workspace.refresh()
-    if shown in refs.snapshots:
-        return refs.snapshots[SnapshotId(shown)]
+    shown = root_shown(ledger.table(VIEW_TABLE))
+    if isinstance(shown, Snapshot):
+        return workspace.still_leased(shown)
     return workspace.open_branch(shown, reaps=False)
 
 

@@ -261,9 +261,7 @@ class Session:
         refs = self.workspace.refresh()
         for name, view in self._of_branch.items():
             if name not in refs.live and view.branch is None:
-                view.reads = self.workspace.lease_dropped(name)
-                if view.reads is not None:
-                    view.held_tree = self.workspace.history.tree(view.reads)
+                self._hold_dropped(view, name)
         self._retire_dropped()
         for snapshot, view in list(self._of_snapshot.items()):
             if snapshot not in refs.snapshots:
@@ -291,25 +289,36 @@ class Session:
             self.on_new_view(view)
         return view
 
-    def restore_views(self, known: Mapping[ViewNumber, BranchName | SnapshotId], last: int) -> None:
+    def restore_views(self, known: Mapping[ViewNumber, BranchName | Snapshot], last: int) -> None:
         """Shows again what a server showed whose mount this one goes on with.
 
-        `last`: the highest number it had used. What is not there any more has no view.
+        `last`: the highest number it had used. Also what is not there any more, as it was, until
+        `retire_missing`: files of it may be open.
         """
         refs = self.workspace.refresh()
         for number, meant in known.items():
-            if meant in refs.snapshots:
-                snapshot = refs.snapshots[SnapshotId(meant)]
+            if isinstance(meant, Snapshot):
+                snapshot = self.workspace.still_leased(meant)
                 source = partial(self.workspace.snapshot_tree, snapshot)
                 view = View(number, None, snapshot, True, source, reads=snapshot.position)
                 self._of_snapshot[snapshot.id] = view
-            elif meant in refs.live and meant != self.root.name:
-                view = self._branch_view(number, BranchName(meant))
-                self._of_branch[BranchName(meant)] = view
+            elif meant != self.root.name:
+                view = self._branch_view(number, meant)
+                if meant not in refs.live:
+                    self._hold_dropped(view, meant)
+                    if view.reads is None:
+                        continue
+                self._of_branch[meant] = view
             else:
                 continue
             self.views[number] = view
         self._view_count = last
+
+    def _hold_dropped(self, view: View, name: BranchName) -> None:
+        """Lets a view show what a dropped branch had, if that is still there."""
+        view.reads = self.workspace.lease_dropped(name)
+        if view.reads is not None:
+            view.held_tree = self.workspace.history.tree(view.reads)
 
     def _branch_view(self, number: ViewNumber, name: BranchName) -> View:
         view = View(number, name, None, True, lambda: self._first_tree(view))

@@ -297,6 +297,16 @@ class Workspace:
             raise NotFoundError(f"no snapshot '{snapshot.id}': it was deleted")
         return self.history.tree(snapshot.position)
 
+    def still_leased(self, snapshot: Snapshot) -> Snapshot:
+        """Returns a snapshot as it is now, or as it was if it was deleted since.
+
+        For a process that goes on with a lease of a dead one, which is still held.
+        """
+        found = self.refresh().snapshots.get(snapshot.id)
+        if found is None:
+            self.leases.hold(snapshot.position)
+        return snapshot if found is None else found
+
     def lease_dropped(self, name: BranchName) -> Position | None:
         """Leases what a branch that was dropped had; None if nothing of it is there."""
         ref = self.refs.branches.get(name)

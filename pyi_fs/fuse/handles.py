@@ -310,8 +310,8 @@ class Handles:
             self._ledger.put(table, key, None)
         handle.noted.clear()
 
-    def moved(self, handle: FileHandle) -> None:
-        """A publish gave an open file another view or number, which holds from the next commit."""
+    def moved(self, handle: FileHandle | ListingHandle) -> None:
+        """A publish gave something open another view or number; it holds from the next commit."""
         view = handle.view.kept_as or handle.view.number
         self.note(handle, "moved", handle.id, [view, handle.number])
 
@@ -327,6 +327,10 @@ class Handles:
     def files(self, node: NodeId) -> list[FileHandle]:
         """Returns the open handles of a regular file's node."""
         return self._files.get(node, [])
+
+    def open_listings(self) -> list[ListingHandle]:
+        """Returns the open directories of trees."""
+        return [one for one in self._handles.values() if isinstance(one, ListingHandle)]
 
     def open_files(self) -> Iterator[tuple[NodeId, list[FileHandle]]]:
         """Yields every open node with its handles."""

@@ -82,7 +82,11 @@ def _made(
     if view is None:
         return None
     if kept.kind == Kind.LISTING:
-        return ListingHandle(view, InodeNumber(number), kept.node)
+        try:
+            return ListingHandle(view, InodeNumber(number), kept.node)
+        except PyiError:
+            # Its tree is not there any more: a reason to fail that listing, not the mount.
+            return None
     return FileHandle(
         view,
         InodeNumber(number),

@@ -1,6 +1,7 @@
 """Views, noted in the ledger: which number stands for which branch or snapshot.
 
-A view of the session is noted by its number while it is there. One that is gone, and of which files
+A view of the session is noted by its number while it is there; a snapshot's with all there is to
+say of it, so that another process may delete it meanwhile. One that is gone, and of which files
 are open, is noted by a number of its own above all those, with where in a layer its tree is.
 """
 
@@ -8,9 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import cast
 
+import msgspec
+
 from pyi_fs.control.view import View
 from pyi_fs.fuse.ledger import Key, Ledger, Value, Word
-from pyi_fs.ids import BranchName, LayerId, Position, SnapshotId, ViewNumber
+from pyi_fs.ids import BranchName, LayerId, Position, ViewNumber
+from pyi_fs.model.refs import Snapshot
 from pyi_fs.model.tree import Tree
 
 TABLE, GONE_TABLE = "views", "gone"
@@ -32,7 +36,7 @@ class KeptViews:
             return
         words = self._ledger.words
         words[_VIEW_LAST] = max(words[_VIEW_LAST], view.number)
-        meant = view.name if view.snapshot is None else view.snapshot.id
+        meant = view.name if view.snapshot is None else list(view.snapshot)
         self._ledger.put(TABLE, view.number, None if view.is_gone else meant)
 
     def note_gone(self, view: View) -> None:
@@ -44,9 +48,18 @@ class KeptViews:
         self._ledger.put(GONE_TABLE, view.kept_as, [view.number, view.name, *view.reads])
 
 
-def session_views(table: Mapping[Key, Value]) -> dict[ViewNumber, BranchName | SnapshotId]:
+def session_views(table: Mapping[Key, Value]) -> dict[ViewNumber, BranchName | Snapshot]:
     """Returns what the views of a session showed, from what was noted of them."""
-    return {ViewNumber(cast(int, number)): meant for number, meant in table.items()}
+    return {ViewNumber(cast(int, number)): _meant(noted) for number, noted in table.items()}
+
+
+def root_shown(table: Mapping[Key, Value]) -> BranchName | Snapshot:
+    """Returns what the root of a mount showed, from what was noted of its views."""
+    return _meant(table[0])
+
+
+def _meant(noted: Value) -> BranchName | Snapshot:
+    return BranchName(noted) if isinstance(noted, str) else msgspec.convert(noted, Snapshot)
 
 
 def gone_views(table: Mapping[Key, Value], tree: Callable[[Position], Tree]) -> dict[int, View]:

@@ -137,14 +137,21 @@ class Publication:
         view, branch = change.view, change.old_branch
         self._nodes.forget_view(view)
         target = change.moved_to or _frozen(view, branch.tree if branch is not None else None)
-        for node, handles in self._handles.open_files():
-            if handles[0].view is view:
-                if branch is not None and target.is_gone and target.reads is None:
-                    # Dropped: its layers are kept for undo, and longer for who has files open.
-                    target.reads = self._session.workspace.lease_dropped(branch.name)
-                self._move(node, handles, target, bind=change.moved_to is not None)
-                if change.moved_to is not None:
-                    self._arrived.add(node)
+        files = [one for one in self._handles.open_files() if one[1][0].view is view]
+        listings = [one for one in self._handles.open_listings() if one.view is view]
+        is_read = bool(files or listings)
+        if is_read and branch is not None and target.is_gone and target.reads is None:
+            # Dropped: its layers are kept for undo, and longer for who has files open.
+            target.reads = self._session.workspace.lease_dropped(branch.name)
+        for node, handles in files:
+            self._move(node, handles, target, bind=change.moved_to is not None)
+            if change.moved_to is not None:
+                self._arrived.add(node)
+        for listing in listings:
+            if target.is_gone:
+                self._keep_view(target)
+            listing.view = target
+            self._handles.moved(listing)
 
     def _view_replaced(self, change: ViewChange, old: Tree) -> None:
         view, new = change.view, change.view.tree

@@ -111,6 +111,7 @@ class MountState:
         views = [self.session.root]
         views += [view for view in self.session.views.values() if not self.is_unused(view)]
         views += [handle.view for _, handles in self.handles.open_files() for handle in handles]
+        views += [listing.view for listing in self.handles.open_listings()]
         return {view.reads for view in views if view.reads is not None}
 
     def is_unused(self, view: View) -> bool:

@@ -52,6 +52,8 @@ class Takeover:
         self._enter_views()
         kept = kept_handles(self._ledger, views, self._handlers.controls)
         self._state.handles.restore(kept.handles, self._words[Word.SLOT_COUNT])
+        # Others may have deleted a snapshot meanwhile, or dropped a branch that is theirs.
+        self._session.retire_missing()
         self._lease()
         changed = self._change_that_was_done()
         self._finish_command()

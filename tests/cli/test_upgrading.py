@@ -82,6 +82,28 @@ def test_a_program_that_could_not_go_on_is_not_changed_to(
 
 @pytest.mark.mount
 @RESENDS
+def test_a_mounted_snapshot_is_shown_on_although_it_was_deleted(store, mountpoint, mount):
+    mount("ws")
+    (mountpoint / "f").write_text("kept")
+    (mountpoint / ".pyi/snapshot").write_text("s\n")
+    assert run("mount", "--unmount", mountpoint).code == 0
+    mount("ws@s")
+    with (
+        closing(Store.open(store)) as opened,
+        closing(Workspace(opened, WorkspaceName("ws"))) as workspace,
+        (mountpoint / "f").open() as file,
+    ):
+        workspace.delete_snapshot("s")
+        for _ in range(2):
+            done = run("mount", "--upgrade", mountpoint)
+            assert done.code == 0, done.errors
+            assert (mountpoint / "f").read_text() == "kept"
+        assert file.read() == "kept"
+    assert run("mount", "--unmount", mountpoint).code == 0
+
+
+@pytest.mark.mount
+@RESENDS
 def test_nobody_takes_a_branch_while_no_server_can_start(tmp_path, store, mountpoint):
     """Neither the one that was at the root first, nor the one that is now, nor one only below."""
     path = f"{tmp_path / 'new'}:{ROOT}"

@@ -1,9 +1,12 @@
 """Handles come back as they were: open for what they were, where they were."""
 
+from functools import partial
+
+from pyi_fs.control.view import View
 from pyi_fs.fuse.handles import FileHandle, ListingHandle
 from pyi_fs.fuse.kept_handles import kept_handles, slots
 from pyi_fs.fuse.ledger import Word
-from pyi_fs.ids import ROOT_INODE, InodeNumber
+from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId, Position, ViewNumber
 from tests.support.fuse_rig import OWNER, ROOT
 from tests.support.takeover_rig import Server
 
@@ -78,4 +81,14 @@ def test_a_listing_goes_on_behind_what_it_gave_out(tmp_path):
         rest.append(name)
     there = {name for name, _ in root.tree.entries(ROOT_INODE)}
     assert sorted(rest) == sorted(there - set(given))
+    server.close()
+
+
+def test_a_listing_of_a_tree_that_is_not_there_any_more_is_stale(tmp_path):
+    server = Server(tmp_path)
+    handle = server.state.handles.add(ListingHandle(server.session.root, ROOT_INODE, ROOT))
+    place = Position(LayerId(5), 77)
+    gone = View(ViewNumber(0), None, None, True, partial(server.workspace.history.tree, place))
+    kept = kept_handles(server.ledger, {0: gone}, server.transport.handlers.controls)
+    assert handle not in kept.handles
     server.close()

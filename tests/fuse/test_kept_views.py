@@ -1,10 +1,23 @@
 """Views come back under the numbers they had."""
 
+from contextlib import closing
+
+import pytest
+import trio
+
 from pyi_fs.control.view import View
+from pyi_fs.engine.store import Store
+from pyi_fs.engine.workspace import Workspace
+from pyi_fs.errors import NotFoundError
 from pyi_fs.fuse.kept_views import GONE_TABLE, TABLE, KeptViews, gone_views, session_views
 from pyi_fs.fuse.ledger import MemoryLedger, NoLedger, Word
-from pyi_fs.ids import BranchName, LayerId, Position, ViewNumber
+from pyi_fs.fuse.protocol import Opcode
+from pyi_fs.ids import BranchName, LayerId, Position, ViewNumber, WorkspaceName
 from pyi_fs.model.tree import EmptyBase, over
+from pyi_fs.store.leases import leased
+from tests.support import fuse_structs as structs
+from tests.support.fuse_rig import ROOT
+from tests.support.takeover_rig import Server
 
 EMPTY = over(EmptyBase())
 
@@ -55,3 +68,53 @@ def test_nothing_is_noted_where_nothing_is_kept():
     gone = view_of(3, "side", reads=Position(LayerId(5), 77), is_gone=True)
     KeptViews(NoLedger()).note_gone(gone)
     assert gone.kept_as == 0
+
+
+def test_what_is_open_of_a_snapshot_outlives_the_snapshot_and_two_servers(tmp_path):
+    """It was deleted by another process while there was no server."""
+    server = Server(tmp_path)
+    for name in ("a", "b", "c"):
+        server.make(ROOT, name)
+    trio.run(server.write, "file", b"data")
+    snapshot = server.workspace.snapshot(server.branch, name="s").snapshot
+    top = server.node(".pyi/snapshots/s")
+    file = server.open(server.node(".pyi/snapshots/s/file"))
+    listing = server.opened(top, opcode=Opcode.OPENDIR).fh
+    read = bytes(structs.ReadIn(file, 0, 100, 0, 0, 0, 0))
+    # Room for `.`, `..` and a name: the rest comes from those who follow.
+    first = bytes(structs.ReadIn(listing, 0, 100, 0, 0, 0, 0))
+    assert server.ask(Opcode.READDIR, first, node=top)[0] == 0
+    ledger = server.leave()
+    with closing(Store.open(tmp_path)) as store:
+        other = Workspace(store, WorkspaceName("w"))
+        other.delete_snapshot(snapshot.id)
+        other.close()
+    for _ in range(2):
+        server = Server(tmp_path, ledger)
+        assert server.look(".pyi/snapshots") is not None
+        with pytest.raises(NotFoundError):
+            server.look(".pyi/snapshots/s")
+        assert server.ask(Opcode.READ, read) == (0, b"data")
+        rest = bytes(structs.ReadIn(listing, 2, 4096, 0, 0, 0, 0))
+        error, names = server.ask(Opcode.READDIR, rest, node=top)
+        assert error == 0
+        assert all(name in names for name in (b"a", b"b", b"c", b"file"))
+        assert set(leased(server.store.storage)) == {snapshot.position}
+        ledger = server.leave()
+
+
+def test_what_is_open_of_a_dropped_branch_is_listed_by_the_next_server(tmp_path):
+    server = Server(tmp_path)
+    server.make(ROOT, "file")
+    server.workspace.make_branch("side", server.branch)
+    top = server.node(".pyi/branches/side")
+    listing = server.opened(top, opcode=Opcode.OPENDIR).fh
+    server.session.drop("side")
+    server.ledger.commit()
+    server = Server(tmp_path, server.leave())
+    error, names = server.ask(
+        Opcode.READDIR, bytes(structs.ReadIn(listing, 0, 4096, 0, 0, 0, 0)), node=top
+    )
+    assert error == 0
+    assert b"file" in names
+    server.close()

@@ -163,13 +163,14 @@ async def _synced(server: Server, messages: list[bytes]) -> dict[int, int]:
         return dict([(await server.answered())[:2] for _ in messages])
 
 
-def dies_syncing(server: Server, messages: list[bytes]) -> MemoryLedger:
-    """Has a server die in one fsync while others are under way; returns its ledger."""
+def dies_syncing(server: Server, messages: list[bytes], *, is_slow: bool) -> MemoryLedger:
+    """Has a server die in one fsync; returns its ledger. `is_slow`: others are under way then."""
 
     async def sync(_: Branch) -> None:
         if REQUEST.get() == 1_000:
             os._exit(9)
-        await trio.sleep_forever()
+        if is_slow:
+            await trio.sleep_forever()
 
     child = os.fork()
     if child == 0:
@@ -188,12 +189,12 @@ def test_a_request_that_ends_servers_in_a_task_is_refused(tmp_path, caplog):
     server.ledger.words[Word.BLAME] = DIED
     body = handle.to_bytes(8, "little") + bytes(8)
     first = [request(Opcode.FSYNC, body, node=node, unique=unique) for unique in (1_002, 1_000)]
-    ledger = dies_syncing(server, first)
+    ledger = dies_syncing(server, first, is_slow=True)
     resent = [
         request(Opcode.FSYNC, body, node=node, unique=again(unique)) for unique in (1_000, 1_002)
     ]
     for _ in range(2):
-        ledger = dies_syncing(Server(tmp_path, ledger), resent)
+        ledger = dies_syncing(Server(tmp_path, ledger), resent, is_slow=False)
     last = Server(tmp_path, ledger)
     assert trio.run(_synced, last, resent) == {again(1_000): errno.EIO, again(1_002): 0}
     refusals = [one.message for one in caplog.records if one.levelname == "ERROR"]
