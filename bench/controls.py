@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.measure import turns
-from bench.requests import benches
+from bench.requests import Way, benches
 from pyi_fs.control import ioctls
 
 EMPTY = bytes(ioctls.TEXT_BYTES)
@@ -92,7 +92,7 @@ def main() -> None:
     arguments = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="pyi-bench-", dir=arguments.dir))
     try:
-        with benches(base, arguments.spin_us, ("direct",)) as (bench,):
+        with benches(base, Way("direct", arguments.spin_us)) as (bench,):
             ways = Ways(bench.mountpoint)
             try:
                 taken = timed(ways, arguments.rounds, arguments.count)

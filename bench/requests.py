@@ -2,9 +2,10 @@
 
     .venv/bin/python -m bench.requests [--rounds 48] [--files 50] [--dir DIR] [--spin-us US]
 
-Prints markdown tables. Both transports are mounted at the same time and take turns, operation by
-operation and round by round, so that a busy machine is busy for both. Everything lies below a
-temporary directory (in --dir) that is removed.
+Prints markdown tables: pyfuse3 that sleeps for each request, pyfuse3 that polls for the next one,
+direct that polls. All are mounted at the same time and take turns, operation by operation and round
+by round, so that a busy machine is busy for all. Everything lies below a temporary directory (in
+--dir) that is removed.
 """
 
 import argparse
@@ -20,10 +21,11 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 BIN = Path(sys.executable).parent
-TRANSPORTS = ("pyfuse3", "direct")
 BLOCK = b"x" * 4096
 LISTED = 100
 # A directory that changed is not remembered for 200 ms.
@@ -107,23 +109,36 @@ SEEN: dict[str, Operation] = {
 """In order, on a mount that has not seen the files before."""
 
 
-class Bench:
-    """A workspace mounted on one transport."""
+class Way(NamedTuple):
+    """How a mount is served: by which transport, polling for how long before it sleeps."""
 
-    def __init__(self, base: Path, transport: str, spin_us: int) -> None:
+    transport: str
+    spin_us: int
+
+    @property
+    def name(self) -> str:
+        """Returns what stands above its column."""
+        return self.transport if self.spin_us else f"{self.transport} asleep"
+
+
+class Bench:
+    """A workspace mounted in one way."""
+
+    def __init__(self, base: Path, way: Way) -> None:
         """Mounts a new workspace."""
-        self.transport = transport
-        self.mountpoint = base / transport
+        self.way = way
+        self.name = way.name
+        self._workspace = way.name.replace(" ", "-")
+        self.mountpoint = base / self._workspace
         self.mountpoint.mkdir()
-        self._spin_us = spin_us
         self._environment = os.environ | {"PYI_STORE": str(base / "store")}
         self._status = -1
         self.mount()
 
     def mount(self) -> None:
         """Mounts the workspace, again if it was."""
-        options = ("--transport", self.transport, "--spin-us", str(self._spin_us))
-        self._run("pyi-mount", *options, self.transport, str(self.mountpoint))
+        options = ("--transport", self.way.transport, "--spin-us", str(self.way.spin_us))
+        self._run("pyi-mount", *options, self._workspace, str(self.mountpoint))
         self._status = os.open(self.mountpoint / ".pyi" / "status", os.O_RDONLY)
 
     def unmount(self) -> None:
@@ -172,12 +187,12 @@ class Bench:
 
 
 @contextlib.contextmanager
-def benches(base: Path, spin_us: int, names: tuple[str, ...] = TRANSPORTS) -> Iterator[list[Bench]]:
-    """Gives a mount on each transport, and takes them away."""
+def benches(base: Path, *ways: Way) -> Iterator[list[Bench]]:
+    """Gives a mount for each way, and takes them away."""
     found: list[Bench] = []
     try:
-        for name in names:
-            found.append(Bench(base, name, spin_us))
+        for way in ways:
+            found.append(Bench(base, way))
             found[-1].prepare()
         yield found
     finally:
@@ -198,7 +213,7 @@ def counted(bench: Bench) -> dict[str, dict[str, int]]:
 
 
 def timed(found: list[Bench], rounds: int, count: int) -> dict[str, dict[str, list[float]]]:
-    """Returns microseconds of each operation on each transport, a mean of `count` for each round.
+    """Returns microseconds of each operation on each mount, a mean of `count` for each round.
 
     Every seventh round mounts again, for what a mount has not seen yet.
     """
@@ -211,13 +226,14 @@ def timed(found: list[Bench], rounds: int, count: int) -> dict[str, dict[str, li
                 if "cold" in name and not is_fresh:
                     continue
                 # Who goes first changes from round to round.
-                for bench in found[:: 1 if turn % 2 else -1]:
+                first = turn % len(found)
+                for bench in found[first:] + found[:first]:
                     paths = [bench.mountpoint / "d" / each for each in names]
                     start = time.perf_counter()
                     for path in paths:
                         operation(path)
                     each_us = (time.perf_counter() - start) / count * 1e6
-                    taken.setdefault(name, {}).setdefault(bench.transport, []).append(each_us)
+                    taken.setdefault(name, {}).setdefault(bench.name, []).append(each_us)
             for bench in found if is_fresh and operations is WRITTEN else ():
                 bench.unmount()
                 bench.mount()
@@ -233,10 +249,8 @@ def low(taken: list[float]) -> float:
     return statistics.median(sorted(taken)[: (len(taken) + 1) // 2])
 
 
-def print_tables(
-    counts: dict[str, dict[str, dict[str, int]]], times: dict[str, dict[str, list[float]]]
-) -> None:
-    """Prints both tables, and the geometric means of the ratios."""
+def print_counts(counts: dict[str, dict[str, dict[str, int]]]) -> None:
+    """Prints the requests of each operation."""
     print("| requests | " + " | ".join(counts) + " |\n|---|" + "---|" * len(counts))
     for name in WRITTEN | SEEN:
         cells = [
@@ -244,17 +258,29 @@ def print_tables(
             for found in counts.values()
         ]
         print(f"| {name} | " + " | ".join(cells) + " |")
-    print("\n| us: lower quartile, median | pyfuse3 | direct | ratios |\n|---|---|---|---|")
-    ratios = []
+
+
+def print_times(times: dict[str, dict[str, list[float]]]) -> None:
+    """Prints microseconds, how many times faster each column is than the one before, and means."""
+    names = list(next(iter(times.values())))
+    steps = list(pairwise(names))
+    heads = [*names, *(f"{old} / {new}" for old, new in steps)]
+    print("\n| us: lower quartile, median | " + " | ".join(heads) + " |")
+    print("|---|" + "---|" * len(heads))
+    ratios: dict[tuple[str, str], list[tuple[float, float]]] = {step: [] for step in steps}
     for name, row in times.items():
-        lows, medians = map(low, row.values()), map(statistics.median, row.values())
-        by_name = dict(zip(row, zip(lows, medians, strict=True), strict=True))
-        old, new = by_name["pyfuse3"], by_name["direct"]
-        ratios.append((old[0] / new[0], old[1] / new[1]))
-        cells = [f"{a:.1f}, {b:.1f}" for a, b in (old, new)]
-        print(f"| {name} | {' | '.join(cells)} | {ratios[-1][0]:.2f}, {ratios[-1][1]:.2f} |")
-    means = [statistics.geometric_mean(each) for each in zip(*ratios, strict=True)]
-    print(f"| geometric mean | | | {means[0]:.2f}, {means[1]:.2f} |")
+        found = {way: (low(taken), statistics.median(taken)) for way, taken in row.items()}
+        for old, new in steps:
+            ratio = (found[old][0] / found[new][0], found[old][1] / found[new][1])
+            ratios[old, new].append(ratio)
+        cells = [f"{a:.1f}, {b:.1f}" for a, b in found.values()]
+        cells += [f"{each[-1][0]:.2f}, {each[-1][1]:.2f}" for each in ratios.values()]
+        print(f"| {name} | {' | '.join(cells)} |")
+    means = [
+        ", ".join(f"{statistics.geometric_mean(one):.2f}" for one in zip(*each, strict=True))
+        for each in ratios.values()
+    ]
+    print("| geometric mean | " + "| " * len(names) + " | ".join(means) + " |")
 
 
 def main() -> None:
@@ -266,15 +292,19 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp"))
     arguments = parser.parse_args()
     base = Path(tempfile.mkdtemp(prefix="pyi-bench-", dir=arguments.dir))
-    print(f"Python {platform.python_version()}, Linux {platform.release()}, {os.cpu_count()} cores")
+    system = f"Python {platform.python_version()}, Linux {platform.release()}"
+    load = os.getloadavg()[0]
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {system}, {os.cpu_count()} cores, load before: {load:.1f}\n"
+    )
+    ways = [Way(name, arguments.spin_us) for name in ("pyfuse3", "direct")]
     try:
         (base / "counted").mkdir()
-        with benches(base / "counted", arguments.spin_us) as found:
-            counts = {bench.transport: counted(bench) for bench in found}
+        with benches(base / "counted", *ways) as found:
+            print_counts({bench.name: counted(bench) for bench in found})
         (base / "timed").mkdir()
-        with benches(base / "timed", arguments.spin_us) as found:
-            times = timed(found, arguments.rounds, arguments.files)
-        print_tables(counts, times)
+        with benches(base / "timed", Way("pyfuse3", 0), *ways) as found:
+            print_times(timed(found, arguments.rounds, arguments.files))
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

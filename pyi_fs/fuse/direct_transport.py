@@ -146,6 +146,7 @@ class DirectTransport:
                 await self._serve()
                 nursery.cancel_scope.cancel()
         finally:
+            self._facade.close()
             os.close(self._device)
         if self._too_old is not None:
             raise UnsupportedError(self._too_old)

@@ -11,7 +11,11 @@ This object stands there and hands everything on to trio but
 Fairness: every 64th request goes through trio's own wait, so that timers, signals and other tasks
 run; while a worker thread is out (`run_in_thread`), or a task has something to do, every request
 does, since its answer arrives through trio. Idle costs nothing: when the last few polls found
-nothing there is no more polling, until requests come close together again.
+nothing there is no more polling, until requests come close together again. Each time that was in
+vain it takes twice as many of them: where all cores are busy the client waits for the very core
+that polls, and its request comes as soon as the loop sleeps. Who polls holds one
+of the machine's tokens (`fuse/polling_tokens.py`), from the first poll to the next real wait, every
+64 requests at the latest, when others get their turn; without one this mount sleeps at once.
 """
 
 import select
@@ -23,11 +27,15 @@ from typing import Any
 
 import trio
 
+from pyi_fs.fuse.polling_tokens import PollingTokens
+
 # A real yield costs 12 us; one in 64 requests is 0.2 us each, and 64 requests are about 2 ms of
 # other tasks' patience.
 _YIELD_EVERY = 64
 # Polls in a row that may find nothing: 4 times 50 us are lost when a client goes away.
 _MISSES_MAX = 4
+# Requests that came close together, after which polling is tried again: 200 us lost in some 40 ms.
+_PATIENCE_MAX = 1024
 
 
 class YieldlessLock:
@@ -83,14 +91,26 @@ class Facade:
 
     Lock = YieldlessLock
 
-    def __init__(self, spin_us: float, *, before_wait: Callable[[], bool] | None = None) -> None:
-        """`before_wait` is called before each wait until it returns True."""
+    def __init__(
+        self,
+        spin_us: float,
+        tokens: PollingTokens,
+        *,
+        before_wait: Callable[[], bool] | None = None,
+    ) -> None:
+        """`tokens`: this mount's share in who may poll.
+
+        `before_wait` is called before each wait until it returns True.
+        """
         self.lowlevel = _Lowlevel(self.wait_readable)
         self._spin_seconds = spin_us * 1e-6
+        self._tokens = tokens
         self._before_wait = before_wait
         self._poll: select.poll | None = None
         self._turn = 0
         self._misses = 0
+        self._patience = 1
+        self._close = 0
         self._others = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -112,6 +132,10 @@ class Facade:
         finally:
             self.end_task()
 
+    def close(self) -> None:
+        """Gives up what the loop has for itself: no more waiting."""
+        self._tokens.close()
+
     def begin_task(self) -> None:
         """A task has something to do beside the loop: until `end_task`, the loop yields to it."""
         self._others += 1
@@ -125,13 +149,23 @@ class Facade:
         if self._before_wait is not None and self._before_wait():
             self._before_wait = None
         self._turn += 1
+        is_resting = self._misses >= _MISSES_MAX
         if self._turn % _YIELD_EVERY and not self._others and self._is_ready_soon(device):
             return
+        if self._tokens.is_held:
+            self._tokens.give_back()
         started = time.perf_counter()
         await trio.lowlevel.wait_readable(device)
-        if time.perf_counter() - started < 2 * self._spin_seconds:
-            # A poll would have found this one, give or take the wake-up.
-            self._misses = 0
+        if is_resting and time.perf_counter() - started < 2 * self._spin_seconds:
+            # A poll would have found this one, give or take the wake-up, if its client could run.
+            self._reconsider()
+
+    def _reconsider(self) -> None:
+        """Counts a request that came soon when the loop slept at once; polls again after enough."""
+        self._close += 1
+        if self._close >= self._patience:
+            self._close = self._misses = 0
+            self._patience = min(2 * self._patience, _PATIENCE_MAX)
 
     def _is_ready_soon(self, device: int) -> bool:
         if self._poll is None:
@@ -140,12 +174,13 @@ class Facade:
         poll = self._poll.poll
         if poll(0):
             return True
-        if self._spin_seconds <= 0 or self._misses >= _MISSES_MAX:
+        if self._spin_seconds <= 0 or self._misses >= _MISSES_MAX or not self._tokens.take():
             return False
         end = time.perf_counter() + self._spin_seconds
         while time.perf_counter() < end:
             if poll(0):
                 self._misses = 0
+                self._patience = max(self._patience // 2, 1)
                 return True
         self._misses += 1
         return False

@@ -15,7 +15,9 @@ from pyi_fs.fuse.direct_transport import DirectTransport
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.ledger import Ledger, MemoryLedger
+from pyi_fs.fuse.polling_tokens import PollingTokens
 from pyi_fs.fuse.resent import Resent
+from pyi_fs.fuse.spare_cores import spare_cores
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.takeover import Takeover
 
@@ -105,7 +107,7 @@ def _direct(
     *,
     is_continued: bool,
 ) -> DirectTransport:
-    facade = Facade(spin_us)
+    facade = Facade(spin_us, PollingTokens(spare_cores()))
     notifier = DirectNotifier(device)
     state = MountState(session, notifier, facade.run_in_thread, ledger=ledger)
 
@@ -148,7 +150,7 @@ class _Pyfuse3:
 
         self._pyfuse3 = pyfuse3_transport
         self._session_fd = handshake.session_fd
-        self._facade = Facade(spin_us, before_wait=finish_handshake)
+        self._facade = Facade(spin_us, PollingTokens(spare_cores()), before_wait=finish_handshake)
         self.state = MountState(session, notifier, self._facade.run_in_thread)
         self._transport = pyfuse3_transport.Transport(Handlers(self.state), writeback=writeback)
 
@@ -157,7 +159,10 @@ class _Pyfuse3:
         return self._transport.requests
 
     async def run(self) -> None:
-        await self._pyfuse3.run(self._transport, self._facade, self._session_fd)
+        try:
+            await self._pyfuse3.run(self._transport, self._facade, self._session_fd)
+        finally:
+            self._facade.close()
 
     def stop(self) -> None:
         self._pyfuse3.stop()

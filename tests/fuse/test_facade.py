@@ -1,5 +1,6 @@
 """The event loop as pyfuse3 sees it: locks without a yield, polling that is bounded and fair."""
 
+import itertools
 import os
 
 import pytest
@@ -7,6 +8,9 @@ import trio
 import trio.testing
 
 from pyi_fs.fuse.facade import Facade, YieldlessLock
+from pyi_fs.fuse.polling_tokens import PollingTokens
+
+NO_TOKENS = PollingTokens(0)
 
 
 @pytest.fixture
@@ -16,6 +20,22 @@ def device():
     yield reading, writing
     os.close(reading)
     os.close(writing)
+
+
+@pytest.fixture
+def tokens(tmp_path):
+    """Gives the share of a mount in the machine's only token."""
+    tokens = PollingTokens(1, places=(str(tmp_path),))
+    yield tokens
+    tokens.close()
+
+
+@pytest.fixture
+def neighbour(tmp_path):
+    """Gives the share of another mount."""
+    tokens = PollingTokens(1, places=(str(tmp_path),))
+    yield tokens
+    tokens.close()
 
 
 async def test_a_free_lock_is_taken_without_a_yield():
@@ -72,7 +92,7 @@ async def test_a_cancelled_waiter_that_had_its_turn_passes_it_on():
 async def test_a_request_that_is_there_is_taken_without_a_yield_but_every_64th(device):
     reading, writing = device
     os.write(writing, b"x")
-    facade = Facade(0)
+    facade = Facade(0, NO_TOKENS)
     yields = 0
 
     class Count(trio.abc.Instrument):
@@ -91,7 +111,7 @@ async def test_a_request_that_is_there_is_taken_without_a_yield_but_every_64th(d
 async def test_other_tasks_run_while_a_thread_is_out(device):
     reading, writing = device
     os.write(writing, b"x")
-    facade = Facade(0)
+    facade = Facade(0, NO_TOKENS)
     release = trio.Event()
 
     def leave_and_come_back():
@@ -114,7 +134,7 @@ async def test_other_tasks_run_while_a_thread_is_out(device):
         await facade.lowlevel.wait_readable(reading)
 
 
-async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monkeypatch):
+async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monkeypatch, tokens):
     reading, writing = device
     now = 0.0
 
@@ -124,7 +144,7 @@ async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monk
         return now
 
     monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
-    facade = Facade(100)
+    facade = Facade(100, tokens)
     spent = []
     for _ in range(8):
         async with trio.open_nursery() as nursery:
@@ -151,8 +171,121 @@ async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monk
         os.write(writing, b"x")
 
 
+async def test_polling_in_vain_takes_twice_as_many_close_requests_each_time(
+    device, monkeypatch, tokens
+):
+    reading, writing = device
+    now = 0.0
+
+    def clock():
+        nonlocal now
+        now += 20e-6
+        return now
+
+    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
+    facade = Facade(100, tokens)
+    polled = []
+    for _ in range(4 + 1 + 4 + 2 + 4 + 4 + 4):
+        async with trio.open_nursery() as nursery:
+            before = now
+            nursery.start_soon(facade.lowlevel.wait_readable, reading)
+            # As where the client waits for this core: its request comes when the loop sleeps.
+            await trio.testing.wait_all_tasks_blocked()
+            polled.append(now - before > 90e-6)
+            os.write(writing, b"x")
+        os.read(reading, 1)
+    runs = [(is_polled, len(list(run))) for is_polled, run in itertools.groupby(polled)]
+    assert runs == [(True, 4), (False, 1), (True, 4), (False, 2), (True, 4), (False, 4), (True, 4)]
+
+
+@pytest.fixture
+def polled(device, monkeypatch):
+    """Has a request come while the loop polls for it, once; the loop's clock runs by calls."""
+    _, writing = device
+    now, is_due = 0.0, True
+
+    def clock():
+        nonlocal now, is_due
+        now += 20e-6
+        if is_due:
+            is_due = False
+            os.write(writing, b"x")
+        return now
+
+    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
+
+
+async def test_who_polls_holds_a_token_until_it_sleeps(device, polled, tokens, neighbour):
+    reading, writing = device
+    facade = Facade(100, tokens)
+    await facade.lowlevel.wait_readable(reading)
+    assert tokens.is_held
+    assert not neighbour.take()
+    os.read(reading, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(facade.lowlevel.wait_readable, reading)
+        await trio.testing.wait_all_tasks_blocked()
+        assert neighbour.take()
+        os.write(writing, b"x")
+
+
+async def test_a_mount_that_is_never_without_requests_gives_others_a_turn(
+    device, polled, tokens, neighbour
+):
+    reading, _ = device
+    facade = Facade(100, tokens)
+    for _ in range(63):
+        await facade.lowlevel.wait_readable(reading)
+    assert tokens.is_held
+    await facade.lowlevel.wait_readable(reading)
+    assert neighbour.take()
+
+
+async def test_a_mount_without_a_token_sleeps_at_once_and_asks_again(
+    device, monkeypatch, tokens, neighbour
+):
+    reading, writing = device
+    asked = []
+
+    def clock():
+        asked.append(0.0)
+        return 0.0
+
+    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
+    facade = Facade(100, tokens)
+    assert neighbour.take()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(facade.lowlevel.wait_readable, reading)
+        await trio.testing.wait_all_tasks_blocked()
+        # The moment at which it went to sleep, and no other.
+        assert len(asked) == 1
+        neighbour.give_back()
+        os.write(writing, b"x")
+    monkeypatch.undo()
+    os.read(reading, 1)
+    taken = []
+
+    def take():
+        taken.append(PollingTokens.take(tokens))
+        return False
+
+    monkeypatch.setattr(tokens, "take", take)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(facade.lowlevel.wait_readable, reading)
+        await trio.testing.wait_all_tasks_blocked()
+        os.write(writing, b"x")
+    assert taken == [True]
+
+
+async def test_a_request_that_is_there_needs_no_token(device, tokens):
+    reading, writing = device
+    os.write(writing, b"x")
+    await Facade(100, tokens).lowlevel.wait_readable(reading)
+    assert not tokens.is_held
+
+
 async def test_everything_else_is_trios():
-    facade = Facade(0)
+    facade = Facade(0, NO_TOKENS)
     assert facade.open_nursery is trio.open_nursery
     assert facade.ClosedResourceError is trio.ClosedResourceError
     assert facade.lowlevel.current_task() is trio.lowlevel.current_task()
@@ -162,7 +295,7 @@ async def test_the_hook_before_waiting_is_called_until_it_is_done(device):
     reading, writing = device
     os.write(writing, b"x")
     answers = [False, False, True]
-    facade = Facade(0, before_wait=lambda: answers.pop(0))
+    facade = Facade(0, NO_TOKENS, before_wait=lambda: answers.pop(0))
     for _ in range(5):
         await facade.lowlevel.wait_readable(reading)
     assert answers == []

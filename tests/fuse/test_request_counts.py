@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.requests import SEEN, WRITTEN, benches, counted
+from bench.requests import SEEN, WRITTEN, Way, benches, counted
 from pyi_fs.fuse.transports import DIRECT
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
@@ -39,7 +39,7 @@ WANTED = {
 
 
 def test_every_operation_asks_for_no_more_than_it_must(tmp_path: Path) -> None:
-    with benches(tmp_path, 50, (DIRECT,)) as (bench,):
+    with benches(tmp_path, Way(DIRECT, 50)) as (bench,):
         found = counted(bench)
     assert found.keys() == (WRITTEN | SEEN).keys() == WANTED.keys()
     assert found == WANTED
