@@ -189,9 +189,15 @@ class Git(Keeper):
         self._git(tree, "clean", "-q", "-fd")
 
     def branch(self, name: str) -> Path:
-        """A worktree on a branch of its own."""
+        """A worktree on a branch of its own.
+
+        One at a time: two at once fail now and then, since git reads what the other has just begun
+        to write ("failed to read .git/worktrees/.../commondir").
+        """
         tree = self.root.parent / name
-        self._git(self.root, "worktree", "add", "-q", "-b", name, str(tree))
+        with (self.root.parent / "worktree.lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            self._git(self.root, "worktree", "add", "-q", "-b", name, str(tree))
         return tree
 
     def drop(self, name: str) -> None:
