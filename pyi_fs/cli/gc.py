@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
+from pyi_fs.cli import workspaces
 from pyi_fs.cli.completion import workspace_names
 from pyi_fs.cli.gc_settings import Size, with_words, words_of
 from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
@@ -65,7 +66,8 @@ def command(
     share; `0`: none), `all=24h hourly=7d daily=30d weekly=ever` (how long all snapshots stay, one
     an hour, one a day, one a week).
     """
-    opened = Store.open(store_path(store), create=False)
+    path = store_path(store)
+    opened = Store.open(path, create=False)
     try:
         if len(words) == 3 and words[0] in ("pin", "unpin"):
             done = garbage.pin(opened, words[1], words[2], pinned=words[0] == "pin")
@@ -77,6 +79,9 @@ def command(
             show_settings = True
         if show_settings:
             return _show_settings(opened, as_json=as_json)
+        for name in words:
+            if not workspaces.exists(path, name):
+                raise workspaces.missing(path, name)
         return _collect(opened, words, dry_run, keep_bytes, as_json)
     finally:
         opened.close()

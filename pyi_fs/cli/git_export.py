@@ -13,7 +13,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from pyi_fs import limits
-from pyi_fs.cli import program
+from pyi_fs.cli import program, workspaces
 from pyi_fs.cli.completion import workspace_names
 from pyi_fs.cli.progress import size_text
 from pyi_fs.engine.store import Store
@@ -119,6 +119,8 @@ def shown(path: bytes) -> str:
 def _run(store_path: Path, name: str, repo: Path, options: Options) -> Report:
     store = Store.open(store_path, create=False)
     try:
+        if not workspaces.exists(store_path, name):
+            raise workspaces.missing(store_path, name)
         workspace = Workspace(store, WorkspaceName(name))
         try:
             with _bar() as tell:

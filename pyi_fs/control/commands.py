@@ -187,5 +187,4 @@ def _tree_path(path: bytes) -> bytes:
 
 def _shown(data: bytes) -> str:
     """Returns the beginning of what was written, for a message."""
-    text = data.strip()[:60].decode("ascii", "backslashreplace")
-    return ascii(text)
+    return repr(data.strip()[:60])[1:]

@@ -161,4 +161,4 @@ def _text(name: bytes) -> str:
 
 
 def _shown(name: bytes) -> str:
-    return ascii(name[: limits.NAME_BYTES_MAX].decode("ascii", "backslashreplace"))
+    return repr(name[: limits.NAME_BYTES_MAX])[1:]

@@ -66,7 +66,7 @@ def test_only_the_workspaces_named_are_thinned(filled: Path) -> None:
     assert call(gc.command, "--keep-bytes", "1k", "b", name=gc.NAME).code == 1
     assert snapshots(filled) == ["1", "2", "3"]
     done = call(gc.command, "nobody", name=gc.NAME)
-    assert (done.code, done.errors) == (1, "pyi-gc: no workspace 'nobody'\n")
+    assert (done.code, done.errors) == (1, "pyi-gc: no workspace 'nobody' (you have: a, b)\n")
 
 
 def test_a_pinned_snapshot_stays(filled: Path) -> None:

@@ -94,7 +94,7 @@ def test_what_is_wrong_is_one_line(rig, capsys, arguments, code, words):
 
 def test_no_such_workspace_makes_no_repository(rig, capsys):
     assert program.exit_code(command, ["nope", str(rig.repo)], "pyi-git-export") == 1
-    assert "no workspace 'nope'" in capsys.readouterr().err
+    assert "no workspace 'nope' (" in capsys.readouterr().err
     assert not rig.repo.exists()
 
 

@@ -121,7 +121,7 @@ def test_a_branch_is_a_name_and_where_it_starts(data: bytes, command: BranchComm
         (b"x y z", "NAME"),
         (b"1x", "not a name"),
         (b"x\ny", "one line"),
-        ("ä".encode(), "ASCII"),
+        ("ä".encode(), r"ASCII text, not '\\xc3\\xa4'$"),
         (b"x\0", "NUL"),
     ],
 )
