@@ -6,19 +6,28 @@
 - Attributes: `FUSE_NOTIFY_INVAL_INODE` without a data range, which takes no lock either. A
   directory whose listing the kernel keeps (direct transport) gets a range too. A file never does:
   it would wait for pages whose reads wait for us.
-- Older kernels: `FUSE_NOTIFY_INVAL_ENTRY` for each changed name. It takes the lock of the parent
+- Older kernels, and mounts with a holder while something is mounted inside, which an epoch would
+  take away: `FUSE_NOTIFY_INVAL_ENTRY` for each changed name. It takes the lock of the parent
   directory, which a client that waits for us may hold: so a worker thread sends it while the loop
-  goes on answering, and the control write that published is answered when it is done. The risk that
-  remains: if this process is killed at that moment, the thread holds `/dev/fuse` open until the
-  lock is free, which is never (design.md 3, *never wait on your own mount*).
+  goes on answering, and the control write that published is answered when it is done. If this
+  process is killed at that moment, the thread holds `/dev/fuse` open until the lock is free: with
+  a holder when the next server has answered, without one never (design.md 3, *never wait on your
+  own mount*).
 
 Source: fs/fuse/dev.c and fs/fuse/dir.c of Linux 6.18.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from pyi_fs.ids import NodeId
+
+NAMES_TOLD_MAX = 10_000
+"""What is mounted inside is then lost: more are forgotten all at once, where the kernel can."""
+
+
+def _nothing_is_spared() -> bool:
+    return False
 
 
 class Notifier(Protocol):
@@ -57,11 +66,16 @@ class Invalidation:
         self._notifier = notifier
         self._run_in_thread = run_in_thread
         self._entries: list[tuple[NodeId, bytes]] = []
+        self.spares_names: Callable[[], bool] = _nothing_is_spared
+        """Returns whether names that did not change must not be forgotten."""
 
     @property
     def wants_names(self) -> bool:
-        """Returns whether `names` needs the changed names one by one."""
-        return not self._notifier.has_epoch
+        """Returns whether `names` is to be told the changed names, instead of `all_names`.
+
+        May be another answer a moment later: ask once for each publish.
+        """
+        return not self._notifier.has_epoch or self.spares_names()
 
     def attributes(self, node: NodeId) -> None:
         """Has the attributes of a node asked for again."""
@@ -72,13 +86,16 @@ class Invalidation:
         self._notifier.listing(node)
 
     def all_names(self) -> None:
-        """Has every name looked up again; nothing if the kernel cannot, then use `name`."""
+        """Has every name looked up again; nothing if the kernel cannot, then use `names`."""
         if self._notifier.has_epoch:
             self._notifier.epoch()
 
-    def name(self, parent: NodeId, name: bytes) -> None:
-        """Has one name looked up again, once `settled` was waited for."""
-        self._entries.append((parent, name))
+    def names(self, names: Collection[tuple[NodeId, bytes]]) -> None:
+        """Has names looked up again, once `settled` was waited for; very many: all, at once."""
+        if len(names) > NAMES_TOLD_MAX and self._notifier.has_epoch:
+            self._notifier.epoch()
+        else:
+            self._entries.extend(names)
 
     async def settled(self) -> None:
         """Returns when the kernel has forgotten everything it was to forget."""

@@ -19,6 +19,7 @@ from pyi_fs.fuse import device, transports
 from pyi_fs.fuse.device import DeviceOptions, Mounted
 from pyi_fs.fuse.ledger import Ledger, MemoryLedger, NoLedger, Word
 from pyi_fs.fuse.letting_go import let_go_of_unused
+from pyi_fs.fuse.mounted_inside import MountedInside
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.translate import report
 from pyi_fs.fuse.transports import Transport
@@ -127,11 +128,15 @@ async def serve(
     if options.writeback:
         state.flush_kernel = KernelFlush(state, mounted.mountpoint)
     session.mount_status = partial(_status, transport)
+    inside = MountedInside(mounted.number)
+    if holder is not None:
+        state.invalidation.spares_names = lambda: holder.is_begun and inside.any()
     is_over = False
     try:
         refused = await _run(transport, mounted, options, tasks)
         is_over = True
     finally:
+        inside.close()
         if is_over or holder is None or not holder.is_begun:
             with trio.CancelScope(shield=True):
                 await _leave(state, mounted)

@@ -97,7 +97,7 @@ class Publication:
     ) -> None:
         """Turns nodes, and tells the kernel what to forget.
 
-        Names wait for `Invalidation.settled` on old kernels.
+        Names that are told one by one wait for `Invalidation.settled`.
         """
         view = self._view_of(branch)
         if view is None:
@@ -129,9 +129,13 @@ class Publication:
         self._held = None
         if view.is_gone:
             self._view_gone(change)
+            # Nothing is left to be told one by one: the root of a view is looked up each time.
+            if not self._invalidation.wants_names:
+                self._invalidation.all_names()
         else:
-            self._view_replaced(change, change.old_tree or view.tree)
-        self._invalidation.all_names()
+            old = change.old_tree or view.tree
+            self._view_replaced(change, old)
+            self._forget_names(view, old, view.tree, None, {})
 
     def _view_gone(self, change: ViewChange) -> None:
         view, branch = change.view, change.old_branch
@@ -172,8 +176,6 @@ class Publication:
                 self._move(node, handles, target, bind=change.moved_to is not None)
                 if not is_displaced:
                     self._nodes.renumber(view, number, self._fresh(view))
-        if self._invalidation.wants_names:
-            self._forget_names(view, old, new, None, {})
 
     def _move(self, node: NodeId, handles: list[FileHandle], target: View, *, bind: bool) -> None:
         number = handles[0].number
@@ -274,10 +276,13 @@ class Publication:
             for tree in (old, new):
                 inode = tree.inode(number)
                 names.update(inode.dentries() if inode is not None else ())
+        told = []
         for directory, name in names:
             parent = self._nodes.node_of(view, directory)
-            if self._nodes.is_known(parent):
-                self._invalidation.name(parent, name)
+            is_kept = not name or _is_same_directory(old, new, directory, name)
+            if self._nodes.is_known(parent) and not is_kept:
+                told.append((parent, name))
+        self._invalidation.names(told)
 
     def _all_names(self, view: View, old: Tree, new: Tree) -> set[tuple[InodeNumber, bytes]]:
         return {
@@ -313,6 +318,15 @@ def _numbers(touched: Touched, old: Tree, new: Tree) -> set[InodeNumber]:
             if child is not None:
                 numbers.add(child)
     return numbers
+
+
+def _is_same_directory(old: Tree, new: Tree, directory: InodeNumber, name: bytes) -> bool:
+    """Returns whether a name is one directory in both trees, whatever changed in it.
+
+    It keeps its node, so the kernel may keep the name, and with it what is mounted below.
+    """
+    was, now = old.lookup(directory, name), new.lookup(directory, name)
+    return was is not None and was == now and old.existing(was).is_directory
 
 
 def _frozen(view: View, tree: Tree | None, reads: Position | None = None) -> View:

@@ -1,6 +1,8 @@
 """What is told to kernels with and without epochs."""
 
-from pyi_fs.fuse.invalidation import Invalidation
+import pytest
+
+from pyi_fs.fuse.invalidation import NAMES_TOLD_MAX, Invalidation
 from pyi_fs.ids import NodeId
 from tests.support.fuse_rig import ROOT, NotingKernel, run_in_thread
 
@@ -22,9 +24,29 @@ async def test_without_epochs_names_are_told_when_it_is_waited_for():
     invalidation = Invalidation(kernel, run_in_thread)
     assert invalidation.wants_names
     invalidation.all_names()
-    invalidation.name(ROOT, b"a")
-    invalidation.name(ROOT, b"b")
+    invalidation.names([(ROOT, b"a"), (ROOT, b"b")])
     assert kernel.entries == []
     await invalidation.settled()
     assert kernel.epochs == 0
     assert kernel.entries == [(1, b"a"), (1, b"b")]
+
+
+async def test_names_that_did_not_change_are_spared_while_that_is_wanted():
+    kernel = NotingKernel()
+    invalidation = Invalidation(kernel, run_in_thread)
+    invalidation.spares_names = lambda: True
+    assert invalidation.wants_names
+    invalidation.names([(ROOT, b"%d" % number) for number in range(NAMES_TOLD_MAX)])
+    await invalidation.settled()
+    assert (len(kernel.entries), kernel.epochs) == (NAMES_TOLD_MAX, 0)
+
+
+@pytest.mark.parametrize("has_epoch", [True, False])
+async def test_very_many_names_are_forgotten_at_once_where_the_kernel_can(has_epoch):
+    kernel = NotingKernel(has_epoch=has_epoch)
+    invalidation = Invalidation(kernel, run_in_thread)
+    invalidation.spares_names = lambda: True
+    invalidation.names([(ROOT, b"%d" % number) for number in range(NAMES_TOLD_MAX + 1)])
+    await invalidation.settled()
+    told = (kernel.epochs, len(kernel.entries))
+    assert told == ((1, 0) if has_epoch else (0, NAMES_TOLD_MAX + 1))

@@ -242,6 +242,30 @@ async def test_old_kernels_are_told_each_name(tmp_path):
     rig.close()
 
 
+async def test_a_directory_that_stays_keeps_its_name_whatever_changed_in_it(tmp_path):
+    """A name that is forgotten loses what is mounted below it."""
+    rig = Rig(tmp_path)
+    rig.state.invalidation.spares_names = lambda: True
+    rig.make(ROOT, "d", DIRECTORY)
+    rig.make(rig.node("d"), "inside", DIRECTORY)
+    rig.make(ROOT, "replaced", DIRECTORY)
+    snapshot = await rig.snapshot()
+    rig.make(rig.node("d"), "made")
+    rig.handlers.names.remove(ROOT, b"replaced", OWNER, directory=True)
+    rig.make(ROOT, "replaced", DIRECTORY)
+    await rig.command("restore", snapshot)
+    assert rig.kernel.epochs == 0
+    assert set(rig.kernel.entries) == {(rig.node("d"), b"made"), (ROOT, b"replaced")}
+    rig.kernel.entries.clear()
+    await rig.command("branch", "other")
+    rig.make(rig.node(".pyi/branches/other"), "g")
+    await rig.command("head", "other")
+    assert (ROOT, b"g") in rig.kernel.entries
+    assert not {(ROOT, b"d"), (rig.node("d"), b"inside")} & set(rig.kernel.entries)
+    assert rig.kernel.epochs == 0
+    rig.close()
+
+
 async def test_old_kernels_are_told_all_names_when_head_is_switched(tmp_path):
     rig = Rig(tmp_path, has_epoch=False)
     rig.make(ROOT, "f")

@@ -41,7 +41,7 @@ def install(point: str, moment: int) -> None:
         _in_flush(maybe_die)
     else:
         assert point == "invalidation", f"BUG: no point {point}"
-        for name in ("attributes", "all_names", "name"):
+        for name in ("attributes", "all_names", "names"):
             setattr(Invalidation, name, _surrounded(getattr(Invalidation, name), maybe_die))
 
 
