@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple, NewType
 
+import trio
+
 from pyi_fs.control.handle import ControlHandle
 from pyi_fs.control.node import ControlNode
 from pyi_fs.control.view import View
@@ -229,6 +231,8 @@ class Handles:
         self._files: dict[NodeId, list[FileHandle]] = {}
         self._free_slots: list[int] = []
         self._slot_count = 0
+        self.opened_for_writing = trio.Event()
+        """A file was opened for writing since somebody put a new event here."""
 
     def add(self, handle: Handle) -> HandleId:
         """Returns the id of a handle from now on."""
@@ -258,6 +262,8 @@ class Handles:
         self._handles[handle_id] = handle
         if isinstance(handle, FileHandle):
             self._files.setdefault(handle.node, []).append(handle)
+            if handle.writable:
+                self.opened_for_writing.set()
 
     def get(self, handle: HandleId) -> Handle:
         """Returns the open handle with that id."""

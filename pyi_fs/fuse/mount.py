@@ -265,10 +265,18 @@ def _live_branches(state: MountState) -> list[Branch]:
 
 
 async def _flush_every(state: MountState, seconds: float) -> None:
-    """Leaves to the syncs of the background what the kernel would hold back for longer."""
+    """Leaves to the syncs of the background what the kernel would hold back for longer.
+
+    It holds nothing of closed files: while none is open for writing nothing wakes this.
+    """
+    handles = state.handles
     while True:
+        await handles.opened_for_writing.wait()
         await trio.sleep(seconds)
+        handles.opened_for_writing = trio.Event()
         await _flush(state)
+        if any(one.writable for _, opened in handles.open_files() for one in opened):
+            handles.opened_for_writing.set()
 
 
 async def _snapshot_every(state: MountState, seconds: float) -> None:

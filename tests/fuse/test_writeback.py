@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
+import trio
 
+from pyi_fs.fuse import mount as mount_module
 from pyi_fs.fuse.writeback import KernelFlush
 from tests.support.fuse_rig import DIRECTORY, OWNER, ROOT
 from tests.support.mounting import PATIENCE_SECONDS, Mount, mounted
@@ -74,3 +76,25 @@ def test_snapshots_and_syncs_of_the_clock_have_what_was_written(tmp_path):
             for name in os.listdir(snapshots)
         ):
             assert time.monotonic() < deadline, os.listdir(snapshots)
+
+
+async def test_nothing_is_flushed_while_nothing_is_open_for_writing(rig, nursery, autojump_clock):
+    """A mount that nobody writes to is not woken: closing a file has flushed it."""
+    flushed = []
+
+    async def flush():
+        flushed.append(trio.current_time())
+
+    rig.state.flush_kernel = flush
+    nursery.start_soon(mount_module._flush_every, rig.state, 30.0)  # noqa: SLF001
+    node = rig.make(ROOT, "f")
+    reading = rig.open(node)
+    await trio.sleep(3600)
+    assert flushed == []
+    writing = rig.open(node, os.O_RDWR)
+    await trio.sleep(95)
+    assert len(flushed) == 3
+    rig.reaper.release(writing)
+    await trio.sleep(3600)
+    assert len(flushed) == 4
+    rig.reaper.release(reading)
