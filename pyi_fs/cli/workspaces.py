@@ -62,6 +62,10 @@ def make_from(store_path: Path, name: str, source: str, mountpoint: Path) -> lis
         )
     if is_directory(source):
         return _import(store_path, name, source, mountpoint)
+    if os.path.isdir(source) and not exists(store_path, source.partition("@")[0]):
+        raise NotFoundError(
+            f"no workspace '{source}': if the directory is meant, write './{source}'"
+        )
     return [fork(store_path, source, name)]
 
 

@@ -50,6 +50,18 @@ def test_what_was_skipped_is_said(tmp_path):
     assert lines[1:] == ["skipped mnt: is the store or the mountpoint"]
 
 
+def test_a_directory_without_a_slash_is_told_how_to_be_written(tmp_path, monkeypatch):
+    """Who types `--from src` may mean either: nothing is guessed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    with pytest.raises(NotFoundError, match=r"no workspace 'src': .* write './src'"):
+        workspaces.make_from(tmp_path / "s", "b", "src", tmp_path / "mnt")
+    workspaces.make_empty(tmp_path / "s", "src")
+    assert workspaces.make_from(tmp_path / "s", "b", "src", tmp_path / "mnt") == [
+        "new workspace 'b', a fork of src"
+    ]
+
+
 def test_from_a_workspace_is_a_fork(tmp_path):
     workspaces.make_empty(tmp_path / "s", "a")
     assert workspaces.make_from(tmp_path / "s", "b", "a", tmp_path) == [
