@@ -9,7 +9,7 @@ import pytest
 from pyi_fs.fuse.device import kernel_release
 from tests.support.acceptance import disk_directory
 from tests.support.small_disks import memory_disk
-from tests.support.takeover import Held, rounds
+from tests.support.takeover import Held, Wait, rounds
 from tests.support.takeover_jobs import JOBS
 
 TRANSPORTS = ("direct",)
@@ -26,10 +26,10 @@ def test_no_job_sees_the_death_of_its_server(options, request, monkeypatch):
     """All jobs at once: a database, a log, a mapping, names, a listing, locks, `.pyi/`, a build."""
     is_long = request.config.getoption("--long")
     monkeypatch.setenv("PYI_MAPPED_BYTES", str(1 << 30 if is_long else 16 << 20))
-    pauses: list[float] = []
+    waits: list[Wait] = []
     with disk_directory() as place:
         held = Held(place, *options)
-        lines = rounds(held, sorted(JOBS), 250 if is_long else 4, seed=20261129, report=pauses)
+        lines = rounds(held, sorted(JOBS), 250 if is_long else 4, seed=20261129, report=waits)
         assert [line.partition(":")[0] for line in lines] == sorted(JOBS)
         assert all(int(line.partition(":")[2]) > 0 for line in lines), lines
         assert held.status()["takeovers"]

@@ -1,7 +1,7 @@
 """A mount whose server is killed again and again under jobs that must not notice.
 
 Started by `pyi-mount` as a user would. The jobs work in the root's view and in a branch below
-`branches/`; a prober asks for a name all the time, and its longest wait in a round is the pause.
+`branches/`; a prober asks for names all the time.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.takeover_jobs import JOBS
 
@@ -114,12 +115,12 @@ def _end(pid: int) -> None:
     os.close(process)
 
 
-class Pauses:
-    """Asks for names that are not there, one after the other, and keeps the longest waits."""
+class Prober:
+    """Asks for names that are not there, one after the other: no answer may be an error."""
 
     def __init__(self, path: Path) -> None:
         """Begins in a thread of its own."""
-        self._path, self._stop, self._longest = path, threading.Event(), 0.0
+        self._path, self._stop = path, threading.Event()
         self.error: OSError | None = None
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self._thread.start()
@@ -128,19 +129,13 @@ class Pauses:
         count = 0
         while not self._stop.wait(0.002):
             count += 1
-            began = time.monotonic()
             try:
                 os.stat(self._path / f"missing-{os.getpid()}-{count}")
             except FileNotFoundError:
-                self._longest = max(self._longest, time.monotonic() - began)
+                pass
             except OSError as error:
                 self.error = error
                 return
-
-    def take(self) -> float:
-        """Returns the longest wait since the last call, in seconds."""
-        longest, self._longest = self._longest, 0.0
-        return longest
 
     def stop(self) -> None:
         """Ends it; what it met is raised."""
@@ -208,22 +203,35 @@ def working(held: Held, kinds: list[str], seed: int) -> Iterator[list[Job]]:
                 job.kill()
 
 
-def rounds(held: Held, kinds: list[str], count: int, seed: int, report: "list[float]") -> list[str]:
-    """Kills the server `count` times under jobs; returns their lines. `report`: gets the pauses."""
+class Wait(NamedTuple):
+    """How long nothing was answered, and how many servers were killed one after the other."""
+
+    seconds: float
+    deaths: int
+
+
+def rounds(held: Held, kinds: list[str], count: int, seed: int, report: list[Wait]) -> list[str]:
+    """Kills the server `count` times under jobs; returns their lines.
+
+    `report` gets the waits: from a `kill -9` to the first answer to a request that came after it.
+    """
     dice = random.Random(seed)
     with working(held, kinds or sorted(JOBS), seed) as jobs:
-        pauses = Pauses(held.path)
+        prober = Prober(held.path)
+        began, deaths = 0.0, 0
         for _ in range(count):
             time.sleep(dice.uniform(0.05, 0.8))
+            began = began if deaths else time.monotonic()
             held.kill()
+            deaths += 1
             # The next one answers before it is killed, most times: else nothing would ever be done.
             if dice.random() < 0.9:
-                held.server()
                 with contextlib.suppress(FileNotFoundError):
                     os.stat(held.path / f"missing-{dice.random()}")
-            report.append(pauses.take())
+                report.append(Wait(time.monotonic() - began, deaths))
+                deaths = 0
             for job in jobs:
                 job.check()
         lines = [job.finish() for job in jobs]
-        pauses.stop()
+        prober.stop()
     return lines
