@@ -5,6 +5,7 @@ read gives, empty for "as if nothing had been written". Reading has no effect, b
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import msgspec
@@ -31,6 +32,9 @@ _SNAPSHOT_VIEWS_TOLD_MAX = 100
 Writer = Callable[[Session, View, bytes], bytes]
 Continuer = Callable[[Session, View, bytes, bytes], None]
 Foresight = Callable[[Session, View, bytes], Ahead | None]
+
+BEGUN_NS: ContextVar[int] = ContextVar("begun_ns", default=0)
+"""When a command that is done again was begun, by a process that died in it; 0: it is not."""
 
 
 class ControlFile(NamedTuple):
@@ -179,7 +183,14 @@ def _fork(session: Session, view: View, data: bytes) -> bytes:
     at = view.name if is_here else command.start
     store = Store.open(session.workspace.store.path, create=False)
     try:
-        fork_workspace(store, session.workspace.name, at, command.name, is_branch=is_here)
+        fork_workspace(
+            store,
+            session.workspace.name,
+            at,
+            command.name,
+            is_branch=is_here,
+            begun_ns=BEGUN_NS.get(),
+        )
     finally:
         store.close()
     return answers.line(command.name)

@@ -70,6 +70,7 @@ def fork_workspace(
     *,
     is_branch: bool = False,
     flush: Callable[[WorkspaceName, BranchName], None] | None = None,
+    begun_ns: int = 0,
 ) -> None:
     """Makes a workspace that begins where another is. BLOCKS.
 
@@ -80,7 +81,13 @@ def fork_workspace(
     written, dropped, collected or die. What the parent had acknowledged is in the fork: with the
     writeback cache the kernel acknowledges before the parent has it, so `flush` is called first
     with the branch whose present is meant. `NotFoundError`, `AlreadyExistsError`.
+
+    `begun_ns`: when a process began with the same that died in it; if it had come to the end, this
+    does nothing.
     """
+    origin = f"{source}@{at}" if at else source
+    if begun_ns and _was_made(store, name, origin, begun_ns):
+        return
     fork = _free_name(store, name)
     parent = Workspace(store, WorkspaceName(source))
     try:
@@ -94,7 +101,20 @@ def fork_workspace(
         floor = parent.refresh().inode_end
     finally:
         parent.close()
-    begin_workspace(store, fork, position, f"{source}@{at}" if at else source, floor)
+    begin_workspace(store, fork, position, origin, floor)
+
+
+def _was_made(store: Store, name: str, origin: str, since_ns: int) -> bool:
+    """Returns whether a workspace was begun since a time, from an origin."""
+    try:
+        log = OperationsLog(store.storage, WorkspaceName(check_ref_name(name)))
+    except NotFoundError:
+        return False
+    try:
+        _, first = next(iter(log.operations()))
+    finally:
+        log.close()
+    return isinstance(first, Begin) and first.source == origin and first.time_ns >= since_ns
 
 
 def _pinned_start(

@@ -8,14 +8,16 @@ its successor can tell how far the command was (`fuse/takeover.py`).
 A command is a plain `def`: no request is answered and nothing else is changed while it runs.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TypeVar
 
+from pyi_fs.control.files import BEGUN_NS
 from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
 from pyi_fs.format.record import encode_operation
-from pyi_fs.fuse.ledger import Ledger, Value, Word
+from pyi_fs.fuse.ledger import Key, Ledger, MemoryLedger, Value, Word
 from pyi_fs.model.operation import (
     DeleteSnapshot,
     DropBranch,
@@ -32,6 +34,8 @@ from pyi_fs.model.operation import (
 REQUEST: ContextVar[int] = ContextVar("request", default=0)
 """The number of the request that a task answers; 0 where the transport does not know it."""
 DONE_TABLE = "done"
+BEGUN_TABLE = "begun"
+"""When the commands were begun that threads do, by request."""
 INTENT_TABLE = "intent"
 """The last restore of a path, encoded as in the log."""
 
@@ -58,6 +62,9 @@ class Commands:
         """Watches the operations log of the session's workspace."""
         self._session = session
         self._ledger = ledger
+        self._begun_ns: dict[Key, int] = {}
+        if isinstance(ledger, MemoryLedger):
+            self._begun_ns.update(ledger.table(BEGUN_TABLE))
         if ledger.survives:
             session.workspace.log.on_intent = self._will_log
 
@@ -90,17 +97,34 @@ class Commands:
         run_in_thread: Callable[[Callable[[], _T]], Awaitable[_T]],
         command: Callable[[], _T],
         kept: Callable[[_T], Value],
+        note: Callable[[], None],
     ) -> _T:
         """Returns what a command returns that waits for a disk and changes nothing of this mount.
 
-        Requests are answered meanwhile. If the server dies in it, it is begun again.
+        Requests are answered meanwhile. If the server dies in it, it is begun again, and finds in
+        `BEGUN_NS` when it was begun first. `note` is called when it has ended, in the loop: the
+        ledger is for one thread.
         """
-        answer = await run_in_thread(command)
-        request = REQUEST.get()
-        if request and self._ledger.survives:
-            self._ledger.put(DONE_TABLE, request, kept(answer))
+        request = REQUEST.get() if self._ledger.survives else 0
+        if request:
+            BEGUN_NS.set(self._begun_ns.pop(request, 0))
+            self._ledger.put(BEGUN_TABLE, request, BEGUN_NS.get() or time.time_ns())
             self._ledger.commit()
+        try:
+            answer = await run_in_thread(command)
+            if request:
+                self._ledger.put(DONE_TABLE, request, kept(answer))
+        finally:
+            note()
+            if request:
+                self._ledger.put(BEGUN_TABLE, request, None)
+                self._ledger.commit()
         return answer
+
+    def settle(self) -> None:
+        """What a dead server had begun has been begun again, or nobody waits for it any more."""
+        while self._begun_ns:
+            self._ledger.put(BEGUN_TABLE, self._begun_ns.popitem()[0], None)
 
     def answered(self, request: int) -> None:
         """The answer of a request has gone out: it is not kept any longer."""

@@ -35,6 +35,10 @@ CONTROL_NAME = b".pyi"
 _UNENTERED_MODE = stat.S_IFDIR | 0o755
 
 
+def _nothing() -> None:
+    """There is nothing to note."""
+
+
 class ControlHandlers:
     """One method for each request whose node is a control node."""
 
@@ -117,7 +121,7 @@ class ControlHandlers:
         """Reads, and returns when the kernel knows what that changed."""
         await self._state.before_control()
         control = file.control
-        read = partial(self._noted, file, partial(control.read, offset, length))
+        read = partial(_then, partial(control.read, offset, length), partial(self._note, file))
         acts = offset == 0 and control.acts_on_read
         answer = self._state.commands.do(control.view, read, bytes) if acts else read()
         await self._state.invalidation.settled()
@@ -125,8 +129,9 @@ class ControlHandlers:
 
     async def write(self, file: ControlFile, offset: int, data: bytes) -> int:
         """Writes, and returns when the kernel knows what that changed."""
-        write = partial(self._noted, file, partial(file.control.write, offset, data))
-        return await self._done(file.control, write, int, offset, data)
+        write = partial(file.control.write, offset, data)
+        note = partial(self._note, file)
+        return await self._done(file.control, write, int, offset, data, note)
 
     async def ask(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes:
         """Returns what a command, or none, to a file of a view's `.pyi` is answered."""
@@ -144,12 +149,9 @@ class ControlHandlers:
         async with self._copying:
             await sync()
 
-    def _noted(self, file: ControlFile, act: Callable[[], _R]) -> _R:
+    def _note(self, file: ControlFile) -> None:
         """Notes what the descriptor was told, or is to be told, for a successor."""
-        try:
-            return act()
-        finally:
-            self._state.handles.note(file, "answers", file.id, file.control.state)
+        self._state.handles.note(file, "answers", file.id, file.control.state)
 
     async def _after(self, ahead: Ahead | None, command: Callable[[], _R]) -> _R:
         """Does a command once what it makes durable of memory is copied, but for the newest.
@@ -179,14 +181,17 @@ class ControlHandlers:
         kept: Callable[[_R], Value],
         offset: int,
         data: bytes,
+        note: Callable[[], None] = _nothing,
     ) -> _R:
+        """Does a command, and notes what it has left its descriptor to say."""
         await self._state.before_control()
         try:
             if handle.blocks:
                 return await self._state.commands.do_in_thread(
-                    self._state.run_in_thread, command, kept
+                    self._state.run_in_thread, command, kept, note
                 )
-            do = partial(self._state.commands.do, handle.view, command, kept)
+            noted = partial(_then, command, note)
+            do = partial(self._state.commands.do, handle.view, noted, kept)
             return await self._after(handle.ahead(offset, data), do)
         finally:
             await self._state.invalidation.settled()
@@ -260,3 +265,11 @@ class ControlHandlers:
     def _check_user(self, uid: int) -> None:
         if not self._control.may_use(uid):
             raise AccessDeniedError("the control directory is for the mounting user")
+
+
+def _then(act: Callable[[], _R], after: Callable[[], None]) -> _R:
+    """Returns what `act` returns; `after` is called also when it raises."""
+    try:
+        return act()
+    finally:
+        after()

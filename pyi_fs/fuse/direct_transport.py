@@ -120,6 +120,7 @@ class DirectTransport:
         self._in_flight = InFlight(self._words)
         self._is_unproven = False
         self._resent: Resent | None = None
+        self._unsettled: Resent | None = None
         self.has_resend = False
         """Whether the kernel can send again what a dead server has left unanswered."""
 
@@ -155,7 +156,7 @@ class DirectTransport:
         """Goes on where a dead server was, instead of waiting for INIT."""
         self._is_greeted = self.has_resend = True
         self._passthrough.is_on = bool(self._words[Word.PASSES_THROUGH])
-        self._resent = resent
+        self._resent = self._unsettled = resent
         self._in_flight.suspects = resent.suspects
 
     def stop(self) -> None:
@@ -210,9 +211,7 @@ class DirectTransport:
         try:
             header = protocol.header(self.buffer, length)
         except MalformedRequestError as error:
-            self.translator.errno_of(error, "device")
-            if length >= protocol.IN_HEADER_BYTES:
-                self._refuse(int.from_bytes(self.buffer[8:16], "little"), errno.EIO)
+            self._refuse_malformed(length, error)
             return
         _, opcode, unique, node, uid, gid, pid, extension_words, _ = header
         counts = self._counts
@@ -230,6 +229,10 @@ class DirectTransport:
         try:
             if unique >= protocol.RESENT:
                 handler = self._again(opcode, unique, handler)
+            elif self._unsettled is not None and opcode not in _UNANSWERED:
+                # The kernel puts what it sends again before all that is new (fuse_resend).
+                self._unsettled.settle()
+                self._unsettled = None
             if handler is None:
                 answer = self._unusual(opcode, unique, body)
             else:
@@ -244,6 +247,11 @@ class DirectTransport:
         elif answer is not None:
             self._answer(unique, answer)
         words[_REQUEST] = 0
+
+    def _refuse_malformed(self, length: int, error: MalformedRequestError) -> None:
+        self.translator.errno_of(error, "device")
+        if length >= protocol.IN_HEADER_BYTES:
+            self._refuse(int.from_bytes(self.buffer[8:16], "little"), errno.EIO)
 
     def _again(self, opcode: int, unique: int, handler: Handler | None) -> Handler | None:
         """Returns what answers a request that was sent again."""

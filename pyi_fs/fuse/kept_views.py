@@ -5,14 +5,14 @@ say of it, so that another process may delete it meanwhile. One that is gone, an
 are open, is noted by a number of its own above all those, with where in a layer its tree is.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import cast
 
 import msgspec
 
 from pyi_fs.control.view import View
-from pyi_fs.fuse.ledger import Key, Ledger, Value, Word
+from pyi_fs.fuse.ledger import Key, Ledger, MemoryLedger, Value, Word
 from pyi_fs.ids import BranchName, LayerId, Position, ViewNumber
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.model.tree import Tree
@@ -27,8 +27,11 @@ class KeptViews:
     """Notes views."""
 
     def __init__(self, ledger: Ledger) -> None:
-        """Has noted none."""
+        """Has noted none, but for what a dead server had."""
         self._ledger = ledger
+        self._gone: set[Key] = set()
+        if isinstance(ledger, MemoryLedger):
+            self._gone.update(ledger.table(GONE_TABLE))
 
     def note(self, view: View) -> None:
         """Notes what a view of the session shows, or that it is not there any more."""
@@ -46,6 +49,13 @@ class KeptViews:
         self._ledger.words[_GONE_LAST] += 1
         view.kept_as = _GONE | self._ledger.words[_GONE_LAST]
         self._ledger.put(GONE_TABLE, view.kept_as, [view.number, view.name, *view.reads])
+        self._gone.add(view.kept_as)
+
+    def keep_only(self, used: Set[int]) -> None:
+        """Takes back what was noted of views that are gone but for those, which something is of."""
+        for key in self._gone - used:
+            self._ledger.put(GONE_TABLE, key, None)
+        self._gone &= used
 
 
 def session_views(table: Mapping[Key, Value]) -> dict[ViewNumber, BranchName | Snapshot]:

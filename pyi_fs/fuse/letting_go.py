@@ -41,4 +41,5 @@ def let_go(state: MountState) -> bool:
         else:
             is_waiting = True
     state.session.workspace.leases.keep_only(state.read_positions())
+    state.let_go_of_gone()
     return is_waiting

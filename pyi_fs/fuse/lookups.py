@@ -59,6 +59,9 @@ class LookupCounts:
         index = node & _MASK
         count = page[index]
         if count == 0:
+            # Told before it is done: to take back a first lookup that was not counted is nothing.
+            # Not so a later one: rather one too many than one too few.
+            self._words[_COUNTED] = node
             page[_USED] += 1
         if count == _COUNT_MAX:
             self._excess[node] = self._excess.get(node, 0) + 1

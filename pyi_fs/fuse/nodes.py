@@ -212,6 +212,10 @@ class NodeTable:
             self._exceptions[node] = Place(exception.view, exception.number)
         return exception if isinstance(exception, Place) else None
 
+    def views_of_exceptions(self) -> Iterator[View]:
+        """Yields the views of the files that nodes stand for and that are not their own."""
+        return (exception.view for exception in self._exceptions.values())
+
     @property
     def number_last(self) -> int:
         """Returns the highest number of a node that stands for something else."""

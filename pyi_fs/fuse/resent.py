@@ -5,7 +5,8 @@ The others are told from what the server noted:
 
 - a change that would fail or do harm the second time (`CHANGES`): done if the branch has moved on
   since the server began with it, and only one request was under way; answered from what is there;
-- an open: its handle is there, under the number of the request;
+- an open, also of a file that it makes without a name: its handle is there, under the number of the
+  request;
 - a control command: its answer is there, or the operations log has its record.
 
 A request during which servers died again and again is refused, also one that a task answers
@@ -102,6 +103,7 @@ class Resent:
         self._handlers = handlers
         self._entry = Entries(handlers.state.nodes).entry
         self._words = ledger.words
+        self._ledger = ledger
         self._done = ledger.table(DONE_TABLE)
         self.suspects = suspects(ledger)
         """Requests that servers died with, with their points."""
@@ -110,6 +112,12 @@ class Resent:
     def handler(self, opcode: int, unique: int, handler: Handler) -> Handler:
         """Returns what answers a request that was sent again; `handler` does it anew."""
         return partial(self._answer, opcode, unique & ~RESENT, handler)
+
+    def settle(self) -> None:
+        """All that was sent again has come: answers that nobody waits for are not kept longer."""
+        for request in self._done:
+            self._ledger.put(DONE_TABLE, request, None)
+        self._handlers.state.commands.settle()
 
     def _answer(
         self,
@@ -123,8 +131,8 @@ class Resent:
         if self._is_deadly(opcode, request):
             return errno.EIO
         if request == self._interrupted.request and self._interrupted.counted:
-            # Counted, and nobody was told.
-            self._handlers.state.nodes.counts.drop(NodeId(self._interrupted.counted), 1)
+            # Counted, and nobody was told. As if the kernel forgot it: it may be an unlinked file.
+            self._handlers.reaper.forget([(NodeId(self._interrupted.counted), 1)])
         if request in self._done:
             return self._command(opcode, node, caller, body, self._done[request])
         if request == self._interrupted.changed:
@@ -138,6 +146,8 @@ class Resent:
             return opened_file(node, handle, requests.open_flags(body), backing)
         if handle is not None and opcode == Opcode.OPENDIR:
             return opened_directory(node, handle)
+        if handle is not None and opcode == Opcode.TMPFILE:
+            return self._unnamed(handle)
         return handler(node, caller, body)
 
     def _is_deadly(self, opcode: int, request: int) -> bool:
@@ -199,6 +209,15 @@ class Resent:
         if handle is None:
             handle, entry = self._handlers.files.open_made(entry, flags, caller)
         return self._entry(entry) + opened_file(entry.node, handle)
+
+    def _unnamed(self, handle: HandleId) -> bytes:
+        """Returns the answer to the making of a file without a name, which is open already.
+
+        (Without a handle it is made anew: what the dead server made is reaped, nobody holds it.)
+        """
+        node = self._handlers.state.handles.file(handle).node
+        self._handlers.state.nodes.counts.add(node)
+        return self._entry(self._handlers.metadata.getattr(node)) + opened_file(node, handle)
 
     def _looked_up(self, node: NodeId, name: bytes, caller: Caller) -> bytes | None:
         entry = self._handlers.names.lookup(node, name, caller)

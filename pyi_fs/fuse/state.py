@@ -114,6 +114,13 @@ class MountState:
         views += [listing.view for listing in self.handles.open_listings()]
         return {view.reads for view in views if view.reads is not None}
 
+    def let_go_of_gone(self) -> None:
+        """Takes back what was noted of views that are gone and of which nothing is left."""
+        views = [handle.view for _, handles in self.handles.open_files() for handle in handles]
+        views += [listing.view for listing in self.handles.open_listings()]
+        views += self.nodes.views_of_exceptions()
+        self._kept_views.keep_only({view.kept_as for view in views})
+
     def is_unused(self, view: View) -> bool:
         """Returns whether the kernel knows nothing of a view and nobody has a file of it open."""
         if next(self.nodes.known_of(view), None) is not None:

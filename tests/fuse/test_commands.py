@@ -1,12 +1,16 @@
 """A command's changes and its answer are one record; what it raises is none."""
 
+import threading
+from typing import Any
+
 import pytest
 
+from pyi_fs.control.files import BEGUN_NS
 from pyi_fs.errors import BusyError
-from pyi_fs.fuse.commands import DONE_TABLE, INTENT_TABLE, REQUEST, Commands
+from pyi_fs.fuse.commands import BEGUN_TABLE, DONE_TABLE, INTENT_TABLE, REQUEST, Commands
 from pyi_fs.fuse.ledger import NoLedger, Word
 from pyi_fs.model.operation import RestorePath
-from tests.support.fuse_rig import OWNER, ROOT
+from tests.support.fuse_rig import OWNER, ROOT, run_in_thread
 from tests.support.takeover_rig import Server
 
 
@@ -86,3 +90,28 @@ def test_a_restored_path_is_noted_whole(server, request_number):
     (_, newest), *_ = server.workspace.log.newest_first()
     assert isinstance(newest, RestorePath)
     assert request_number
+
+
+async def test_what_a_thread_does_is_noted_in_the_loop(server, request_number):
+    """And when it was begun, for who has to do it again."""
+    commands = server.state.commands
+    told: list[Any] = []
+
+    def work():
+        told.append((threading.get_ident(), BEGUN_NS.get(), server.ledger.table(BEGUN_TABLE)))
+        return b"done"
+
+    def note():
+        told.append(threading.get_ident())
+
+    assert await commands.do_in_thread(run_in_thread, work, bytes, note) == b"done"
+    (thread, begun, noted), loop = told
+    assert thread != loop == threading.get_ident()
+    assert (begun, set(noted)) == (0, {request_number})
+    assert server.ledger.table(DONE_TABLE) == {request_number: b"done"}
+    assert server.ledger.table(BEGUN_TABLE) == {}
+    server.ledger.put(BEGUN_TABLE, request_number, 77)
+    server.ledger.commit()
+    again = Commands(server.session, server.ledger)
+    await again.do_in_thread(run_in_thread, work, bytes, note)
+    assert told[2][1] == 77

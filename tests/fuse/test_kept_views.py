@@ -11,8 +11,9 @@ from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import NotFoundError
 from pyi_fs.fuse.kept_views import GONE_TABLE, TABLE, KeptViews, gone_views, session_views
 from pyi_fs.fuse.ledger import MemoryLedger, NoLedger, Word
+from pyi_fs.fuse.letting_go import let_go
 from pyi_fs.fuse.protocol import Opcode
-from pyi_fs.ids import BranchName, LayerId, Position, ViewNumber, WorkspaceName
+from pyi_fs.ids import ROOT_INODE, BranchName, LayerId, NodeId, Position, ViewNumber, WorkspaceName
 from pyi_fs.model.tree import EmptyBase, over
 from pyi_fs.store.leases import leased
 from tests.support import fuse_structs as structs
@@ -117,4 +118,31 @@ def test_what_is_open_of_a_dropped_branch_is_listed_by_the_next_server(tmp_path)
     )
     assert error == 0
     assert b"file" in names
+    server.close()
+
+
+def test_a_view_that_is_gone_is_noted_as_long_as_something_of_it_is_open(tmp_path):
+    server = Server(tmp_path)
+    server.workspace.make_branch("side", server.branch)
+    top = server.node(".pyi/branches/side")
+    listing = server.opened(top, opcode=Opcode.OPENDIR).fh
+    file = server.opened(server.make(top, "file")).fh
+    server.session.drop("side")
+    server.ledger.commit()
+    server = Server(tmp_path, server.leave())
+    seen = []
+    for handle in (None, listing, file):
+        if handle is not None:
+            server.ask(Opcode.RELEASE, handle.to_bytes(8, "little") + bytes(16))
+        let_go(server.state)
+        server.ledger.commit()
+        seen.append(len(server.ledger.table(GONE_TABLE)))
+    # Its node is known until it is forgotten.
+    first = NodeId(top - ROOT_INODE)
+    for node in list(server.state.nodes.counts.between(first, first + 1024)):
+        server.reaper.forget([(node, 1 << 20)])
+    let_go(server.state)
+    server.ledger.commit()
+    assert seen == [1, 1, 1]
+    assert server.ledger.table(GONE_TABLE) == {}
     server.close()

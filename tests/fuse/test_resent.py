@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from pyi_fs.engine.branch import Branch
-from pyi_fs.fuse.commands import REQUEST
+from pyi_fs.fuse.commands import BEGUN_TABLE, DONE_TABLE, REQUEST
 from pyi_fs.fuse.in_flight import DIED
 from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.nodes import VIEW_BITS
@@ -225,3 +225,17 @@ async def test_only_an_answer_says_that_a_server_is_none_of_those_that_answer_no
         await server.answered()
     assert (counts, server.ledger.words[Word.UNANSWERED]) == ([3, 3], 0)
     server.close()
+
+
+def test_an_answer_that_nobody_asks_for_again_is_not_kept(tmp_path):
+    """Its server died when it had been given, or its caller was killed."""
+    server = Server(tmp_path)
+    server.ledger.put(DONE_TABLE, 1_000, b"answer")
+    server.ledger.put(BEGUN_TABLE, 1_002, 5)
+    server.ledger.commit()
+    successor = Server(tmp_path, server.leave())
+    assert successor.ledger.table(DONE_TABLE) == {1_000: b"answer"}
+    # The first one that is new: what is sent again comes before.
+    successor.ask(Opcode.STATFS)
+    assert successor.ledger.table(DONE_TABLE) == successor.ledger.table(BEGUN_TABLE) == {}
+    successor.close()

@@ -25,7 +25,15 @@ from tests.support.takeover_rig import Server, again, die_in, lines_of
 
 UNIQUE = 1_000_000
 ENTRIES = frozenset(
-    (Opcode.CREATE, Opcode.MKDIR, Opcode.MKNOD, Opcode.SYMLINK, Opcode.LINK, Opcode.LOOKUP)
+    (
+        Opcode.CREATE,
+        Opcode.MKDIR,
+        Opcode.MKNOD,
+        Opcode.SYMLINK,
+        Opcode.LINK,
+        Opcode.LOOKUP,
+        Opcode.TMPFILE,
+    )
 )
 ENTRY_BYTES = 128
 
@@ -129,6 +137,13 @@ CASES = {
     "readdir": Case(
         Opcode.READDIR, lambda p: (1, bytes(structs.ReadIn(p.listing, 0, 4096, 0, 0, 0, 0)))
     ),
+    "unnamed": Case(
+        Opcode.TMPFILE,
+        lambda p: (
+            p.directory,
+            bytes(structs.CreateIn(os.O_RDWR, stat.S_IFREG | 0o644, 0, 0)) + name("#"),
+        ),
+    ),
     "snapshot": Case(Opcode.READ, ask("snapshot")),
     "named snapshot": Case(Opcode.WRITE, command("snapshot", "named")),
     "restore": Case(Opcode.WRITE, command("restore", "first")),
@@ -138,6 +153,8 @@ CASES = {
     "head": Case(Opcode.WRITE, command("head", "side")),
     "drop": Case(Opcode.WRITE, command("drop", "side")),
     "snapshot by ioctl": Case(Opcode.IOCTL, ioctl(ioctls.SNAPSHOT, "")),
+    "fork": Case(Opcode.WRITE, command("fork", "forked")),
+    "fork by ioctl": Case(Opcode.IOCTL, ioctl(ioctls.FORK, "forked")),
     "restore by ioctl": Case(Opcode.IOCTL, ioctl(ioctls.RESTORE, "first")),
 }
 # In the short form so many lines of each request are died at, spread over all of them.
@@ -179,7 +196,7 @@ def prepared(directory: Path) -> tuple[Server, Place]:
     listing = server.opened(1, opcode=Opcode.OPENDIR).fh
     control = {}
     top = server.lookup(".pyi").nodeid
-    for text in ("snapshot", "restore", "undo", "branch", "head", "drop"):
+    for text in ("snapshot", "restore", "undo", "branch", "head", "drop", "fork"):
         found = server.lookup(text, top).nodeid
         control[text] = (found, server.opened(found, os.O_RDWR).fh)
     server.ledger.commit()
@@ -221,6 +238,7 @@ def seen(server: Server, place: Place) -> dict[str, object]:
     found["known"] = sorted(label(server, node) for node in server.counts())
     operations = [type(operation).__name__ for _, operation in server.workspace.log.operations()]
     found["log"] = [kind for kind in operations if kind not in ("Reserve", "Continue")]
+    found["workspaces"] = server.store.workspace_names()
     found["head"] = server.session.root.name
     for handle in (place.writer, place.reader):
         try:
