@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from pyi_fs.cli.program import complain, run, store_option, store_path, version_option
+from pyi_fs.cli.program import complain, counted, run, store_option, store_path, version_option
 from pyi_fs.engine.findings import Finding
 from pyi_fs.engine.fsck import check_directory
 from pyi_fs.engine.repair import rebuild_index as rebuild_chunk_index
@@ -52,7 +52,7 @@ def command(
         click.echo(_as_json(finding) if as_json else str(finding))
     wrong = sum(finding.severity != "note" for finding in findings)
     if wrong:
-        complain(NAME, f"{path}: {wrong} findings")
+        complain(NAME, f"{path}: {counted(wrong, 'finding')}")
     if wrong:
         return FOUND
     return MENDED if mended else 0

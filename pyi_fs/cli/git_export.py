@@ -91,8 +91,8 @@ def summary(report: Report) -> list[str]:
     if not report.snapshots:
         lines = [f"{report.git_branch}: nothing new"]
     else:
-        commits = _plural(len(report.snapshots), "commit")
-        files = _plural(report.files, "file")
+        commits = program.counted(len(report.snapshots), "commit")
+        files = program.counted(report.files, "file")
         tip = report.tip[:12]
         lines = [
             f"{report.git_branch}: {commits}, {files} written ({report.file_bytes:,} bytes),"
@@ -204,7 +204,3 @@ def reading(at: Progress) -> str:
 
 def _bar() -> AbstractContextManager[Callable[[Progress], None]]:
     return _Bar() if sys.stderr.isatty() else _Lines()
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -146,6 +146,14 @@ def sentence(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def counted(count: int, noun: str) -> str:
+    """Returns a number of things in words: `1 file`, `2,000 directories`, `2 branches`."""
+    plural = noun + ("es" if noun.endswith("ch") else "s")
+    if noun.endswith("y"):
+        plural = f"{noun[:-1]}ies"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
 def store_path(option: str | None) -> Path:
     """Returns the store to use: the option, else `$PYI_STORE`, else `~/.local/share/pyi`."""
     text = option or os.environ.get("PYI_STORE")

@@ -6,7 +6,7 @@ import click
 
 from pyi_fs.cli import workspaces
 from pyi_fs.cli.live_mounts import live_mounts
-from pyi_fs.cli.program import complain, is_confirmed
+from pyi_fs.cli.program import complain, counted, is_confirmed
 from pyi_fs.cli.progress import size_text, step_progress
 from pyi_fs.engine import purge, purge_execution
 from pyi_fs.engine.store import Store
@@ -87,14 +87,19 @@ def _refuse_mounted(store: Store, workspace: WorkspaceName) -> None:
 
 
 def _question(planned: purge.Plan) -> str:
-    count = len(planned.sightings)
+    files, snapshots = len(planned.files), len(planned.sightings)
     where = ", ".join(planned.touched)
-    return f"Purge {len(planned.files)} files from {where}, {count} snapshots? This is for ever."
+    return (
+        f"Purge {counted(files, 'file')} from {where}, {counted(snapshots, 'snapshot')}? "
+        "This is for ever."
+    )
 
 
 def _summary(done: purge_execution.Purged) -> str:
     return (
-        f"purged {done.files} files: {done.records} records of {done.journals} journals, "
-        f"{done.segments} segments, {done.maps} maps, {done.tables} base tables, "
-        f"{done.chunks} chunks, {done.snapshots} sealed snapshots; {done.packs} packs went"
+        f"purged {counted(done.files, 'file')}: {counted(done.records, 'record')} "
+        f"of {counted(done.journals, 'journal')}, {counted(done.segments, 'segment')}, "
+        f"{counted(done.maps, 'map')}, {counted(done.tables, 'base table')}, "
+        f"{counted(done.chunks, 'chunk')}, {counted(done.snapshots, 'sealed snapshot')}; "
+        f"{counted(done.packs, 'pack')} went"
     )

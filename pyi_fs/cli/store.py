@@ -20,6 +20,7 @@ from pyi_fs.cli.inventory import (
 from pyi_fs.cli.log_file import log_directory
 from pyi_fs.cli.program import (
     complain,
+    counted,
     is_confirmed,
     run,
     store_option,
@@ -213,10 +214,9 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
 
 def _question(facts: WorkspaceFacts, expected: int | None) -> str:
     own = "" if expected is None else f": {size_text(expected)} that nobody else needs"
-    return (
-        f"Remove '{facts.name}' with {len(facts.branches)} branches "
-        f"and {len(facts.snapshots)} snapshots{own}?"
-    )
+    branches = counted(len(facts.branches), "branch")
+    snapshots = counted(len(facts.snapshots), "snapshot")
+    return f"Remove '{facts.name}' with {branches} and {snapshots}{own}?"
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from pyi_fs.cli.arguments import is_directory, place
+from pyi_fs.cli.program import counted
 from pyi_fs.errors import AlreadyExistsError, NotFoundError
 
 # More names would bury the one that was meant.
@@ -101,8 +102,8 @@ def _import(store_path: Path, name: str, source: str, mountpoint: Path) -> list[
     finally:
         store.close()
     lines = [
-        f"new workspace '{name}' from {source}: {report.files:,} files, "
-        f"{report.directories:,} directories, {size_text(report.read_bytes)}"
+        f"new workspace '{name}' from {source}: {counted(report.files, 'file')}, "
+        f"{counted(report.directories, 'directory')}, {size_text(report.read_bytes)}"
     ]
     lines += [f"skipped {path}: {reason}" for path, reason in report.skipped[:_PATHS_SHOWN_MAX]]
     lines += _more(len(report.skipped), "skipped")

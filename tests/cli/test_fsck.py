@@ -55,7 +55,7 @@ def test_damage_is_code_4_and_names_the_file(sound):
 def test_findings_are_printed_and_counted(found, sound):
     found[0].extend(FINDINGS)
     done = call(command, name="pyi-fsck")
-    assert (done.code, done.errors) == (4, f"pyi-fsck: {sound}: 1 findings\n")
+    assert (done.code, done.errors) == (4, f"pyi-fsck: {sound}: 1 finding\n")
     assert done.output.splitlines() == [str(finding) for finding in FINDINGS]
     assert found[1] == [False]
 

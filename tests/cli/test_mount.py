@@ -319,7 +319,7 @@ def test_from_a_directory_and_from_a_workspace(store, mountpoint, mount, tmp_pat
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "f").write_text("imported")
     done = mount("ws", "--from", f"{tmp_path}/src")
-    assert "1 files" in done.errors
+    assert "1 file," in done.errors
     assert (mountpoint / "f").read_text() == "imported"
     (mountpoint / "g").write_text("unsealed")
     mount("fork", "--from", "ws", at=tmp_path / "fork")

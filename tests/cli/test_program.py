@@ -74,6 +74,12 @@ def test_help_and_the_version_are_no_errors():
     assert call(versioned, "--version").output.startswith("prog ")
 
 
+def test_numbers_of_things_are_words():
+    assert program.counted(1, "file") == "1 file"
+    assert program.counted(0, "branch") == "0 branches"
+    assert program.counted(2000, "directory") == "2,000 directories"
+
+
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         call(command_that(ZeroDivisionError()))

@@ -47,7 +47,7 @@ def test_it_says_what_it_rewrote(leaky):
     assert any(line.startswith("in a@1-") and line.endswith(": conf/.env") for line in lines)
     assert any(line.startswith("seal layers/") for line in lines)
     assert any(line.startswith("rewrite layers/") and "1 records" in line for line in lines)
-    assert done.errors.startswith("pyi-store: purged 1 files: 1 records of 1 journals, 1 segments")
+    assert done.errors.startswith("pyi-store: purged 1 file: 1 record of 1 journal, 1 segment")
     assert not is_there(leaky)
 
 
@@ -61,7 +61,7 @@ def test_a_dry_run_prints_the_same_plan_and_changes_nothing(leaky):
 def test_nobody_there_to_confirm_is_no(leaky):
     done = run("store", "--store", leaky, "purge", "a", "conf/.env")
     assert done.code == 1
-    assert "Purge 1 files from a, b, 1 snapshots? This is for ever." in done.errors
+    assert "Purge 1 file from a, b, 1 snapshot? This is for ever." in done.errors
     assert done.errors.endswith("nothing was purged (--yes purges without asking)\n")
     assert is_there(leaky)
 

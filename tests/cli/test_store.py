@@ -96,7 +96,7 @@ def test_rm_asks(two, answer, code, left, tmp_path):
     with (tmp_path / "answer").open() as file:
         done = run("store", "rm", "a", stdin=file)
     assert done.code == code
-    assert "Remove 'a' with 1 branches and 0 snapshots" in done.errors
+    assert "Remove 'a' with 1 branch and 0 snapshots" in done.errors
     assert workspaces.names(two) == left
 
 

@@ -39,7 +39,7 @@ def test_from_a_directory_says_what_was_read(tmp_path):
     (tmp_path / "src" / "f").write_bytes(b"x" * 2000)
     lines = workspaces.make_from(tmp_path / "s", "ws", f"{tmp_path}/src", tmp_path / "mnt")
     assert lines == [
-        f"new workspace 'ws' from {tmp_path}/src: 1 files, 2 directories, 2.0 kB",
+        f"new workspace 'ws' from {tmp_path}/src: 1 file, 2 directories, 2.0 kB",
     ]
 
 
