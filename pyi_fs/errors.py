@@ -28,7 +28,8 @@ PyiError
     │   ├── CorruptSegmentError     a scratch run whose checksum differs
     │   ├── CorruptPackError
     │   ├── CorruptTableError
-    │   └── CorruptTreeObjectError
+    │   ├── CorruptTreeObjectError
+    │   └── ForeignFileError        a link, FIFO, device where a file of the store belongs
     ├── CorruptTreeError        a tree, or a change of one, that no writer makes
     ├── MissingChunkError       carries the chunk's id
     ├── FormatTooNewError       refuses to open; says which version wrote it
@@ -217,6 +218,19 @@ class CorruptTableError(CorruptError):
 
 class CorruptTreeObjectError(CorruptError):
     """A tree object does not decode or does not match its id."""
+
+
+class ForeignFileError(CorruptError):
+    """What stands where the store has a file or directory is a link, a FIFO, a device, a socket."""
+
+    def __init__(self, file: str, expected: str) -> None:
+        """Keeps the place, and what belongs there."""
+        super().__init__(file, 0, expected)
+        self.args = (file, expected)
+
+    def __str__(self) -> str:
+        """Returns one line that names the file."""
+        return f"{self.file}: not {self.expected}, but a link or something else that is foreign"
 
 
 class CorruptTreeError(StoreError):

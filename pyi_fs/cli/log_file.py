@@ -46,10 +46,13 @@ class LogFile(logging.Handler):
 
 
 def log_path(store: Path, workspace: str, shown: str) -> Path:
-    """Returns where the mount of a branch or snapshot of a workspace logs."""
-    return log_directory(store, workspace) / f"{shown}.log"
+    """Returns where the mount of a branch or snapshot of a workspace logs.
+
+    `ForeignFileError` if a link leads elsewhere.
+    """
+    return Path(DirectoryStorage(store).host_path(f"logs/{workspace}/{shown}.log"))
 
 
 def log_directory(store: Path, workspace: str) -> Path:
-    """Returns where all mounts of a workspace log."""
-    return store / "logs" / workspace
+    """Returns where all mounts of a workspace log; `ForeignFileError` as `log_path`."""
+    return Path(DirectoryStorage(store).host_path(f"logs/{workspace}"))

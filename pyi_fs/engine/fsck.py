@@ -28,6 +28,7 @@ from pyi_fs.engine.fsck_trees import TreeCheck
 from pyi_fs.engine.history import History
 from pyi_fs.engine.references import all_layers
 from pyi_fs.engine.store import STORE_VERSION, Store, boot_id
+from pyi_fs.errors import ForeignFileError
 from pyi_fs.ids import LayerId, layer_name
 from pyi_fs.store import layout
 from pyi_fs.store.chunks import ChunkStore
@@ -96,6 +97,9 @@ def check_directory(
             report.add("warning", "index", layout.INDEX, "no index: it is made anew from the packs")
     try:
         _check(storage, index, report, verify_data=verify_data)
+    except ForeignFileError as error:
+        # A directory that is a link, say: what is behind it is not the store's.
+        report.add("error", "stray", error.file, f"{error}; nothing after it was looked at")
     finally:
         if index is not None:
             index.close()

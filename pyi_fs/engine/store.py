@@ -6,7 +6,13 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from pyi_fs.errors import CorruptError, FormatTooNewError, FormatUnknownError, NotFoundError
+from pyi_fs.errors import (
+    CorruptError,
+    ForeignFileError,
+    FormatTooNewError,
+    FormatUnknownError,
+    NotFoundError,
+)
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.store import layout, reserve
 from pyi_fs.store.chunks import ChunkStore
@@ -61,6 +67,8 @@ class Store:
         try:
             return cls._reconciled(storage, path, fills_reserve)
         except (CorruptError, FormatUnknownError) as error:
+            if isinstance(error, ForeignFileError) and not error.file.startswith(layout.INDEX):
+                raise
             log.warning("%s; it is made anew from the packs", error)
         lock = storage.lock(layout.FORMAT)
         assert lock is not None, "BUG: waited and did not get the lock"

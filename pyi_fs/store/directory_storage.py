@@ -7,11 +7,15 @@ Invariants:
   `O_APPEND`, with which Linux ignores the offset (pwrite(2), BUGS) and a writer could not overwrite
   what a failed append left behind.
 - A file that is read only is read with `pread`, so descriptors may be shared by threads.
+- Nothing outside the root is read or changed, whatever stands in it: a store may come from an
+  archive of somebody else's. Links are not followed below the root, and what is no regular file is
+  not used (`ForeignFileError`). Who can change the store meanwhile is its owner.
 
-Source: pwrite(2), preadv2(2), fallocate(2), flock(2).
+Source: pwrite(2), preadv2(2), fallocate(2), flock(2), open(2) on `O_NOFOLLOW` and `O_NONBLOCK`.
 """
 
 import builtins
+import errno
 import fcntl
 import os
 import stat
@@ -20,6 +24,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from pyi_fs.errors import ForeignFileError
 from pyi_fs.ids import Buffer
 from pyi_fs.store.directory_files import (
     DirectoryAppendFile,
@@ -38,8 +43,12 @@ from pyi_fs.store.storage import (
 )
 
 _FILE_MODE, _DIRECTORY_MODE = 0o600, 0o700
-_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
-_WRITE_FLAGS = os.O_RDWR | os.O_CLOEXEC
+# O_NONBLOCK: a FIFO would be waited for, for ever; to regular files it means nothing.
+_SAFELY = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_READ_FLAGS = os.O_RDONLY | _SAFELY
+_WRITE_FLAGS = os.O_RDWR | _SAFELY
+_DIRECTORIES_MAX = 1 << 16
+"""Directories remembered as such; some 10 MB of names. A store has a few for each layer."""
 
 
 class DirectoryStorage:
@@ -59,6 +68,7 @@ class DirectoryStorage:
         self._inherited: dict[str, int] = {}
         self.on_lock: Callable[[str], object] | None = None
         """Told the path of each lock that was taken exclusively, or given up; in any thread."""
+        self._directories = {""}
 
     @property
     def disk(self) -> "DirectoryStorage":
@@ -72,7 +82,7 @@ class DirectoryStorage:
     def open_append(self, path: str, *, create: bool = False) -> AppendFile:
         """Opens a file for appending; see `Storage.open_append`."""
         flags = _WRITE_FLAGS | os.O_CREAT | os.O_EXCL if create else _WRITE_FLAGS
-        descriptor = os.open(self._root + path, flags, _FILE_MODE)
+        descriptor = self._open(path, flags)
         size_bytes = 0 if create else os.fstat(descriptor).st_size
         if create:
             _give_to_owner(descriptor)
@@ -80,15 +90,15 @@ class DirectoryStorage:
 
     def open_shared(self, path: str) -> SharedFile:
         """Opens a file for appending in turns; see `Storage.open_shared`."""
-        return DirectorySharedFile(os.open(self._root + path, _WRITE_FLAGS), 0)
+        return DirectorySharedFile(self._open(path, _WRITE_FLAGS), 0)
 
     def open_read(self, path: str) -> ReadFile:
         """Opens a file for reading; see `Storage.open_read`."""
-        return self._read_file(os.open(self._root + path, _READ_FLAGS))
+        return self._read_file(self._open(path, _READ_FLAGS))
 
     def read(self, path: str) -> bytes:
         """Returns a whole small file."""
-        with open(self._root + path, "rb", buffering=0) as file:
+        with open(self._open(path, _READ_FLAGS), "rb", buffering=0) as file:
             return file.readall()
 
     def write_atomic(self, path: str, parts: Sequence[Buffer], *, durable: bool = True) -> None:
@@ -99,20 +109,23 @@ class DirectoryStorage:
 
     def rename(self, old: str, new: str) -> None:
         """Renames a file, replacing `new`."""
-        os.rename(self._root + old, self._root + new)
+        os.rename(self._at(old), self._at(new))
 
     def remove(self, path: str) -> None:
         """Removes a file if it is there."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._root + path)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(self._at(path))
+        except IsADirectoryError as error:
+            raise ForeignFileError(path, "a file") from error
 
     def make_directory(self, path: str, *, parents: bool = False) -> None:
         """Makes a directory, and with `parents` those above it; mode 0700."""
         if not parents:
-            _make_directory(self._root + path)
+            _make_directory(self._at(path))
             return
         # Not os.makedirs: it gives the mode to the last one only; the others would be open to all.
-        names = (self._root + path).rstrip("/").split("/")
+        names = self._directory(path).rstrip("/").split("/")
         for depth in range(2, len(names) + 1):
             name = "/".join(names[:depth])
             if not os.path.isdir(name):
@@ -122,11 +135,11 @@ class DirectoryStorage:
     def remove_directory(self, path: str) -> None:
         """Removes an empty directory if it is there."""
         with suppress(FileNotFoundError):
-            os.rmdir(self._root + path)
+            os.rmdir(self._at(path))
 
     def sync_directory(self, path: str) -> None:
         """Returns when the names in a directory are durable."""
-        descriptor = os.open(self._root + path, _READ_FLAGS | os.O_DIRECTORY)
+        descriptor = os.open(self._directory(path), _READ_FLAGS | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
@@ -135,37 +148,37 @@ class DirectoryStorage:
     def list(self, path: str) -> builtins.list[str]:
         """Returns the names in a directory, sorted."""
         try:
-            return sorted(os.listdir(self._root + path))
+            return sorted(os.listdir(self._directory(path)))
         except FileNotFoundError:
             return []
 
     def exists(self, path: str) -> bool:
         """Returns whether something has that name."""
-        return os.path.lexists(self._root + path)
+        return os.path.lexists(self._at(path))
 
     def size_bytes(self, path: str) -> int | None:
         """Returns a file's size, or None if it is not there."""
         try:
-            return os.stat(self._root + path).st_size
+            return os.lstat(self._at(path)).st_size
         except FileNotFoundError:
             return None
 
     def allocated_bytes(self, path: str) -> int:
         """Returns the bytes of disk a file occupies."""
         try:
-            return os.stat(self._root + path).st_blocks * 512
+            return os.lstat(self._at(path)).st_blocks * 512
         except FileNotFoundError:
             return 0
 
     def touch(self, path: str) -> None:
         """Notes that a file is used now."""
         with suppress(FileNotFoundError):
-            os.utime(self._root + path)
+            os.utime(self._at(path), follow_symlinks=False)
 
     def touched_ns(self, path: str) -> int | None:
         """Returns when a file was last written or touched, or None if it is not there."""
         try:
-            return os.stat(self._root + path).st_mtime_ns
+            return os.lstat(self._at(path)).st_mtime_ns
         except FileNotFoundError:
             return None
 
@@ -178,7 +191,7 @@ class DirectoryStorage:
         """Takes the `flock` of a file; see `Storage.lock`."""
         descriptor = self._inherited_descriptor(path) if self._inherited else None
         if descriptor is None:
-            descriptor = os.open(self._root + path, _WRITE_FLAGS | os.O_CREAT, _FILE_MODE)
+            descriptor = self._open(path, _WRITE_FLAGS | os.O_CREAT)
         operation = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         try:
             _give_to_owner(descriptor)
@@ -235,8 +248,53 @@ class DirectoryStorage:
         return None
 
     def host_path(self, path: str) -> str:
-        """Returns the path on the host."""
-        return (self._root + path).rstrip("/")
+        """Returns the path on the host; see `Storage.host_path`."""
+        where = self._at(path).rstrip("/")
+        with suppress(FileNotFoundError, NotADirectoryError):
+            mode = os.lstat(where).st_mode if path else stat.S_IFDIR
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise ForeignFileError(path, "a file")
+        return where
+
+    def _open(self, path: str, flags: int) -> int:
+        """Returns a descriptor of a regular file."""
+        try:
+            descriptor = os.open(self._at(path), flags, _FILE_MODE)
+        except OSError as error:
+            # A link; a socket; a directory.
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise ForeignFileError(path, "a file") from error
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ForeignFileError(path, "a file")
+        return descriptor
+
+    def _at(self, path: str) -> str:
+        """Returns where a file is on the host; no directory above it is a link."""
+        directory = path.rpartition("/")[0]
+        if directory not in self._directories:
+            self._directory(directory)
+        return self._root + path
+
+    def _directory(self, path: str) -> str:
+        """Returns where a directory is on the host; neither it nor one above it is a link."""
+        names = path.rstrip("/").split("/")
+        for depth in range(1, len(names) + 1):
+            above = "/".join(names[:depth])
+            if above in self._directories:
+                continue
+            try:
+                mode = os.lstat(self._root + above).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                break
+            if stat.S_ISLNK(mode):
+                raise ForeignFileError(above, "a directory")
+            if stat.S_ISDIR(mode):
+                if len(self._directories) >= _DIRECTORIES_MAX:
+                    self._directories = {""}
+                self._directories.add(above)
+        return self._root + path
 
 
 def _give_to_owner(descriptor: int) -> None:

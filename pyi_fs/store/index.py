@@ -28,6 +28,7 @@ from pyi_fs.errors import (
     BusyError,
     CorruptError,
     CorruptPackError,
+    ForeignFileError,
     FormatTooNewError,
     FormatUnknownError,
 )
@@ -52,6 +53,7 @@ CACHE_KIB = 2048
 QUERY_IDS_MAX = 500
 """Ids in one statement: enough to amortise it, and far from SQLite's limit of 32,766 variables."""
 
+_FILES = tuple(layout.INDEX + suffix for suffix in ("", "-wal", "-shm", "-journal"))
 _COLUMNS = "id, pack, offset, raw_length, stored_length, method"
 _ANY_TABLE = "SELECT 1 FROM sqlite_schema WHERE tbl_name <> '_sqlite_migrations' LIMIT 1"
 _LOCATE = f"SELECT {_COLUMNS} FROM chunk WHERE id = ?"
@@ -107,8 +109,12 @@ class ChunkIndex:
         # First by us, so that the mode is 0600; SQLite gives its other files the same.
         with suppress(FileExistsError):
             self._storage.open_append(layout.INDEX, create=True).close()
+        # SQLite would follow links; this refuses them.
+        host_path, *_ = [self._storage.host_path(name) for name in _FILES]
+        if os.path.isdir(host_path):
+            raise ForeignFileError(layout.INDEX, "a file")
         self._connection = connect(
-            self._storage.host_path(layout.INDEX),
+            host_path,
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
@@ -306,8 +312,8 @@ class ChunkIndex:
 
 def discard_index(storage: Storage) -> None:
     """Removes a damaged index, to be opened and rebuilt; no process may have it open."""
-    for suffix in ("", "-wal", "-shm"):
-        storage.remove(layout.INDEX + suffix)
+    for name in _FILES:
+        storage.remove(name)
     storage.sync_directory("")
 
 

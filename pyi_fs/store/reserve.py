@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from pyi_fs import limits
+from pyi_fs.errors import ForeignFileError
 from pyi_fs.store import layout
 from pyi_fs.store.storage import Storage
 
@@ -54,7 +55,8 @@ def make_room(storage: Storage, room_bytes: int) -> None:
 
 def make(storage: Storage) -> None:
     """Makes the reserve of a store, or fills it, as far as there is room."""
-    with suppress(OSError):
+    # A store without a reserve is one on a disk that had no room for it.
+    with suppress(OSError, ForeignFileError):
         _fill(storage)
 
 
@@ -87,7 +89,10 @@ def _draw(storage: Storage, *, at_once: bool) -> bool:
     """Gives a piece of the reserve, or all, to the disk; returns whether there was one."""
     if not storage.size_bytes(layout.RESERVE):
         return False
-    lock = storage.lock(layout.RESERVE)
+    try:
+        lock = storage.lock(layout.RESERVE)
+    except ForeignFileError:
+        return False
     assert lock is not None, "BUG: waited and did not get the lock"
     try:
         file = storage.open_append(layout.RESERVE)

@@ -9,6 +9,7 @@ Invariants:
 - Nothing is durable before `sync` of the file *and*, for a new name, `sync_directory` of its
   directory.
 - `OSError` passes through unchanged: `ENOSPC` and `EDQUOT` are for the caller.
+- What is no regular file, or behind a link, is not used: `ForeignFileError`.
 """
 
 from collections.abc import Sequence
@@ -193,7 +194,10 @@ class Storage(Protocol):
         """Takes the `flock` of a file, made if missing; None if it is held and `wait` is false."""
 
     def host_path(self, path: str) -> str:
-        """Returns the path for other libraries (SQLite) and for messages."""
+        """Returns the path for other libraries (SQLite) and for messages.
+
+        `ForeignFileError` if they would be led elsewhere by it.
+        """
 
 
 def write_atomically(

@@ -1,11 +1,15 @@
 """The log of a mount: private, bounded, and also what is no record."""
 
+import shutil
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
-from pyi_fs.cli.log_file import LOG_BYTES_MAX, log_path
+import pytest
+
+from pyi_fs.cli.log_file import LOG_BYTES_MAX, log_directory, log_path
+from pyi_fs.errors import ForeignFileError
 from tests.support.commands import ROOT, environment
 
 WRITER = """
@@ -54,3 +58,19 @@ def test_a_full_log_moves_aside_and_the_newest_records_are_kept(tmp_path):
     assert "record 002499" in path.read_text()
     assert path.read_text().endswith("last words\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["log", "log.1"]
+
+
+def test_no_link_in_a_store_leads_a_log_elsewhere(tmp_path):
+    """A store of somebody else's making; `pyi-store rm` removes the directory of logs, too."""
+    outside, store = tmp_path / "outside", tmp_path / "store"
+    (outside / "ws").mkdir(parents=True)
+    (outside / "precious").touch()
+    (store / "logs" / "ws").mkdir(parents=True)
+    (store / "logs" / "ws" / "main.log").symlink_to(outside / "precious")
+    with pytest.raises(ForeignFileError, match="main"):
+        log_path(store, "ws", "main")
+    shutil.rmtree(store / "logs")
+    (store / "logs").symlink_to(outside)
+    for find in (lambda: log_path(store, "ws", "main"), lambda: log_directory(store, "ws")):
+        with pytest.raises(ForeignFileError, match="logs: not a directory"):
+            find()

@@ -5,11 +5,13 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from pyi_fs.errors import ForeignFileError
 from pyi_fs.store.directory_files import DirectoryLockFile
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.storage import Storage
@@ -159,3 +161,58 @@ def test_locks_are_inherited_until_they_are_forgotten(tmp_path: Path) -> None:
     again.release()
     assert (second.held_locks(), told[4:]) == ({}, ["a"])
     assert DirectoryStorage(tmp_path).lock("a", wait=False) is not None
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "FIFO", "socket", "directory"])
+def test_what_is_no_regular_file_is_not_used(tmp_path: Path, kind: str) -> None:
+    outside, path = tmp_path / "outside", tmp_path / "store" / "f"
+    path.parent.mkdir()
+    if kind == "link":
+        outside.write_bytes(b"outside")
+    if kind in ("link", "dangling link"):
+        path.symlink_to(outside)
+    elif kind == "directory":
+        path.mkdir()
+    else:
+        os.mknod(path, 0o600 | (stat.S_IFIFO if kind == "FIFO" else stat.S_IFSOCK))
+    storage = DirectoryStorage(tmp_path / "store")
+    uses: list[Callable[[str], object]] = [
+        *(storage.open_append, storage.open_shared, storage.open_read, storage.read, storage.lock),
+        *([storage.remove] if kind == "directory" else [storage.host_path]),
+    ]
+    for use in uses:
+        with pytest.raises(ForeignFileError, match="f: not a file"):
+            use("f")
+    storage.touch("f")
+    assert storage.size_bytes("f") == path.lstat().st_size
+    if kind != "directory":
+        storage.write_atomic("f", [b"new"])
+        assert storage.read("f") == b"new"
+    assert not outside.exists() or outside.read_bytes() == b"outside"
+
+
+def test_no_link_is_followed_to_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "outside" / "below").mkdir(parents=True)
+    (tmp_path / "outside" / "f").write_bytes(b"outside")
+    (tmp_path / "store" / "d").mkdir(parents=True)
+    (tmp_path / "store" / "d" / "l").symlink_to(tmp_path / "outside")
+    storage = DirectoryStorage(tmp_path / "store")
+    for use in (
+        *(storage.open_append, storage.open_read, storage.read, storage.remove, storage.lock),
+        *(storage.list, storage.remove_directory, storage.sync_directory, storage.exists),
+        *(storage.size_bytes, storage.allocated_bytes, storage.touch, storage.touched_ns),
+        *(storage.host_path, storage.make_directory),
+    ):
+        for path in ("d/l/f", "d/l/below", "d/l/new"):
+            with pytest.raises(ForeignFileError, match="d/l: not a directory"):
+                use(path)
+    for where in (("d/l/f", "f"), ("f", "d/l/f")):
+        with pytest.raises(ForeignFileError, match="d/l"):
+            storage.rename(*where)
+    with pytest.raises(ForeignFileError, match="d/l"):
+        storage.make_directory("d/l/a/b", parents=True)
+    assert sorted(os.listdir(tmp_path / "outside")) == ["below", "f"]
+    assert (tmp_path / "outside" / "f").read_bytes() == b"outside"
+    # The store itself may be reached by one.
+    (tmp_path / "to-the-store").symlink_to(tmp_path / "store")
+    assert DirectoryStorage(tmp_path / "to-the-store").list("") == ["d"]
