@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.posix_actor import Actor, User
 from tests.support.posix_both import Both, with_open
+from tests.support.posix_calls import Failed
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
@@ -51,3 +52,20 @@ def test_set_group_id_without_execution(both: Both, call: str) -> None:
         return oct(stat.S_IMODE((place / "f").stat().st_mode))
 
     assert both.say(ask) == ("0o666", "0o2666")
+
+
+def test_set_id_bits_after_a_write_that_was_too_far(both: Both) -> None:
+    """The kernel has them cleared before it sends the write, and does not know of our limit."""
+
+    def ask(place: Path) -> object:
+        os.chown(place / "f", 65534, 65534)
+        (place / "f").chmod(0o6777)
+        actor = Actor(place, User(65534, 65534))
+        actor.do("open", 0, "f", os.O_WRONLY, 0)
+        answer = actor.do("pwrite", 0, b"x", 1 << 45)
+        actor.close()
+        return answer, oct(stat.S_IMODE((place / "f").stat().st_mode))
+
+    refused = Failed("EFBIG")
+    # With the writeback cache, too: the kernel writes such a file at once.
+    assert both.say(ask) == ((refused, "0o6777"), (refused, "0o777"))

@@ -66,6 +66,11 @@ def _has_devices(picture: Picture) -> bool:
     return any(_is_device(same[0]) for _, _, same in picture.values())
 
 
+def _has_set_id(picture: Picture) -> bool:
+    modes = [same[0] for _, _, same in picture.values()]
+    return any(stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID) for mode in modes)
+
+
 class Twin:
     """The host and the worlds that have to do what it does."""
 
@@ -105,7 +110,7 @@ class Twin:
 
     def step(self, user: int, call: Call) -> object:
         """Makes a call everywhere and compares result, tree and touched times."""
-        if self._is_left_out(call):
+        if self._is_left_out(user, call):
             return None
         if self._is_coarse:
             # Else a change in the tick of the one before would be seen in no time.
@@ -159,12 +164,13 @@ class Twin:
                 path: found[1] for path, found in was.items()
             }
 
-    def _is_left_out(self, call: Call) -> bool:
+    def _is_left_out(self, user: int, call: Call) -> bool:
         """Returns whether a call cannot be compared."""
         name, arguments = call
-        if name == "pwrite" and self._is_coarse:
-            # Taken, and refused at close (docs/posix.md).
-            return bool(arguments[2] > FILE_BYTES_MAX)
+        if name == "pwrite" and arguments[2] > FILE_BYTES_MAX:
+            # With the writeback cache taken, and refused at close; refused, it has cleared set-id
+            # bits before (docs/posix.md).
+            return self._is_coarse or (bool(USERS[user].uid) and _has_set_id(self._before[0]))
         if name != "open" or arguments[2] & os.O_PATH or not _has_devices(self._before[0]):
             return False
         # The host may have a driver; a mount has no devices (docs/posix.md).
