@@ -3,7 +3,8 @@
 pyfuse3 takes its event-loop module from its own name `trio`; that is how `pyfuse3.asyncio` works.
 This object stands there and hands everything on to trio but
 
-- `Lock`, which pyfuse3 takes once a request: without a yield point when nobody holds it;
+- `Lock`, which pyfuse3 takes once a request: without a yield point when nobody holds it, also if
+  others wait for it;
 - `lowlevel.wait_readable`: what a serial client waits for is the wake-up of an idle core, twice a
   request, so the device is polled for a bounded moment before the loop sleeps (create+write+close
   270 us -> 131 us, design.md 3).
@@ -39,27 +40,39 @@ _PATIENCE_MAX = 1024
 
 
 class YieldlessLock:
-    """A lock that does not yield when it is free; waiters get it in order."""
+    """A lock that does not yield when it is free, even if others wait for it.
+
+    Who waits is woken when it is free and its last holder yields, in order, and waits on if the
+    lock is held again by then. pyfuse3 has two tasks that take turns at reading requests: handing
+    the lock over each time would be a real yield for each request (10 us and more), while the task
+    that has just answered can as well read the next one.
+    """
 
     def __init__(self) -> None:
         """Begins free."""
         self._is_held = False
+        self._is_one_woken = False
         self._waiters: deque[trio.Event] = deque()
 
     async def __aenter__(self) -> None:
-        if not self._is_held:
-            self._is_held = True
-            return
-        turn = trio.Event()
-        self._waiters.append(turn)
-        try:
-            await turn.wait()
-        except trio.Cancelled:
-            if turn.is_set():
-                self._pass_on()
+        is_first = False
+        while self._is_held:
+            turn = trio.Event()
+            if is_first:
+                self._waiters.appendleft(turn)
             else:
-                self._waiters.remove(turn)
-            raise
+                self._waiters.append(turn)
+            try:
+                await turn.wait()
+            except trio.Cancelled:
+                if turn.is_set():
+                    self._is_one_woken = False
+                    self._wake_one()
+                else:
+                    self._waiters.remove(turn)
+                raise
+            self._is_one_woken, is_first = False, True
+        self._is_held = True
 
     async def __aexit__(
         self,
@@ -67,13 +80,13 @@ class YieldlessLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pass_on()
+        self._is_held = False
+        self._wake_one()
 
-    def _pass_on(self) -> None:
-        if self._waiters:
+    def _wake_one(self) -> None:
+        if self._waiters and not self._is_held and not self._is_one_woken:
+            self._is_one_woken = True
             self._waiters.popleft().set()
-        else:
-            self._is_held = False
 
 
 class _Lowlevel:

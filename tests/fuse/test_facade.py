@@ -89,6 +89,47 @@ async def test_a_cancelled_waiter_that_had_its_turn_passes_it_on():
     assert got[-1] == "second"
 
 
+async def test_who_comes_back_before_it_yields_takes_the_lock_again():
+    """As pyfuse3's reader that has answered at once; who waits gets it when the holder yields."""
+    lock, got = YieldlessLock(), []
+
+    async def other():
+        async with lock:
+            got.append("other")
+
+    async with trio.open_nursery() as nursery:
+        async with lock:
+            nursery.start_soon(other)
+            await trio.testing.wait_all_tasks_blocked()
+        with trio.testing.assert_no_checkpoints():
+            for _ in range(3):
+                async with lock:
+                    pass
+        async with lock:
+            # The other one was woken, and waits on.
+            await trio.testing.wait_all_tasks_blocked()
+            assert got == []
+        await trio.testing.wait_all_tasks_blocked()
+        assert got == ["other"]
+
+
+async def test_who_was_woken_for_nothing_stays_the_first_in_the_queue():
+    lock, got = YieldlessLock(), []
+
+    async def want(name):
+        async with lock:
+            got.append(name)
+
+    async with trio.open_nursery() as nursery:
+        async with lock:
+            for name in "ab":
+                nursery.start_soon(want, name)
+                await trio.testing.wait_all_tasks_blocked()
+        async with lock:
+            await trio.testing.wait_all_tasks_blocked()
+    assert got == ["a", "b"]
+
+
 async def test_a_request_that_is_there_is_taken_without_a_yield_but_every_64th(device):
     reading, writing = device
     os.write(writing, b"x")
