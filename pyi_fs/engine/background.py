@@ -35,7 +35,8 @@ from pyi_fs.store.layer_writer import LayerWriter
 logger = logging.getLogger(__name__)
 
 # While somebody writes: often enough that garbage stays at a few hundred MB under the fastest
-# rewriter, seldom enough to be invisible (0.1 % of a core).
+# rewriter if the disk keeps up (1.2 GB while five others write there), seldom enough to be
+# invisible (0.1 % of a core).
 _TICK_SECONDS = 0.25
 # A disk that refused is asked again after this: often enough to go on soon, seldom enough for the
 # log.

@@ -14,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.acceptance import ROOT, Served, finish, run, start, stop
+from tests.support.acceptance import (
+    PATIENCE_SECONDS,
+    ROOT,
+    Served,
+    finish,
+    run,
+    start,
+    stop,
+)
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
@@ -205,7 +213,12 @@ def disk_bytes(store: Path) -> int:
 
 
 def test_a_file_rewritten_again_and_again_leaves_a_bounded_store(place, writeback, is_long):
-    """100 MB 200 times between two snapshots (or 20 MB 50 times) leaves a few files' worth."""
+    """100 MB 200 times between two snapshots (or 20 MB 50 times) leaves a few files' worth.
+
+    What was overwritten is given back once that is synced, so how high the store gets meanwhile is
+    a matter of the disk: the sum of what is written while it syncs. It is printed, and with --long,
+    where 20 GB are written, held to a part of that.
+    """
     size, times = (100 * MEGABYTE, 200) if is_long else (20 * MEGABYTE, 50)
     store = place / "store"
     with Served(store, "w", place / "mount", seconds=400, writeback=writeback) as served:
@@ -224,11 +237,14 @@ def test_a_file_rewritten_again_and_again_leaves_a_bounded_store(place, writebac
         took = time.perf_counter() - started
         snapshot = served.snapshot()
         served.control("restore", snapshot)
-        end = disk_bytes(store)
+        # What waits for a sync, and the file itself.
+        wanted = 400 * MEGABYTE + 2 * size
+        patience = time.monotonic() + PATIENCE_SECONDS
+        while (end := disk_bytes(store)) >= wanted and time.monotonic() < patience:
+            time.sleep(0.1)
     sys.stdout.write(
         f"\n{size * times // MEGABYTE:,} MB written at {size * times / MEGABYTE / took:.0f} MB/s:"
         f" store at most {highest // MEGABYTE} MB, at the end {end // MEGABYTE} MB\n"
     )
-    # What waits for a sync, what is being sealed, and the file itself.
-    assert highest < 600 * MEGABYTE + 3 * size
-    assert end < 400 * MEGABYTE + 2 * size
+    assert end < wanted
+    assert not is_long or highest < size * times / 4
