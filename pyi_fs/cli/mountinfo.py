@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 FILESYSTEM_TYPE = "fuse.pyi"
 _MOUNTINFO = Path("/proc/self/mountinfo")
+# As the kernel: path_resolution(7).
+_LINKS_MAX = 40
 
 
 class Mount(NamedTuple):
@@ -52,11 +54,21 @@ def parsed(line: str) -> Mount:
 def absolute(path: str | Path) -> str:
     """Returns a path without symbolic links and dots, like those in mountinfo.
 
-    The last name is not looked at: what is mounted there may be dead.
+    Of the last name only a link is read, which asks no server: what is mounted there may be dead.
     """
     text = os.path.abspath(path)
-    directory, name = os.path.split(text)
-    return os.path.join(os.path.realpath(directory), name) if name else directory
+    for _ in range(_LINKS_MAX):
+        directory, name = os.path.split(text)
+        if name in ("", ".", ".."):
+            return os.path.realpath(text)
+        directory = os.path.realpath(directory)
+        text = os.path.join(directory, name)
+        try:
+            target = os.readlink(text)
+        except OSError:
+            break
+        text = os.path.join(directory, target.rstrip("/") or "/")
+    return text
 
 
 def mount_at(mountpoint: str) -> Mount | None:

@@ -178,6 +178,17 @@ def test_unmounting_waits_for_the_process_and_all_is_there_again(store, mountpoi
 
 
 @a_mount
+def test_a_link_to_the_mountpoint_will_do(store, mountpoint, mount, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(mountpoint)
+    mount("ws", at=link)
+    done = run("mount", "ws2", link)
+    assert (done.code, f"{mountpoint} is a mountpoint already" in done.errors) == (1, True)
+    assert run("mount", "--unmount", link) == Done(0, "", "")
+    assert mount_at(str(mountpoint)) is None
+
+
+@a_mount
 def test_umount_ends_it_too(store, mountpoint, mount):
     mount("ws")
     (mountpoint / "f").write_text("kept")

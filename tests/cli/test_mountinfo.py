@@ -58,12 +58,34 @@ def test_below_means_by_whole_names():
     assert not is_below("/ab", "/a")
 
 
-def test_only_the_directory_of_a_mountpoint_is_resolved(tmp_path):
+def test_the_links_on_the_way_to_a_mountpoint_are_resolved(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     (tmp_path / "real" / "m").symlink_to("elsewhere")
-    assert absolute(tmp_path / "link" / ".." / "link" / "m") == str(tmp_path / "real" / "m")
+    assert absolute(tmp_path / "link" / ".." / "link" / "m") == str(tmp_path / "real/elsewhere")
     assert absolute("/") == "/"
+
+
+@pytest.mark.parametrize(
+    ("target", "found"),
+    [
+        ("real/m", "real/m"),
+        ("real/m/", "real/m"),
+        ("./link/../real/m", "real/m"),
+        ("again", "real/m"),
+        ("real/m/..", "real"),
+        ("/", "/"),
+        ("loop", "loop"),
+    ],
+)
+def test_a_link_to_a_mountpoint_is_that_mountpoint(tmp_path, target, found):
+    """umount(8) takes it for that as well."""
+    (tmp_path / "real" / "m").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "again").symlink_to(tmp_path / "link" / "m")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "here").symlink_to(target)
+    assert absolute(tmp_path / "here") == str(tmp_path / found)
 
 
 def test_this_process_sees_the_root():
