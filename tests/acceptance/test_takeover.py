@@ -9,7 +9,7 @@ import pytest
 from pyi_fs.fuse.device import kernel_release
 from tests.support.acceptance import disk_directory
 from tests.support.small_disks import memory_disk
-from tests.support.takeover import Held, Wait, rounds
+from tests.support.takeover import Held, Prober, Wait, rounds
 from tests.support.takeover_jobs import JOBS
 
 TRANSPORTS = ("direct",)
@@ -33,6 +33,45 @@ def test_no_job_sees_the_death_of_its_server(options, request, monkeypatch):
         assert [line.partition(":")[0] for line in lines] == sorted(JOBS)
         assert all(int(line.partition(":")[2]) > 0 for line in lines), lines
         assert held.status()["takeovers"]
+        held.unmount()
+        held.check()
+
+
+# Ends every server that is asked to sync while a file is there.
+DEADLY = """
+import os
+from pyi_fs.fuse.files import FileHandlers
+sync = FileHandlers.fsync
+async def fsync(self, handle):
+    if os.path.exists({deadly!r}):
+        os.abort()
+    await sync(self, handle)
+FileHandlers.fsync = fsync
+"""
+
+
+def test_a_request_that_its_servers_die_of_gets_an_error_and_the_mount_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = tmp_path / "deadly"
+    (tmp_path / "sitecustomize.py").write_text(DEADLY.format(deadly=str(deadly)))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with disk_directory() as place:
+        held = Held(place)
+        prober = Prober(held.path)
+        with (held.path / "file").open("wb", buffering=0) as file:
+            file.write(b"before")
+            deadly.touch()
+            with pytest.raises(OSError, match="Input/output error"):
+                os.fsync(file)
+            deadly.unlink()
+            file.write(b" and after")
+            os.fsync(file)
+        assert (held.path / "file").read_text() == "before and after"
+        prober.stop()
+        assert "servers ended again and again in request" in held.log()
+        # One more than three: how the first server ended, nobody knows.
+        assert held.status()["takeovers"] == 4
         held.unmount()
         held.check()
 
