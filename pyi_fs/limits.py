@@ -38,7 +38,7 @@ GARBAGE_BYTES_MAX = 256 * 1024 * 1024
 # for so many of its inodes: writing it anew costs about 5 us for each.
 FOLD_RECORDS_MIN = 10_000
 FOLD_RECORDS_MAX = 50_000
-FOLD_RECORD_INODES = 16
+FOLD_RECORD_INODES = 8
 # An overlay smaller than this is never worth a table, one larger than this fraction of its base
 # always is.
 CHECKPOINT_INODES_MIN = 10_000
