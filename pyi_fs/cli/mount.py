@@ -238,7 +238,9 @@ def _make_workspace(request: MountRequest, source: str | None, *, must_exist: bo
         # Nobody meant a new one who named something in it.
         if must_exist or request.where.at is not None or request.branch not in (None, "main"):
             raise workspaces.missing(request.store, name)
-        complain(NAME, workspaces.make_empty(request.store, name))
+        made = workspaces.make_empty(request.store, name)
+        if made is not None:
+            complain(NAME, made)
 
 
 def _log_to(path: Path) -> None:

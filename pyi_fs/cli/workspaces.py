@@ -40,8 +40,11 @@ def missing(store: Path, name: str) -> NotFoundError:
     return NotFoundError(f"no workspace '{name}' ({have})")
 
 
-def make_empty(store_path: Path, name: str) -> str:
-    """Makes an empty workspace, the store too on first use; returns the sentence that says so."""
+def make_empty(store_path: Path, name: str) -> str | None:
+    """Makes an empty workspace, the store too on first use; returns the sentence that says so.
+
+    None if another mount made it meanwhile: whether both can be, the lock of the branch says.
+    """
     from pyi_fs.engine.founding import create_workspace
     from pyi_fs.engine.store import Store
 
@@ -49,6 +52,8 @@ def make_empty(store_path: Path, name: str) -> str:
     store = Store.open(store_path)
     try:
         create_workspace(store, name)
+    except AlreadyExistsError:
+        return None
     finally:
         store.close()
     return f"new empty workspace '{name}'" + (f" (you have: {have})" if have else "")

@@ -50,6 +50,11 @@ def test_what_was_skipped_is_said(tmp_path):
     assert lines[1:] == ["skipped mnt: is the store or the mountpoint"]
 
 
+def test_a_workspace_that_another_mount_made_meanwhile_is_no_error(tmp_path):
+    assert workspaces.make_empty(tmp_path / "s", "ws") is not None
+    assert workspaces.make_empty(tmp_path / "s", "ws") is None
+
+
 def test_a_directory_without_a_slash_is_told_how_to_be_written(tmp_path, monkeypatch):
     """Who types `--from src` may mean either: nothing is guessed."""
     monkeypatch.chdir(tmp_path)
