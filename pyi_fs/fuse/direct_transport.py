@@ -166,17 +166,19 @@ class DirectTransport:
 
     async def _serve(self) -> None:
         device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
-        wait, is_greeted, failures = self._facade.wait_readable, False, 0
+        facade, wait, is_greeted, failures = self._facade, self._facade.wait_readable, False, 0
         self._is_unproven = self._has_asked_again()
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
                 is_greeted = True
                 self._ready()
-            await wait(device)
+            if not facade.is_likely_ready():
+                await wait(device)
             try:
                 length = readv(device, buffers)
             except OSError as error:
                 if error.errno in _NOTHING_THERE:
+                    facade.was_not_ready()
                     continue
                 if error.errno in _ENDED:
                     return

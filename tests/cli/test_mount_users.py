@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyi_fs.cli.mountinfo import mount_at
+from pyi_fs.fuse.transports import DIRECT, PYFUSE3
 from tests.support.commands import ROOT, Done, run_command
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
@@ -69,9 +70,10 @@ def user_shell():
         yield run_script
 
 
-def test_a_user_mounts_and_unmounts(user_shell):
+@pytest.mark.parametrize("name", [PYFUSE3, DIRECT])
+def test_a_user_mounts_and_unmounts(user_shell, name):
     done = user_shell(
-        "pyi_mount ws $D/mnt\n"
+        f"pyi_mount --transport {name} ws $D/mnt\n"
         "u sh -c 'echo hello > $0/f; cat $0/f; stat -c %u $0/f' $D/mnt\n"
         "u findmnt -no SOURCE,OPTIONS $D/mnt\n"
         "pyi_mount --unmount $D/mnt; ls $D/mnt; stat -c '%u %a' $D/store\n"

@@ -325,6 +325,35 @@ async def test_a_request_that_is_there_needs_no_token(device, tokens):
     assert not tokens.is_held
 
 
+async def test_where_the_last_request_was_there_at_once_the_next_is_likely(device):
+    reading, writing = device
+    facade = Facade(0, NO_TOKENS)
+    assert not facade.is_likely_ready()
+    os.write(writing, b"x")
+    await facade.wait_readable(reading)
+    assert facade.is_likely_ready()
+    assert facade.is_likely_ready()
+    facade.begin_task()
+    assert not facade.is_likely_ready()
+    facade.end_task()
+    assert facade.is_likely_ready()
+    facade.was_not_ready()
+    assert not facade.is_likely_ready()
+
+
+async def test_every_64th_request_is_waited_for_all_the_same(device):
+    reading, writing = device
+    os.write(writing, b"x")
+    facade = Facade(0, NO_TOKENS)
+    with trio.testing.assert_no_checkpoints():
+        await facade.wait_readable(reading)
+        for _ in range(62):
+            assert facade.is_likely_ready()
+        assert not facade.is_likely_ready()
+    with trio.testing.assert_checkpoints():
+        await facade.wait_readable(reading)
+
+
 async def test_everything_else_is_trios():
     facade = Facade(0, NO_TOKENS)
     assert facade.open_nursery is trio.open_nursery

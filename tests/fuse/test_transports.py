@@ -7,8 +7,9 @@ import pytest
 
 from pyi_fs.errors import InvalidArgumentError
 from pyi_fs.fuse import transports
+from pyi_fs.fuse.protocol import InitFlag
 from pyi_fs.fuse.transports import AUTO, DIRECT, PYFUSE3
-from tests.support.mounting import mounted
+from tests.support.mounting import ROOT, mounted
 
 
 def _nothing() -> None:
@@ -20,6 +21,11 @@ def made(session, name):
     return transports.made(
         name, session, os.open("/dev/null", os.O_RDWR), spin_us=0, writeback=False, ready=_nothing
     )
+
+
+def test_every_feature_that_can_be_negotiated_is_in_the_document():
+    text = (ROOT / "docs" / "transport.md").read_text()
+    assert not [flag.name for flag in InitFlag if f"`{flag.name}`" not in text]
 
 
 def test_a_name_gives_that_transport(rig):
