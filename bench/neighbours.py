@@ -2,11 +2,13 @@
 
     .venv/bin/python -m bench.neighbours [--rounds 8] [--seconds 2] [--dir DIR]
 
-Prints a markdown table. Hogs count; what they lose is counted against the moments without a mount
-just before and after. A busy mount has one serial client that opens, overwrites and closes a file.
-Its *work* is the CPU time that as many operations cost, server and client, when the server does not
-poll (`--spin-us 0`), measured in the same run beside the same hogs: what the hogs lose beyond that
-is lost to waiting. Everything lies below a temporary directory (in --dir) that is removed.
+Prints a markdown table. With a hog on each core no core is ever idle, so what hogs lose is the CPU
+time of server and client, as the kernel accounts it, in percent of all cores: a figure that other
+programs on the machine do not disturb. Beside it what hogs count less than in the moments without a
+mount just before and after, which everything disturbs. A busy mount has one serial client that
+opens, overwrites and closes a file. Its *work* is the CPU time that as many operations cost when
+the server does not poll (`--spin-us 0`), beside the same hogs: the rest is lost to waiting.
+Everything lies below a temporary directory (in --dir) that is removed.
 """
 
 import argparse
@@ -29,7 +31,6 @@ from bench.measure import turns
 from bench.requests import Bench, Way
 
 COUNT = struct.Struct("<Q")
-TICKS = os.sysconf("SC_CLK_TCK")
 SETTLED_SECONDS = 1.0
 WAYS = (Way("pyfuse3", 0), Way("pyfuse3", 50), Way("direct", 0), Way("direct", 50))
 COUNTING = """
@@ -87,9 +88,12 @@ class Sample(NamedTuple):
 
 
 def cpu_seconds(pid: int) -> float:
-    """Returns the CPU time of a process and its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """Returns the CPU time of a process: of those of its threads that live."""
+    used = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            used += int((task / "schedstat").read_text().split()[0])
+    return used / 1e9
 
 
 def server_of(bench: Bench) -> int:
@@ -102,22 +106,30 @@ def server_of(bench: Bench) -> int:
     raise RuntimeError(f"nobody serves {bench.mountpoint}")
 
 
-def sampled(hogs: list[Counting], seconds: float, bench: Bench | None, base: Path) -> Sample:
-    """Returns what happens in so many seconds; with a mount, its client is busy meanwhile."""
-    client = None if bench is None else Counting(base, work=bench.mountpoint / "f")
-    pids = [] if bench is None or client is None else [server_of(bench), client.process.pid]
+def sampled(
+    hogs: list[Counting], seconds: float, server: int | None = None, client: Counting | None = None
+) -> Sample:
+    """Returns what happens in so many seconds."""
+    pids = [] if server is None else [server]
+    if client is not None:
+        pids.append(client.process.pid)
+    begun = sum(hog.count for hog in hogs), client.count if client else 0
+    used = sum(map(cpu_seconds, pids))
+    time.sleep(seconds)
+    ended = sum(hog.count for hog in hogs), client.count if client else 0
+    return Sample(ended[0] - begun[0], ended[1] - begun[1], sum(map(cpu_seconds, pids)) - used)
+
+
+@contextlib.contextmanager
+def working(base: Path, bench: Bench) -> Iterator[Counting]:
+    """Gives a client that is busy in a mount."""
+    client = Counting(base, work=bench.mountpoint / "f")
     try:
-        while client is not None and client.count == 0:
+        while client.count == 0:
             time.sleep(0.01)
-        begun = sum(hog.count for hog in hogs), client.count if client else 0
-        used = sum(map(cpu_seconds, pids))
-        time.sleep(seconds)
-        ended = sum(hog.count for hog in hogs), client.count if client else 0
-        used = sum(map(cpu_seconds, pids)) - used
+        yield client
     finally:
-        if client is not None:
-            client.end()
-    return Sample(ended[0] - begun[0], ended[1] - begun[1], used)
+        client.end()
 
 
 @contextlib.contextmanager
@@ -131,30 +143,38 @@ def hogging(base: Path) -> Iterator[list[Counting]]:
             hog.end()
 
 
-def measured(
-    base: Path, rounds: int, seconds: float
-) -> tuple[dict[str, list[float]], dict[str, list[Sample]]]:
-    """Returns what part the hogs lost, idle and busy by way, and the samples of busy mounts."""
-    lost: dict[str, list[float]] = {}
-    samples: dict[str, list[Sample]] = {}
-    ways = {way.name: way for way in WAYS}
-    benches = {}
-    for name, way in ways.items():
-        benches[name] = Bench(base, way)
-        benches[name].unmount()
-    with hogging(base) as hogs:
-        for name in turns(list(ways), rounds):
-            before = sampled(hogs, seconds, None, base).hogs
-            benches[name].mount()
-            time.sleep(SETTLED_SECONDS)
-            idle = sampled(hogs, seconds, None, base).hogs
-            busy = sampled(hogs, seconds, benches[name], base)
-            benches[name].unmount()
-            alone = (before + sampled(hogs, seconds, None, base).hogs) / 2
-            lost.setdefault(f"{name}, idle", []).append(1 - idle / alone)
-            lost.setdefault(f"{name}, busy", []).append(1 - busy.hogs / alone)
-            samples.setdefault(name, []).append(busy)
-    return lost, samples
+class Round(NamedTuple):
+    """A mount beside hogs: what they count without it, while it is idle, while it is busy."""
+
+    alone: float
+    idle: Sample
+    busy: Sample
+
+
+def measured(base: Path, rounds: int, seconds: float) -> dict[str, list[Round]]:
+    """Returns the rounds of each way, which take turns."""
+    benches = {way.name: Bench(base, way) for way in WAYS}
+    found: dict[str, list[Round]] = {name: [] for name in benches}
+    try:
+        for bench in benches.values():
+            bench.unmount()
+        with hogging(base) as hogs:
+            for name in turns(list(benches), rounds):
+                bench = benches[name]
+                before = sampled(hogs, seconds).hogs
+                bench.mount()
+                time.sleep(SETTLED_SECONDS)
+                server = server_of(bench)
+                idle = sampled(hogs, seconds, server)
+                with working(base, bench) as client:
+                    busy = sampled(hogs, seconds, server, client)
+                bench.unmount()
+                alone = (before + sampled(hogs, seconds).hogs) / 2
+                found[name].append(Round(alone, idle, busy))
+    finally:
+        for bench in benches.values():
+            bench.unmount()
+    return found
 
 
 def main() -> None:
@@ -170,28 +190,29 @@ def main() -> None:
     print(f"{time.strftime('%Y-%m-%d')}, {system}, {cores} cores, load before: {load:.1f}\n")
     base = Path(tempfile.mkdtemp(prefix="pyi-bench-", dir=arguments.dir))
     try:
-        lost, samples = measured(base, arguments.rounds, arguments.seconds)
+        found = measured(base, arguments.rounds, arguments.seconds)
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    print("| hogs lose, % | idle | busy | the work it does | beyond that | operations a second |")
-    print("|---|---|---|---|---|---|")
-    room = cores * arguments.seconds
+    heads = ("idle", "counted", "busy", "counted", "its work", "beyond that", "operations a second")
+    print(f"| hogs lose, % of {cores} cores | {' | '.join(heads)} |\n|---|{'---|' * len(heads)}")
+    room = cores * arguments.seconds / 100
     for way in WAYS:
-        asleep = samples[Way(way.transport, 0).name]
-        per_operation = sum(one.cpu_seconds for one in asleep) / sum(
-            one.operations for one in asleep
-        )
-        works = [100 * one.operations * per_operation / room for one in samples[way.name]]
-        busy = [100 * one for one in lost[f"{way.name}, busy"]]
-        beyond = statistics.median(all_ - work for all_, work in zip(busy, works, strict=True))
-        cells = [
-            statistics.median(100 * one for one in lost[f"{way.name}, idle"]),
-            statistics.median(busy),
-            statistics.median(works),
-            beyond,
+        asleep = [one.busy for one in found[Way(way.transport, 0).name]]
+        cost = sum(one.cpu_seconds for one in asleep) / sum(one.operations for one in asleep)
+        rounds = found[way.name]
+        busy = [one.busy.cpu_seconds / room for one in rounds]
+        works = [one.busy.operations * cost / room for one in rounds]
+        columns = [
+            [one.idle.cpu_seconds / room for one in rounds],
+            [100 * (1 - one.idle.hogs / one.alone) for one in rounds],
+            busy,
+            [100 * (1 - one.busy.hogs / one.alone) for one in rounds],
+            works,
+            [lost - work for lost, work in zip(busy, works, strict=True)],
         ]
-        speed = statistics.median(one.operations for one in samples[way.name]) / arguments.seconds
-        print(f"| {way.name} | {' | '.join(f'{one:.1f}' for one in cells)} | {speed:,.0f} |")
+        cells = [f"{statistics.median(column):.2f}" for column in columns]
+        speed = statistics.median(one.busy.operations for one in rounds) / arguments.seconds
+        print(f"| {way.name} | {' | '.join(cells)} | {speed:,.0f} |")
 
 
 if __name__ == "__main__":
