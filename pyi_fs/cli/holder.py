@@ -135,8 +135,8 @@ def described(request: MountRequest, log: Path, mounted: Mounted) -> dict[str, o
     """Returns what a successor has to know of a mount."""
     return {
         "request": request.fields(),
-        "log": str(log),
-        "mountpoint": str(mounted.mountpoint),
+        "log": os.fsencode(log),
+        "mountpoint": os.fsencode(mounted.mountpoint),
         "number": mounted.number,
         "oom_score": own_oom_score(),
     }

@@ -4,6 +4,7 @@ A value that the command line makes and the serving process keeps.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +42,17 @@ class MountRequest:
         return self.branch or "main" if self.where.at is None else f"@{self.where.at}"
 
     def fields(self) -> dict[str, object]:
-        """Returns it as numbers, texts and lists, for `from_fields`."""
+        """Returns it as numbers, texts, bytes and lists, for `from_fields`.
+
+        Paths are bytes: any that the host has can be written down.
+        """
         plain = dataclasses.asdict(self)
         where = [self.where.workspace, self.where.at]
         return {
             **plain,
-            "store": str(self.store),
+            "store": os.fsencode(self.store),
             "where": where,
-            "mountpoint": str(self.mountpoint),
+            "mountpoint": os.fsencode(self.mountpoint),
         }
 
     @classmethod
@@ -57,9 +61,9 @@ class MountRequest:
         return cls(
             **{
                 **fields,
-                "store": Path(fields["store"]),
+                "store": Path(os.fsdecode(fields["store"])),
                 "where": Place(*fields["where"]),
-                "mountpoint": Path(fields["mountpoint"]),
+                "mountpoint": Path(os.fsdecode(fields["mountpoint"])),
                 "flags": tuple(fields["flags"]),
             }
         )

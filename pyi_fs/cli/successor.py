@@ -8,6 +8,7 @@ mount has ended; 3: it cannot be gone on with; anything else: try again.
 """
 
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -50,7 +51,7 @@ def main() -> int:
     described = ledger.table(MOUNT_TABLE)[0]
     request = MountRequest.from_fields(described["request"])
     set_oom_score(described["oom_score"])
-    logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(described["log"]))])
+    logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(os.fsdecode(described["log"])))])
     set_command_line(["pyi-mount", str(request.where), str(request.mountpoint)])
     words, code = ledger.words, int(sys.argv[3])
     words[Word.BLAME] = blame(code)
@@ -64,7 +65,7 @@ def main() -> int:
         time.sleep(0.05 * 2 ** words[Word.UNANSWERED])
     log.warning("the server of %s is gone: going on", request.mountpoint)
     # Not looked at: a server that asks for its own mountpoint waits for itself.
-    mounted = Mounted(device, Path(described["mountpoint"]), described["number"])
+    mounted = Mounted(device, Path(os.fsdecode(described["mountpoint"])), described["number"])
     try:
         _serve(request, Continued(mounted, ledger), KeptLocks((first, second)))
     except BaseException:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from pyi_fs.cli import holder as module
@@ -125,19 +126,22 @@ def is_free(path: Path) -> bool:
 def test_a_successor_is_told_how_the_mount_was_made(tmp_path):
     request = MountRequest.from_fields(
         {
-            "store": "/s",
+            "store": "/s\udcfe",
             "where": ["ws", None],
-            "mountpoint": "/m",
+            "mountpoint": "/m\udcff",
             "flags": ["ro"],
             "branch": "b",
             "sync_interval": 5.0,
         }
     )
-    mounted = Mounted(3, tmp_path, "0:77")
-    found: dict[str, Any] = described(request, Path("/log"), mounted)
+    mounted = Mounted(3, tmp_path / "m\udcff", "0:77")
+    # As the ledger keeps it: names of any bytes must go through.
+    kept = msgspec.msgpack.encode(described(request, Path("/log\udcff"), mounted))
+    found: dict[str, Any] = msgspec.msgpack.decode(kept)
     assert MountRequest.from_fields(found["request"]) == request
     assert found["number"] == "0:77"
-    assert found["mountpoint"] == str(tmp_path)
+    assert found["mountpoint"] == os.fsencode(tmp_path) + b"/m\xff"
+    assert found["log"] == b"/log\xff"
     assert found["oom_score"] == Path("/proc/self/oom_score_adj").read_text().strip()
 
 
