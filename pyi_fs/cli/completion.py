@@ -17,9 +17,10 @@ def workspace_names(
     incomplete: str,
 ) -> list[str]:
     """Returns the workspaces of the store that begin so; opens nothing."""
+    # A subcommand's own `--store` is in `obj`; the group itself does not run here.
     root = context.find_root()
     try:
-        found = workspaces.names(store_path(root.params.get("store")))
+        found = workspaces.names(context.obj or store_path(root.params.get("store")))
     except PyiError:
         return []
     return [name for name in found if name.startswith(incomplete)]

@@ -180,6 +180,26 @@ def store_option(function: _F) -> _F:
     )(function)
 
 
+def own_store_option(function: _F) -> _F:
+    """Gives a subcommand the option `--store` of its group, which then may stand on either side.
+
+    `context.obj` is the store to use.
+    """
+    return click.option(
+        "--store",
+        metavar="DIR",
+        type=click.Path(file_okay=False, readable=False),
+        expose_value=False,
+        callback=_choose_store,
+        help="The same as before the subcommand.",
+    )(function)
+
+
+def _choose_store(context: click.Context, _: click.Parameter, store: str | None) -> None:
+    if store is not None:
+        context.obj = store_path(store)
+
+
 def version_option(name: str) -> Callable[[_F], _F]:
     """Gives a program the option `--version`."""
     return click.version_option(pyi_fs.__version__, prog_name=name, message="%(prog)s %(version)s")

@@ -6,7 +6,7 @@ import click
 
 from pyi_fs.cli import workspaces
 from pyi_fs.cli.live_mounts import live_mounts
-from pyi_fs.cli.program import complain, counted, is_confirmed
+from pyi_fs.cli.program import complain, counted, is_confirmed, own_store_option
 from pyi_fs.cli.progress import size_text, step_progress
 from pyi_fs.engine import purge, purge_execution
 from pyi_fs.engine.store import Store
@@ -19,6 +19,7 @@ NAME = "pyi-store"
 @click.command("purge")
 @click.argument("workspace")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@own_store_option
 @click.option("--everywhere", is_flag=True, help="Also what other files have of the same bytes.")
 @click.option("--dry-run", is_flag=True, help="Print the plan, change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

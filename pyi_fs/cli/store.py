@@ -22,6 +22,7 @@ from pyi_fs.cli.program import (
     complain,
     counted,
     is_confirmed,
+    own_store_option,
     run,
     store_option,
     store_path,
@@ -60,6 +61,7 @@ def _opened(context: click.Context) -> Store:
 
 
 @command.command("ls")
+@own_store_option
 @_json_option
 @_quick_option
 @click.pass_context
@@ -93,6 +95,7 @@ def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
 
 @command.command("info")
 @click.argument("workspace", shell_complete=workspace_names)
+@own_store_option
 @_json_option
 @_quick_option
 @click.pass_context
@@ -184,6 +187,7 @@ def _size(size_bytes: int) -> str:
 
 @command.command("rm")
 @click.argument("workspace", shell_complete=workspace_names)
+@own_store_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def remove_command(context: click.Context, workspace: str, yes: bool) -> int:

@@ -121,8 +121,10 @@ class ChunkIndex:
         )
         try:
             self._prepare(self._storage)
-        except BaseException:
+        except BaseException as error:
             self._connection.close()
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN:
+                self._storage.open_append(layout.INDEX).close()  # The kernel says why not.
             raise
         self._file = self._named_file()
 
@@ -392,9 +394,7 @@ def _translated(error: sqlite3.Error) -> Exception:
     if code == sqlite3.SQLITE_FULL:
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), layout.INDEX)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return BusyError(
-            f"{layout.INDEX}: locked for {BUSY_TIMEOUT_SECONDS:.0f} s by another process"
-        )
+        return BusyError(f"{layout.INDEX}: another process locks it for {BUSY_TIMEOUT_SECONDS:g} s")
     if code in _OTHER_DATABASE:
         return CorruptError(layout.INDEX, 0, "a sound database", str(error))
     return OSError(errno.EIO, str(error), layout.INDEX)

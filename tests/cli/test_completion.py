@@ -37,6 +37,7 @@ def test_workspaces_are_offered(name, words, store):
         workspaces.make_empty(store, workspace)
     assert offered(name, words + "be") == ["plain,best", "plain,beta"]
     assert offered("pyi-git-export", f"--store {store} al") == ["plain,alpha"]
+    assert offered("pyi-store", f"info --store {store.parent / 'other'} al") == []
 
 
 @pytest.mark.slow

@@ -34,6 +34,20 @@ def test_a_store_that_is_not_there_lists_nothing_and_is_not_made(store):
     assert not store.exists()
 
 
+@pytest.mark.parametrize(
+    "words", [["ls"], ["info", "a"], ["rm", "a", "--yes"], ["purge", "a", "x", "--dry-run"]]
+)
+def test_the_store_may_be_named_behind_the_subcommand(two, tmp_path, words, monkeypatch):
+    monkeypatch.setenv("PYI_STORE", str(tmp_path / "other"))
+    named = pyi_store(words[0], "--store", two, *words[1:])
+    assert "no workspace" in pyi_store("--store", tmp_path / "other", "info", "a").errors
+    monkeypatch.setenv("PYI_STORE", str(two))
+    if words[0] == "rm":
+        assert (named.code, workspaces.names(two)) == (0, ["b"])
+    else:
+        assert named == pyi_store(*words)
+
+
 def test_ls_gives_a_line_of_fields_for_each(two):
     lines = [line.split("\t") for line in pyi_store("ls").output.splitlines()]
     assert [(fields[0], fields[1], fields[2], fields[7]) for fields in lines] == [
