@@ -143,6 +143,9 @@ def command(
     where = place(workspace)
     if where.at is not None and (options["branch"] or options["source"]):
         raise click.UsageError("a snapshot excludes --branch and --from")
+    if options["source"] and options["branch"] not in (None, "main"):
+        # Before anything is read: a directory may take an hour.
+        raise click.UsageError("what --from makes has only the branch 'main'")
     return _mount(store_path(store), where, mountpoint, **options)
 
 

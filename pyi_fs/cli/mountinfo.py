@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from pyi_fs.errors import NotFoundError
+
 FILESYSTEM_TYPE = "fuse.pyi"
 _MOUNTINFO = Path("/proc/self/mountinfo")
 # As the kernel: path_resolution(7).
@@ -55,8 +57,12 @@ def absolute(path: str | Path) -> str:
     """Returns a path without symbolic links and dots, like those in mountinfo.
 
     Of the last name only a link is read, which asks no server: what is mounted there may be dead.
+    `NotFoundError` if the path is relative to a directory that is gone.
     """
-    text = os.path.abspath(path)
+    try:
+        text = os.path.abspath(path)
+    except FileNotFoundError:
+        raise NotFoundError("the current directory is gone: go to another one") from None
     for _ in range(_LINKS_MAX):
         directory, name = os.path.split(text)
         if name in ("", ".", ".."):

@@ -67,6 +67,7 @@ def took_no_harm(store: Path, mountpoint: Path) -> None:
         (["./ws", "MNT"], "is a path"),
         (["ws@1", "MNT", "--branch", "dev"], "excludes --branch"),
         (["ws@1", "MNT", "--from", "./x"], "excludes"),
+        (["ws", "MNT", "--from", ".", "--branch", "dev"], "only the branch 'main'"),
         (["ws", "MNT", "--snapshot-every", "soon"], "no duration"),
         (["ws", "MNT", "--control-uid", "-1"], "control-uid"),
         (["ws", "MNT", "--spin-us", "1s"], "spin-us"),

@@ -6,6 +6,7 @@ import pytest
 
 from pyi_fs.cli import mountinfo
 from pyi_fs.cli.mountinfo import absolute, is_below, mount_at, mount_of, parsed
+from pyi_fs.errors import NotFoundError
 
 LINE = (
     r"42 27 0:45 / /mnt/with\040space\134 rw,nosuid,relatime shared:1 master:2 - "
@@ -86,6 +87,14 @@ def test_a_link_to_a_mountpoint_is_that_mountpoint(tmp_path, target, found):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "here").symlink_to(target)
     assert absolute(tmp_path / "here") == str(tmp_path / found)
+
+
+def test_a_current_directory_that_is_gone_is_said(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(NotFoundError, match="current directory is gone"):
+        absolute(".")
 
 
 def test_this_process_sees_the_root():
