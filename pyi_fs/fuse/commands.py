@@ -9,7 +9,7 @@ A command is a plain `def`: no request is answered and nothing else is changed w
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -121,10 +121,14 @@ class Commands:
                 self._ledger.commit()
         return answer
 
-    def settle(self) -> None:
-        """What a dead server had begun has been begun again, or nobody waits for it any more."""
-        while self._begun_ns:
-            self._ledger.put(BEGUN_TABLE, self._begun_ns.popitem()[0], None)
+    def settle(self, asked: Set[int]) -> None:
+        """What a dead server had begun nobody waits for any more, but for what was asked again.
+
+        The tasks that answer that may not have looked when it was begun yet.
+        """
+        for request in self._begun_ns.keys() - asked:
+            del self._begun_ns[request]
+            self._ledger.put(BEGUN_TABLE, request, None)
 
     def answered(self, request: int) -> None:
         """The answer of a request has gone out: it is not kept any longer."""

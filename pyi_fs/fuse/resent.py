@@ -105,19 +105,22 @@ class Resent:
         self._words = ledger.words
         self._ledger = ledger
         self._done = ledger.table(DONE_TABLE)
+        self._asked: set[int] = set()
         self.suspects = suspects(ledger)
         """Requests that servers died with, with their points."""
         self._interrupted = interrupted
 
     def handler(self, opcode: int, unique: int, handler: Handler) -> Handler:
         """Returns what answers a request that was sent again; `handler` does it anew."""
+        self._asked.add(unique & ~RESENT)
         return partial(self._answer, opcode, unique & ~RESENT, handler)
 
     def settle(self) -> None:
         """All that was sent again has come: answers that nobody waits for are not kept longer."""
         for request in self._done:
             self._ledger.put(DONE_TABLE, request, None)
-        self._handlers.state.commands.settle()
+        self._handlers.state.commands.settle(self._asked)
+        self._asked.clear()
 
     def _answer(
         self,

@@ -6,12 +6,13 @@ import os
 import trio
 import trio.testing
 
+from pyi_fs.control import ioctls
 from pyi_fs.engine.branch import Branch
 from pyi_fs.fuse.commands import BEGUN_TABLE, DONE_TABLE, REQUEST
 from pyi_fs.fuse.in_flight import DIED
 from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.nodes import VIEW_BITS
-from pyi_fs.fuse.protocol import Opcode, OpenFlag
+from pyi_fs.fuse.protocol import RESENT, Opcode, OpenFlag
 from pyi_fs.fuse.resent import CHANGES
 from pyi_fs.ids import ROOT_INODE, BranchName, NodeId
 from pyi_fs.store.leases import leased
@@ -238,4 +239,33 @@ def test_an_answer_that_nobody_asks_for_again_is_not_kept(tmp_path):
     # The first one that is new: what is sent again comes before.
     successor.ask(Opcode.STATFS)
     assert successor.ledger.table(DONE_TABLE) == successor.ledger.table(BEGUN_TABLE) == {}
+    successor.close()
+
+
+def test_a_fork_that_was_made_is_that_fork_when_a_new_request_is_next(tmp_path):
+    """Its task has not seen then when it was begun first."""
+    server = Server(tmp_path)
+    handle = server.opened(server.make(ROOT, "file")).fh
+    text = b"other".ljust(ioctls.TEXT_BYTES, b"\0")
+    fork = structs.IoctlIn(handle, 0, ioctls.FORK, 0, len(text), ioctls.TEXT_BYTES)
+    body = bytes(fork) + text
+    assert server.serve(Opcode.IOCTL, body, unique=1_000)[0] == 0
+    # As if it had died before it noted that it was done.
+    server.ledger.put(BEGUN_TABLE, 1_000, 1)
+    server.ledger.commit()
+    successor = Server(tmp_path, server.leave())
+    answers = {}
+
+    async def ask() -> None:
+        async with trio.open_nursery() as nursery:
+            successor.transport._nursery = nursery  # noqa: SLF001 - `run` needs a device
+            successor.put(request(Opcode.IOCTL, body, unique=again(1_000)))
+            successor.put(request(Opcode.STATFS, unique=1_002))
+            for _ in range(2):
+                unique, error, told = await successor.answered()
+                answers[unique & ~RESENT] = error, told.rstrip(b"\0").endswith(b"other\n")
+
+    trio.run(ask)
+    assert answers == {1_000: (0, True), 1_002: (0, False)}
+    assert successor.ledger.table(BEGUN_TABLE) == {}
     successor.close()
