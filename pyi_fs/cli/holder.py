@@ -23,7 +23,7 @@ from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.in_flight import DIED, KILLED
-from pyi_fs.fuse.ledger import VERSION, MemoryLedger
+from pyi_fs.fuse.ledger import VERSION, MemoryLedger, Word
 from pyi_fs.fuse.mount import Holder
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class ShellHolder:
 
     def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
         """Starts the shell."""
+        ledger.words[Word.OOM_KILLS] = oom_kills()
         ledger.put(MOUNT_TABLE, 0, self._describe(mounted))
         ledger.commit()
         kept = [mounted.device, *ledger.descriptors, *self._locks.descriptors]
@@ -124,11 +125,25 @@ def successor_command() -> list[str]:
     return [sys.executable, "-P", "-m", "pyi_fs.cli.successor"]
 
 
-def blame(code: int) -> int:
-    """Returns what the end of a server, by its exit code, says against what it had in flight."""
-    if code == HAND_OVER:
-        return 0
-    return KILLED if code in (UNKNOWN_END, _KILLED_CODE) else DIED
+def blame(code: int, *, is_memory_short: bool) -> int:
+    """Returns what the end of a server, by its exit code, says against what it had in flight.
+
+    Nothing if it was killed from outside, again and again if need be: a sync, or a command that has
+    the kernel flush, may take longer than what such kills leave it. `is_memory_short`: the kernel
+    has killed something for want of memory while that server ran.
+    """
+    if code in (UNKNOWN_END, _KILLED_CODE):
+        return KILLED if is_memory_short else 0
+    return 0 if code == HAND_OVER else DIED
+
+
+def oom_kills() -> int:
+    """Returns how many processes the kernel has killed so far because memory was short."""
+    with suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
 
 
 def described(request: MountRequest, log: Path, mounted: Mounted) -> dict[str, object]:

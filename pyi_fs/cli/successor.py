@@ -22,6 +22,7 @@ from pyi_fs.cli.holder import (
     NoNewHolder,
     blame,
     leave_to_successor,
+    oom_kills,
     set_oom_score,
 )
 from pyi_fs.cli.kept_locks import KeptLocks
@@ -54,7 +55,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(os.fsdecode(described["log"])))])
     set_command_line(["pyi-mount", str(request.where), str(request.mountpoint)])
     words, code = ledger.words, int(sys.argv[3])
-    words[Word.BLAME] = blame(code)
+    killed_before, words[Word.OOM_KILLS] = words[Word.OOM_KILLS], oom_kills()
+    words[Word.BLAME] = blame(code, is_memory_short=words[Word.OOM_KILLS] > killed_before)
     words[Word.TAKEOVERS] += 1
     words[Word.UNANSWERED] = 1 if code == HAND_OVER else words[Word.UNANSWERED] + 1
     if words[Word.UNANSWERED] > _UNANSWERED_MAX:

@@ -5,10 +5,9 @@ each other, for as long as a disk takes; each has a word of its own from its beg
 answer. A server that dies leaves them there, and its successor counts: a request that was in flight
 at death after death, in a row, is refused.
 
-Which of several it was is found by trying those that a server died with one at a time. Whether it
-was one at all nobody can say: `kill -9` from outside looks like the kernel that is out of memory.
-So a death by SIGKILL says half as much as one of our own, and a death without a request sets its
-count back to nothing.
+Which of several it was is found by trying those that a server died with one at a time. A death by
+SIGKILL when the kernel was out of memory says half as much as one of our own, one from outside
+nothing; and a death without a request sets its count back to nothing.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -21,9 +20,9 @@ from pyi_fs.limits import IN_FLIGHT_NOTED_MAX
 
 TABLE = "deaths"
 POINTS_MAX = 6
-"""A request that has so many is refused: three deaths of our own, or six by SIGKILL."""
+"""A request that has so many is refused: three deaths of our own, or six for want of memory."""
 DIED, KILLED = 2, 1
-"""What a death says against what was in flight: one of our own, one by SIGKILL."""
+"""What a death says against what was in flight: one of our own, one for want of memory."""
 _FIRST = max(Word) + 1
 # Not for ever: what is tried may itself wait for one that waits for its turn, in the kernel (a
 # command that has the writeback cache flushed, and the fsync of an earlier flush).

@@ -96,6 +96,8 @@ class Word(IntEnum):
     """1: the kernel has agreed to read files itself."""
     BLAME = 24
     """What the end of the last server says against the requests that it had in flight."""
+    OOM_KILLS = 25
+    """How many processes the kernel had killed for want of memory when this server began."""
 
 
 class Ledger(Protocol):

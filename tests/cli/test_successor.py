@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from pyi_fs.cli.holder import BUG, CHECK, GAVE_UP, HAND_OVER, MOUNT_TABLE, successor_command
+from pyi_fs.cli.holder import (
+    BUG,
+    CHECK,
+    GAVE_UP,
+    HAND_OVER,
+    MOUNT_TABLE,
+    blame,
+    oom_kills,
+    successor_command,
+)
 from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.worker import worker_command
@@ -90,15 +99,22 @@ def test_one_that_cannot_begin_says_why_and_is_not_the_last(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "blamed", "unanswered"),
-    [(0, KILLED, 3), (137, KILLED, 3), (139, DIED, 3), (BUG, DIED, 3), (HAND_OVER, 0, 1)],
+    [(0, 0, 3), (137, 0, 3), (139, DIED, 3), (BUG, DIED, 3), (HAND_OVER, 0, 1)],
 )
 def test_how_the_last_server_ended_says_whether_a_request_may_be_to_blame(
     tmp_path, code, blamed, unanswered
 ):
     ledger = noted(tmp_path)
     ledger.words[Word.UNANSWERED] = 2
+    ledger.words[Word.OOM_KILLS] = oom_kills()
     assert successor(ledger, code).returncode not in (0, GAVE_UP)
     assert (ledger.words[Word.BLAME], ledger.words[Word.UNANSWERED]) == (blamed, unanswered)
+
+
+def test_a_kill_counts_if_the_kernel_was_short_of_memory():
+    assert [blame(code, is_memory_short=True) for code in (0, 137, BUG)] == [KILLED, KILLED, DIED]
+    assert [blame(code, is_memory_short=False) for code in (0, 137, BUG)] == [0, 0, DIED]
+    assert blame(HAND_OVER, is_memory_short=True) == 0
 
 
 def test_nothing_is_imported_from_the_current_directory(tmp_path):
