@@ -55,7 +55,7 @@ class Opens:
     def _opened(self, node: NodeId, flags: int, caller: Caller) -> Buffer:
         handle_id = self._files.open(node, flags, caller)
         handle = self._handles.file(handle_id)
-        if not isinstance(handle, FileHandle):
+        if not isinstance(handle, FileHandle) or handle.view.snapshot is None:
             return opened_file(node, handle_id)
         try:
             backing = self._passthrough.attach(handle, flags)

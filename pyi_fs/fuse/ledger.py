@@ -100,6 +100,9 @@ class Word(IntEnum):
     """How many processes the kernel had killed for want of memory when this server began."""
 
 
+_SLOT_COUNT = Word.SLOT_COUNT.value
+
+
 class Ledger(Protocol):
     """What the parts of a mount note in."""
 
@@ -289,8 +292,8 @@ class MemoryLedger:
         arena, place = divmod(index, _SLOTS_IN_ARENA)
         start = place * _SLOT_BYTES
         self._slots.arena(arena)[start : start + _SLOT_BYTES] = record
-        if index >= self.words[Word.SLOT_COUNT]:
-            self.words[Word.SLOT_COUNT] = index + 1
+        if index >= self.words[_SLOT_COUNT]:
+            self.words[_SLOT_COUNT] = index + 1
 
     def kept_slots(self) -> Iterator[tuple[int, bytes]]:
         """Yields the slots that a dead server left."""
