@@ -24,7 +24,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from pyi_fs.errors import ForeignFileError
+from pyi_fs import limits
+from pyi_fs.errors import CorruptError, ForeignFileError
 from pyi_fs.ids import Buffer
 from pyi_fs.store.directory_files import (
     DirectoryAppendFile,
@@ -97,8 +98,11 @@ class DirectoryStorage:
         return self._read_file(self._open(path, _READ_FLAGS))
 
     def read(self, path: str) -> bytes:
-        """Returns a whole small file."""
+        """Returns a whole small file; see `Storage.read`."""
         with open(self._open(path, _READ_FLAGS), "rb", buffering=0) as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes > limits.WHOLE_FILE_BYTES_MAX:
+                raise CorruptError(path, limits.WHOLE_FILE_BYTES_MAX, "its end", "more of it")
             return file.readall()
 
     def write_atomic(self, path: str, parts: Sequence[Buffer], *, durable: bool = True) -> None:

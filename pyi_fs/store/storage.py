@@ -145,7 +145,7 @@ class Storage(Protocol):
         """Opens a file for reading; `FileNotFoundError` if there is none."""
 
     def read(self, path: str) -> bytes:
-        """Returns a whole small file."""
+        """Returns a whole file; `CorruptError` if it has more than `WHOLE_FILE_BYTES_MAX`."""
 
     def write_atomic(self, path: str, parts: Sequence[Buffer], *, durable: bool = True) -> None:
         """Makes `path` hold the parts: temporary name, write, sync, rename, sync of the directory.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs import limits
 from tests.support.damage import build, files_of
 from tests.support.engine_rig import opened
 from tests.support.judging import fresh_copy, judged
@@ -138,3 +139,21 @@ def test_the_store_itself_may_be_reached_by_a_link(template: Path, tmp_path: Pat
     (tmp_path / "link").symlink_to(store)
     with opened(tmp_path / "link") as found:
         assert found.workspace_names() == list(WORKSPACES)
+
+
+@pytest.mark.parametrize("size", [1 << 33, 1 << 40])
+def test_a_file_that_is_mostly_a_hole_takes_no_memory(
+    template: Path, tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terabyte of nothing in the place of its end; but for tables, which are mapped, not read."""
+    monkeypatch.setattr(limits, "WHOLE_FILE_BYTES_MAX", 64 << 20)
+    for file in files_of(template):
+        if file.name == "base":
+            continue
+        store = fresh_copy(template, tmp_path / "copy")
+        os.truncate(store / file.relative_to(template), size)
+        try:
+            judged(store, WORKSPACES)
+        except BaseException as error:
+            error.add_note(f"with {file.relative_to(template)}")
+            raise

@@ -1,9 +1,12 @@
 """Group commit: how many syncs it takes, and whom each of them answers."""
 
+import os
+
 import pytest
 import trio
 
 from pyi_fs.fuse.syncing import GroupSync
+from tests.support.mounting import mounted
 
 
 class SlowBranch:
@@ -85,3 +88,26 @@ async def test_a_request_that_is_cancelled_leaves_the_others_their_sync():
         await trio.testing.wait_all_tasks_blocked()
         branch.finish.set()
     assert branch.started == 2
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+def test_a_write_that_asks_for_it_is_durable_when_it_returns(tmp_path, writeback):
+    """O_SYNC, O_DSYNC and RWF_DSYNC: the kernel sends an `fsync` after the write, and waits."""
+
+    def synced() -> list[bytes]:
+        return [file.read_bytes() for file in (tmp_path / "store").glob("layers/*/*/synced")]
+
+    def syncs_with(open_flags: int, write_flags: int) -> bool:
+        descriptor = os.open(mount.path / "f", os.O_WRONLY | open_flags)
+        before = synced()
+        os.pwritev(descriptor, [b"data"], 0, write_flags)
+        after = synced()
+        os.close(descriptor)
+        return after != before
+
+    with mounted(tmp_path, writeback=writeback, sync_interval=1000.0) as mount:
+        (mount.path / "f").write_bytes(b"x")
+        asked = [(os.O_SYNC, 0), (os.O_DSYNC, 0), (0, os.RWF_DSYNC), (0, os.RWF_SYNC)]
+        assert [syncs_with(*flags) for flags in asked] == [True] * 4
+        assert not syncs_with(0, 0)
