@@ -144,6 +144,6 @@ COPY_AHEAD_ROUNDS_MAX = 8
 # A file that takes an export more than seconds to read, holes included: it is named meanwhile.
 LARGE_FILE_BYTES = 1 << 30
 
-# The largest files that are read whole are journals: FOLD_RECORDS_MAX records with the longest xattr
-# are 3.3 GB. A larger one is somebody's hole: a terabyte of nothing takes no room in an archive.
+# The largest files that are read whole are journals: FOLD_RECORDS_MAX records with the longest
+# xattr are 3.3 GB. A larger one is a hole of somebody's: it takes no room in an archive.
 WHOLE_FILE_BYTES_MAX = 4 << 30

@@ -7,6 +7,7 @@ of the next.
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -45,15 +46,10 @@ def everything(path: Path) -> dict[Place, object]:
     store = Store.open(path, create=False)
     try:
         for name in WORKSPACES:
-            try:
-                workspace = Workspace(store, WorkspaceName(name))
-            except PyiError:
-                found[name,] = REFUSED
-                continue
-            try:
+            found[name,] = REFUSED
+            with suppress(PyiError), closing(Workspace(store, WorkspaceName(name))) as workspace:
                 look_at(workspace, name, found)
-            finally:
-                workspace.close()
+                found[name,] = "open"
     finally:
         store.close()
     return found
