@@ -69,8 +69,8 @@ class Plan:
     """What a collection would do.
 
     `held_bytes`: layers and packs before. `later_bytes`: what the deletions free besides, once
-    nobody can be in the middle of using them. `missing_bytes`: by how much the budget is missed.
-    `notes`: what is left as it is, and why.
+    nobody can be in the middle of using them. `missing_bytes`: by how much the budget is missed; a
+    block that a note takes counts for none. `notes`: what is left as it is, and why.
     """
 
     given: Given
@@ -150,7 +150,7 @@ def plan(
         at_last = _consequences(store, given, clock_ns, grace=False)
     found = _consequences(store, given, clock_ns, grace=True)
     later = max(0, at_last.frees_bytes - found.frees_bytes)
-    missing = max(0, excess_bytes - at_last.frees_bytes)
+    missing = max(0, min(excess_bytes, excess_bytes - at_last.frees_bytes))
     return Plan(given, *found, held_bytes, later, missing)
 
 

@@ -42,7 +42,8 @@ from pyi_fs.model.operation import (
 from pyi_fs.model.refs import BranchRef, Refs
 from pyi_fs.store import layout
 from pyi_fs.store.leases import leased
-from pyi_fs.store.oplog import OperationsLog
+from pyi_fs.store.oplog import OperationsLog, read_log_synced
+from pyi_fs.store.storage import Storage
 
 
 class Gone(NamedTuple):
@@ -229,9 +230,18 @@ def roots_of(
 
 
 def logged_names(store: Store) -> list[WorkspaceName]:
-    """Returns the workspaces that have a log with something in it, damaged or not."""
+    """Returns the workspaces that have a log with something in it, damaged or not.
+
+    Also one that is empty and was not when it was last synced: whoever makes a workspace may die
+    before the first record, and then nothing was ever noted.
+    """
     names = map(WorkspaceName, store.storage.list(layout.WORKSPACES))
-    return [name for name in names if store.storage.size_bytes(layout.operations_log(name))]
+    return [name for name in names if _has_log(store.storage, name)]
+
+
+def _has_log(storage: Storage, name: WorkspaceName) -> bool:
+    size_bytes = storage.size_bytes(layout.operations_log(name))
+    return size_bytes is not None and (size_bytes > 0 or read_log_synced(storage, name) > 0)
 
 
 def logged_layers(store: Store) -> set[LayerId]:

@@ -7,7 +7,7 @@ its place counts, also behind the damage. In what order it came about is not ask
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pyi_fs.errors import FormatTooNewError, FormatUnknownError
+from pyi_fs.errors import FormatTooNewError, FormatUnknownError, StoreError
 from pyi_fs.format.record import (
     FRAME_HEADER_BYTES,
     decode_operation,
@@ -40,7 +40,7 @@ def salvaged(storage: Storage, workspace: WorkspaceName) -> Salvaged:
         data = storage.read(layout.operations_log(workspace))
     except FileNotFoundError:
         return Salvaged((), is_whole=True)
-    except OSError:
+    except (OSError, StoreError):
         return Salvaged((), is_whole=False, is_readable=False)
     found: list[Operation] = []
     is_known = True

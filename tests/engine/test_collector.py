@@ -1,5 +1,6 @@
 """The collector takes what nobody needs and nothing else, whoever is in the middle of something."""
 
+import os
 import stat
 import time
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pyi_fs import limits
+from pyi_fs.engine import garbage
 from pyi_fs.engine.collector import execute, plan, remove_and_collect
 from pyi_fs.engine.founding import create_workspace, fork_workspace, remove_workspace
 from pyi_fs.engine.fsck import check_store
@@ -314,3 +316,40 @@ def test_a_damaged_log_keeps_all_its_layers_and_nobody_elses(tmp_path: Path, rec
         assert f"leave {planned.held[0]}" in str(planned)
         execute(store, planned, clock_ns=tomorrow)
         assert set(all_layers(store.storage)) == layers
+
+
+@pytest.mark.parametrize("damage", ["emptied", "a FIFO"])
+def test_a_log_of_which_nothing_is_left_keeps_its_workspace(tmp_path: Path, damage: str):
+    """An empty one was taken for a workspace half made, and all it had was collected."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"one", b"1")
+            workspace.snapshot(branch)
+            workspace.sync(branch)
+        log = tmp_path / "store" / "workspaces" / "a" / "log"
+        log.unlink()
+        if damage == "emptied":
+            log.touch(mode=0o600)
+        else:
+            os.mkfifo(log)
+        before = sorted(str(path) for path in (tmp_path / "store" / "layers").rglob("*"))
+        with written(store, "b") as (_, branch):
+            put(branch, b"one", b"1")
+        remove_workspace(store, "b")
+        planned = garbage.plan(store, clock_ns=tomorrow)
+        assert [line for line in planned.lines() if line.startswith("leave workspace 'a'")]
+        garbage.carry_out(store, planned, clock_ns=tomorrow)
+        after = sorted(str(path) for path in (tmp_path / "store" / "layers").rglob("*"))
+        assert set(before) <= set(after)
+
+
+def test_a_collection_that_takes_a_block_misses_no_budget(tmp_path: Path):
+    """A segment that nobody wants, in a layer that somebody may begin with: a map and a note."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (_, branch):
+            put(branch, b"one", b"1")
+            branch.sync()
+        (tmp_path / "store" / "workspaces" / "a" / "log").unlink()
+        planned = garbage.plan(store, keep_bytes=1 << 40)
+    assert planned.frees_bytes < 0
+    assert planned.missing_bytes == 0
