@@ -105,7 +105,11 @@ def test_a_handle_is_that_of_the_request_that_opened_it(tmp_path):
 def test_an_open_that_was_passed_through_is_so_again(tmp_path):
     """By the same id: the kernel may have the node open by it already."""
     server = Server(tmp_path)
-    node = server.make(ROOT, "file")
+    server.make(ROOT, "file")
+    server.workspace.snapshot(server.branch, name="kept")
+    node = ROOT
+    for name in (".pyi", "snapshots", "kept", "file"):
+        node = server.lookup(name, node).nodeid
     body = bytes(structs.OpenIn(os.O_RDONLY, 0))
     _, first = server.serve(Opcode.OPEN, body, node=node, unique=1_000)
     (handle,) = server.state.handles.files(node)
