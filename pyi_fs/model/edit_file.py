@@ -105,8 +105,13 @@ def nearest_time(time_ns: int | None) -> int | None:
 
 
 def time_within(time_ns: int) -> int:
-    """Returns the nearest time that an inode can hold."""
-    return min(max(time_ns, limits.TIME_NS_MIN), limits.TIME_NS_MAX)
+    """Returns the nearest time that an inode can hold.
+
+    The first second has no fractions, as the last (timestamp_truncate() of fs/inode.c).
+    """
+    if time_ns < limits.TIME_NS_MIN + 1_000_000_000:
+        return limits.TIME_NS_MIN
+    return min(time_ns, limits.TIME_NS_MAX)
 
 
 def set_attributes(tree: Tree, change: SetAttributes) -> Tree:

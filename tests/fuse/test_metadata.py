@@ -126,6 +126,14 @@ def test_a_time_no_inode_can_hold_becomes_the_nearest(rig, sign):
     assert after.mtime_ns == (limits.TIME_NS_MAX if sign > 0 else limits.TIME_NS_MIN)
 
 
+@pytest.mark.parametrize("edge", [limits.TIME_NS_MIN, limits.TIME_NS_MAX])
+def test_the_first_and_the_last_second_have_no_fractions(rig, edge):
+    """As on ext4, where the kernel cuts them off."""
+    node = rig.make(ROOT, "f")
+    within = edge + 999_999_999
+    assert rig.metadata.setattr(node, Wanted(mtime_ns=within), OWNER).inode.mtime_ns == edge
+
+
 async def test_nothing_of_a_snapshot_changes(rig):
     rig.make(ROOT, "f")
     node = rig.node(f".pyi/snapshots/{await rig.snapshot()}/f")
