@@ -49,6 +49,11 @@ def test_calls_do_what_they_do_on_the_host(twin: Twin, writeback: bool) -> None:
         parts=[[(0, ("truncate", ("a", 0)))], [(0, ("stat", ("a",)))]],
         lost=[],
     )
+    @example(
+        # In the first second that an inode can hold ext4 keeps no fraction.
+        parts=[[(0, ("utimens", ("a", (0, (1 << 30) - 1), (-(1 << 31), 1))))]],
+        lost=[],
+    )
     @settings(
         max_examples=(1 if writeback else 3) * settings().max_examples,
         suppress_health_check=[HealthCheck.too_slow],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs.limits import TIME_NS_MIN
 from tests.support.posix_actor import Actor, User
 from tests.support.posix_both import Both, with_open
 from tests.support.posix_calls import Failed
@@ -69,3 +70,14 @@ def test_set_id_bits_after_a_write_that_was_too_far(both: Both) -> None:
     refused = Failed("EFBIG")
     # With the writeback cache, too: the kernel writes such a file at once.
     assert both.say(ask) == ((refused, "0o6777"), (refused, "0o777"))
+
+
+def test_times_beyond_the_range(both: Both, writeback: bool) -> None:
+    """With the writeback cache the kernel shows what it was told, until it asks us again."""
+
+    def ask(place: Path) -> object:
+        os.utime(place / "f", ns=(0, -(1 << 32) * 10**9))
+        return (place / "f").stat().st_mtime_ns
+
+    nearest = TIME_NS_MIN
+    assert both.say(ask) == (nearest, -(1 << 32) * 10**9 if writeback else nearest)
