@@ -3,7 +3,7 @@
 Loading a program takes a tenth of a second. Ctrl-C meanwhile must end it as it ends any program,
 not with a traceback of imports, so SIGINT has its default action until `program.run` takes over.
 Nothing is imported here that takes time itself: before this runs, only Python's own start (10 to
-20 ms) is left to be interrupted with a traceback.
+30 ms) is left to be interrupted with a traceback.
 """
 
 import signal

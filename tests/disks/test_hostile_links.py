@@ -94,6 +94,17 @@ KINDS = (
 )
 
 
+def judge_beside(outside: Path, store: Path, changed: Path) -> None:
+    """Uses a store in every way; what is outside of it stays as it is."""
+    before = picture(outside)
+    try:
+        judged(store, WORKSPACES)
+    except BaseException as error:
+        error.add_note(f"with {changed}")
+        raise
+    assert picture(outside) == before, changed
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_file_is_an_error_of_ours(
     template: Path, tmp_path: Path, kind: Callable[[Path, Path], None], is_long: bool
@@ -106,13 +117,7 @@ def test_what_is_no_file_is_an_error_of_ours(
         store = fresh_copy(template, tmp_path / "copy")
         outside.mkdir()
         kind(store / file.relative_to(template), outside)
-        before = picture(outside)
-        try:
-            judged(store, WORKSPACES)
-        except BaseException as error:
-            error.add_note(f"with {file.relative_to(template)}")
-            raise
-        assert picture(outside) == before, file.relative_to(template)
+        judge_beside(outside, store, file.relative_to(template))
         outside.rename(tmp_path / f"outside-{number}")
 
 
@@ -125,13 +130,7 @@ def test_a_directory_behind_a_link_is_an_error_of_ours(template: Path, tmp_path:
         shutil.rmtree(outside, ignore_errors=True)
         directory.rename(outside)
         directory.symlink_to(outside)
-        before = picture(outside)
-        try:
-            judged(store, WORKSPACES)
-        except BaseException as error:
-            error.add_note(f"with {path.relative_to(template)}")
-            raise
-        assert picture(outside) == before, path.relative_to(template)
+        judge_beside(outside, store, path.relative_to(template))
 
 
 def test_the_store_itself_may_be_reached_by_a_link(template: Path, tmp_path: Path) -> None:

@@ -175,25 +175,36 @@ async def test_other_tasks_run_while_a_thread_is_out(device):
         await facade.lowlevel.wait_readable(reading)
 
 
-async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monkeypatch, tokens):
+class Clock:
+    """A clock that goes on by 20 us whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 20e-6
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock by which the loop polls."""
+    made = Clock()
+    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", made)
+    return made
+
+
+async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, clock, tokens):
     reading, writing = device
-    now = 0.0
-
-    def clock():
-        nonlocal now
-        now += 20e-6
-        return now
-
-    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
     facade = Facade(100, tokens)
     spent = []
     for _ in range(8):
         async with trio.open_nursery() as nursery:
-            before = now
+            before = clock.now
             nursery.start_soon(facade.lowlevel.wait_readable, reading)
             await trio.testing.wait_all_tasks_blocked()
-            spent.append(now - before)
-            now += 1.0
+            spent.append(clock.now - before)
+            clock.now += 1.0
             os.write(writing, b"x")
         os.read(reading, 1)
     # Four waits began with 100 us of polling, the others with none.
@@ -205,34 +216,24 @@ async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, monk
     # That one came soon: polling is worth it again.
     os.read(reading, 1)
     async with trio.open_nursery() as nursery:
-        before = now
+        before = clock.now
         nursery.start_soon(facade.lowlevel.wait_readable, reading)
         await trio.testing.wait_all_tasks_blocked()
-        assert now - before > 90e-6
+        assert clock.now - before > 90e-6
         os.write(writing, b"x")
 
 
-async def test_polling_in_vain_takes_twice_as_many_close_requests_each_time(
-    device, monkeypatch, tokens
-):
+async def test_polling_in_vain_takes_twice_as_many_close_requests_each_time(device, clock, tokens):
     reading, writing = device
-    now = 0.0
-
-    def clock():
-        nonlocal now
-        now += 20e-6
-        return now
-
-    monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
     facade = Facade(100, tokens)
     polled = []
     for _ in range(4 + 1 + 4 + 2 + 4 + 4 + 4):
         async with trio.open_nursery() as nursery:
-            before = now
+            before = clock.now
             nursery.start_soon(facade.lowlevel.wait_readable, reading)
             # As where the client waits for this core: its request comes when the loop sleeps.
             await trio.testing.wait_all_tasks_blocked()
-            polled.append(now - before > 90e-6)
+            polled.append(clock.now - before > 90e-6)
             os.write(writing, b"x")
         os.read(reading, 1)
     runs = [(is_polled, len(list(run))) for is_polled, run in itertools.groupby(polled)]
