@@ -9,7 +9,7 @@ from pyi_fs.engine.store import Store
 from pyi_fs.engine.usage import Progress, Usage, WorkspaceUsage
 from pyi_fs.engine.usage_record import noted_usage
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import CorruptError, NotFoundError, StoreError
 from pyi_fs.ids import WorkspaceName
 
 
@@ -73,6 +73,7 @@ class WorkspaceFacts:
     """A workspace. `source`: what it began as. `sizes` are None if nobody asked for them.
 
     `undo_sizes`: of what only undo can come back to. `plain`: of the store; None if there are none.
+    `damage`: why the log cannot be read; then nothing else is known but what is mounted.
     """
 
     name: str
@@ -85,18 +86,29 @@ class WorkspaceFacts:
     undo_sizes: Sizes | None
     collection: CollectionFacts | None = None
     plain: PlainFacts | None = None
+    damage: str | None = None
 
 
 def used(store: Store, progress: Progress = lambda _: None) -> dict[str, WorkspaceUsage]:
-    """Returns what each workspace holds, and notes it for `status`. O(store)."""
-    return {str(found.name): found for found in noted_usage(store, progress).workspaces}
+    """Returns what each workspace holds, and notes it for `status`. O(store).
+
+    Nothing if damage of some workspace hides who needs what.
+    """
+    try:
+        return {str(found.name): found for found in noted_usage(store, progress).workspaces}
+    except StoreError:
+        return {}
 
 
 def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None) -> WorkspaceFacts:
     """Returns what a workspace holds, with sizes if they are given; `NotFoundError`."""
     of_branch = {} if held is None else {ref.name: _sizes(ref.held) for ref in held.branches}
     of_snapshot = {} if held is None else {ref.name: _sizes(ref.held) for ref in held.snapshots}
-    workspace = Workspace(store, WorkspaceName(name))
+    mounts = [mount for mount in live_mounts(store.storage) if mount.workspace == name]
+    try:
+        workspace = Workspace(store, WorkspaceName(name))
+    except CorruptError as error:
+        return WorkspaceFacts(name, "", 0, [], [], mounts, None, None, damage=str(error))
     try:
         refs = workspace.refresh()
         branches = [
@@ -127,7 +139,6 @@ def workspace_facts(store: Store, name: str, held: WorkspaceUsage | None = None)
         ]
     finally:
         workspace.close()
-    mounts = [mount for mount in live_mounts(store.storage) if mount.workspace == name]
     whole = None if held is None else _sizes(held.held, held.log_bytes)
     undo = None if held is None else _sizes(held.undo)
     return WorkspaceFacts(

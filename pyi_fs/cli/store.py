@@ -34,7 +34,7 @@ from pyi_fs.cli.tables import show, time_text
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.usage import log_bytes_of
-from pyi_fs.errors import BusyError
+from pyi_fs.errors import BusyError, StoreError
 from pyi_fs.ids import WorkspaceName
 
 NAME = "pyi-store"
@@ -69,7 +69,7 @@ def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
     """List the workspaces.
 
     Columns: name, branches, snapshots, made, own bytes, bytes shared with others, bytes that
-    removing it gives back, where mounted.
+    removing it gives back, where mounted. Sizes are left out while a workspace is damaged.
     """
     found = []
     if context.obj.exists():
@@ -83,14 +83,17 @@ def list_command(context: click.Context, as_json: bool, no_sizes: bool) -> None:
             facts.name,
             str(len(facts.branches)),
             str(len(facts.snapshots)),
-            time_text(facts.made_ns),
+            time_text(facts.made_ns) if facts.made_ns else "",
             *_sizes(facts.sizes),
-            " ".join(mount.mountpoint for mount in facts.mounts),
+            "damaged" if facts.damage else " ".join(mount.mountpoint for mount in facts.mounts),
         ]
         for facts in found
     ]
     columns = ["workspace", "branches", "snapshots", "made", "own", "shared", "frees", "mounted at"]
     show("", columns, rows)
+    for facts in found:
+        if facts.damage:
+            complain(NAME, f"'{facts.name}' is damaged, `pyi-fsck` says more: {facts.damage}")
 
 
 @command.command("info")
@@ -104,12 +107,18 @@ def info_command(context: click.Context, workspace: str, as_json: bool, no_sizes
     if not workspaces.exists(context.obj, workspace):
         raise workspaces.missing(context.obj, workspace)
     store = _opened(context)
-    with step_progress("looking") as progress:
-        held = None if no_sizes else used(store, progress).get(workspace)
-    facts = workspace_facts(store, workspace, held)
+    facts = workspace_facts(store, workspace)
+    if not no_sizes and not facts.damage:
+        with step_progress("looking") as progress:
+            facts = workspace_facts(store, workspace, used(store, progress).get(workspace))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(facts), indent=2))
         return
+    if facts.damage:
+        raise StoreError(
+            f"'{workspace}' is damaged: {facts.damage} (`pyi-fsck` says more, "
+            f"`pyi-store rm {workspace}` removes it)"
+        )
     _show(facts)
 
 
@@ -217,6 +226,8 @@ def remove_command(context: click.Context, workspace: str, yes: bool) -> int:
 
 
 def _question(facts: WorkspaceFacts, expected: int | None) -> str:
+    if facts.damage:
+        return f"Remove '{facts.name}' with all that it had? It is damaged: {facts.damage}."
     own = "" if expected is None else f": {size_text(expected)} that nobody else needs"
     branches = counted(len(facts.branches), "branch")
     snapshots = counted(len(facts.snapshots), "snapshot")

@@ -14,8 +14,9 @@ _PATHS_SHOWN_MAX = 10
 
 
 def exists(store: Path, name: str) -> bool:
-    """Returns whether a store has a workspace; opens nothing."""
-    return (store / "workspaces" / name / "log").exists()
+    """Returns whether a store has a workspace, or what is left of one; opens nothing."""
+    directory = store / "workspaces" / name
+    return (directory / "log").exists() or (directory / "synced").exists()
 
 
 def names(store: Path) -> list[str]:

@@ -38,7 +38,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import NamedTuple
 
 from pyi_fs.engine.founding import remove_workspace
-from pyi_fs.engine.held import frozen, readable
+from pyi_fs.engine.held import frozen, named_by_damaged, readable
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes, memory_bytes
 from pyi_fs.engine.roots import (
     NOTHING,
@@ -50,6 +50,7 @@ from pyi_fs.engine.roots import (
 )
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.unlogged import Guard, header_of, read_pins
+from pyi_fs.errors import CorruptError
 from pyi_fs.ids import LayerId, WorkspaceName, layer_name, segment_id
 from pyi_fs.store import layout
 from pyi_fs.store.storage import LockFile
@@ -212,7 +213,10 @@ def remove_and_collect(store: Store, name: str) -> Collected:
     `NotFoundError`; `BusyError` if a branch of it is in use.
     """
     graph = LayerGraph(store)
-    roots = {position.layer for position in positions_of(store, WorkspaceName(name))}
+    try:
+        roots = {position.layer for position in positions_of(store, WorkspaceName(name))}
+    except CorruptError:
+        roots = named_by_damaged(store, WorkspaceName(name), all_layers(store.storage))
     known = graph.reach(roots, partly=True)
     remove_workspace(store, name)
     return execute(store, plan(store, known=known))

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pyi_fs.engine.roots import is_in_use
 from pyi_fs.engine.store import Store, boot_id
 from pyi_fs.engine.workspace import Workspace
-from pyi_fs.errors import AlreadyExistsError, BusyError, NotFoundError
+from pyi_fs.errors import AlreadyExistsError, BusyError, CorruptError, NotFoundError
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
 from pyi_fs.ids import BranchName, InodeNumber, Position, WorkspaceName
 from pyi_fs.model.operation import Begin
@@ -153,11 +154,27 @@ def _branch_of_fork(parent: Workspace, at: str | None) -> BranchName | None:
 
 
 def remove_workspace(store: Store, name: str) -> None:
-    """Removes a workspace's refs; what only it held is collected.
+    """Removes a workspace's refs, also damaged ones; what only it held is collected.
 
     `NotFoundError`; `BusyError` if a branch of it is in use.
     """
-    workspace = Workspace(store, WorkspaceName(name))
+    _check_unused(store, WorkspaceName(name))
+    directory = layout.workspace_directory(WorkspaceName(name))
+    # The log goes first: without it there is no workspace, whatever else is left.
+    OperationsLog.remove(store.storage, WorkspaceName(name))
+    _remove_with_files(store.storage, f"{directory}/locks")
+    # What mounts had to say goes too, or the directory would not.
+    _remove_with_files(store.storage, directory)
+
+
+def _check_unused(store: Store, name: WorkspaceName) -> None:
+    try:
+        workspace = Workspace(store, name)
+    except CorruptError:
+        # Which branches there are cannot be read, which are locked can.
+        if is_in_use(store, name):
+            raise BusyError(f"'{name}' is in use, and damaged") from None
+        return
     try:
         for branch in workspace.refs.branch_names():
             holder = workspace.holder(branch)
@@ -165,13 +182,6 @@ def remove_workspace(store: Store, name: str) -> None:
                 raise BusyError(f"branch '{branch}' of '{name}' is in use: {holder}")
     finally:
         workspace.close()
-    directory = layout.workspace_directory(WorkspaceName(name))
-    # The log goes first: without it there is no workspace, whatever else is left.
-    store.storage.remove(layout.operations_log(WorkspaceName(name)))
-    store.storage.sync_directory(directory)
-    _remove_with_files(store.storage, f"{directory}/locks")
-    # What mounts had to say goes too, or the directory would not.
-    _remove_with_files(store.storage, directory)
 
 
 def _remove_with_files(storage: Storage, directory: str) -> None:

@@ -121,7 +121,11 @@ def _operations(storage: Storage, workspace: WorkspaceName, report: Report) -> l
             data = storage.read(path)
             end, operations = _valid(data)
     except FileNotFoundError:
-        report.add("note", "log", path, "no log: a workspace half made or half removed")
+        synced = read_log_synced(storage, workspace)
+        if synced:
+            report.add("error", "log", path, f"the log is gone (it was synced to {synced})")
+        else:
+            report.add("note", "log", path, "no log: a workspace half made or half removed")
         return []
     synced = read_log_synced(storage, workspace)
     tail = tail_after_power_loss(data, end)

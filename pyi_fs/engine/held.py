@@ -8,7 +8,7 @@ Layers of a workspace are those whose header says so, those its log ever named a
 read, and those it has pinned.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from pyi_fs.engine.references import LayerGraph
 from pyi_fs.engine.roots import Roots
@@ -42,25 +42,29 @@ def readable(roots: Roots, graph: LayerGraph) -> Roots:
 
 
 def frozen(
-    store: Store, roots: Roots, graph: LayerGraph, listed: Iterable[LayerId], now_ns: int
+    store: Store, roots: Roots, graph: LayerGraph, listed: Collection[LayerId], now_ns: int
 ) -> set[LayerId]:
     """Returns the layers of held workspaces and of forks on their way, with all they name."""
     guard = Guard(store, frozenset(), now_ns)
     found = {layer for layer in listed if guard.is_being_forked(layer)} | roots.stuck
-    if roots.held:
-        names = set(map(str, roots.held))
-        found.update(layer for layer in listed if _is_of(store, layer, names))
-        for name in roots.held:
-            found |= _logged(store, name)
+    for name in roots.held:
+        found |= named_by_damaged(store, name, listed)
     return graph.reach(found, partly=True)
 
 
-def _is_of(store: Store, layer: LayerId, names: set[str]) -> bool:
+def named_by_damaged(
+    store: Store, name: WorkspaceName, listed: Collection[LayerId]
+) -> set[LayerId]:
+    """Returns the layers of a workspace whose log cannot be read: those of `listed`, and logged."""
+    return {layer for layer in listed if _is_of(store, layer, name)} | _logged(store, name)
+
+
+def _is_of(store: Store, layer: LayerId, name: WorkspaceName) -> bool:
     header = header_of(store, layer)
-    if header is not None and header.workspace in names:
+    if header is not None and header.workspace == name:
         return True
     pins = read_pins(store.storage, layer).splitlines()
-    return any(line.partition(" ")[0] in names for line in pins)
+    return any(line.partition(" ")[0] == name for line in pins)
 
 
 def _logged(store: Store, name: WorkspaceName) -> set[LayerId]:

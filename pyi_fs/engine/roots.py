@@ -232,8 +232,9 @@ def roots_of(
 def logged_names(store: Store) -> list[WorkspaceName]:
     """Returns the workspaces that have a log with something in it, damaged or not.
 
-    Also one that is empty and was not when it was last synced: whoever makes a workspace may die
-    before the first record, and then nothing was ever noted.
+    Also one that is empty or gone and was not when it was last synced: whoever makes a workspace
+    may die before the first record, and then nothing was ever noted; who removes one removes the
+    note before the log.
     """
     names = map(WorkspaceName, store.storage.list(layout.WORKSPACES))
     return [name for name in names if _has_log(store.storage, name)]
@@ -241,7 +242,7 @@ def logged_names(store: Store) -> list[WorkspaceName]:
 
 def _has_log(storage: Storage, name: WorkspaceName) -> bool:
     size_bytes = storage.size_bytes(layout.operations_log(name))
-    return size_bytes is not None and (size_bytes > 0 or read_log_synced(storage, name) > 0)
+    return bool(size_bytes) or read_log_synced(storage, name) > 0
 
 
 def logged_layers(store: Store) -> set[LayerId]:

@@ -21,6 +21,7 @@ from pyi_fs.store.index import ChunkIndex, discard_index
 from pyi_fs.store.layers import Layers
 from pyi_fs.store.memory import MemoryDirectory
 from pyi_fs.store.memory_bound import MemoryBound
+from pyi_fs.store.oplog import read_log_synced
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 from pyi_fs.store.tiers import TieredStorage
 
@@ -97,13 +98,13 @@ class Store:
         return store
 
     def workspace_names(self) -> list[WorkspaceName]:
-        """Returns the names of all workspaces, sorted."""
-        names = self.storage.list(layout.WORKSPACES)
-        return [
-            WorkspaceName(name)
-            for name in names
-            if self.storage.exists(layout.operations_log(WorkspaceName(name)))
-        ]
+        """Returns the names of all workspaces, sorted; also of those whose log was lost."""
+        names = map(WorkspaceName, self.storage.list(layout.WORKSPACES))
+        return [name for name in names if self._has_log(name)]
+
+    def _has_log(self, name: WorkspaceName) -> bool:
+        path = layout.operations_log(name)
+        return self.storage.exists(path) or read_log_synced(self.storage, name) > 0
 
     def close(self) -> None:
         """Closes everything."""

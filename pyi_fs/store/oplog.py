@@ -19,7 +19,7 @@ from functools import partial
 
 from xxhash import xxh3_64_intdigest
 
-from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
+from pyi_fs.errors import CorruptRecordError, CorruptTreeError, ForeignFileError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
 from pyi_fs.model.operation import (
@@ -56,10 +56,10 @@ class OperationsLog:
         self._storage = storage
         self._workspace = workspace
         self._path = layout.operations_log(workspace)
-        self._note_path = layout.log_synced(workspace)
         try:
             self._file: ReadFile = storage.open_read(self._path)
         except FileNotFoundError as error:
+            _check_not_lost(storage, workspace)
             raise NotFoundError(f"no workspace '{workspace}'") from error
         self._shared: SharedFile | None = None
         self._end = 0
@@ -87,10 +87,11 @@ class OperationsLog:
     def create(storage: Storage, workspace: WorkspaceName, first: Operation) -> None:
         """Makes a workspace's directory and its log with one record, durable on return.
 
-        `FileExistsError` if it is there.
+        `FileExistsError` if it is there; `CorruptRecordError` if it was and its log is lost.
 
         A log without a whole record is what a killed maker leaves: it is begun anew.
         """
+        first_frame = encode_frame(encode_operation(first), 0, LOG_SEED)
         storage.make_directory(layout.WORKSPACES, parents=True)
         storage.make_directory(layout.workspace_directory(workspace), parents=True)
         storage.make_directory(f"{layout.workspace_directory(workspace)}/locks", parents=True)
@@ -101,9 +102,9 @@ class OperationsLog:
             try:
                 if has_operations(storage, workspace):
                     raise FileExistsError(errno.EEXIST, "workspace exists", workspace)
+                _check_not_lost(storage, workspace)
                 file.truncate(0)
-                _remove_note(storage, workspace)
-                file.append(encode_frame(encode_operation(first), 0, LOG_SEED))
+                file.append(first_frame)
                 file.sync()
             finally:
                 file.close()
@@ -111,6 +112,32 @@ class OperationsLog:
             lock.release()
         for directory in (layout.workspace_directory(workspace), layout.WORKSPACES, ""):
             storage.sync_directory(directory)
+        # From here on a log that is gone is damage.
+        _write_note(storage, workspace, len(first_frame))
+
+    @staticmethod
+    def remove(storage: Storage, workspace: WorkspaceName) -> None:
+        """Removes a log, or what damage left of it, durably: there is no such workspace any more.
+
+        The note goes first. So whoever finds it and no log sees a loss, and not a removal.
+        """
+        try:
+            turn = storage.open_shared(layout.operations_log(workspace))
+        except (FileNotFoundError, ForeignFileError):
+            _remove_with_note(storage, workspace)
+            return
+        try:
+            turn.begin_turn()
+        except FileNotFoundError:
+            # Somebody else was here; a log of that name is another one.
+            turn.close()
+            return
+        try:
+            # Nobody notes anything meanwhile.
+            _remove_with_note(storage, workspace)
+        finally:
+            turn.end_turn()
+            turn.close()
 
     def refresh(self) -> Refs:
         """Folds what other processes added; returns the refs.
@@ -132,7 +159,7 @@ class OperationsLog:
 
     def _check_end(self) -> None:
         """What follows is torn, as a killed writer leaves it, unless it was durable once."""
-        synced = _read_note(self._storage, self._note_path)
+        synced = read_log_synced(self._storage, self._workspace)
         # Once more, after the note: somebody may have written and synced it just now.
         self._fold_new()
         if self._end < synced:
@@ -229,7 +256,7 @@ class OperationsLog:
         end = self._end
         if self._synced < end:
             try:
-                file = self._storage.open_append(self._path)
+                file = self._storage.open_shared(self._path)
             except FileNotFoundError as error:
                 raise self._gone() from error
             self._check_same(file)
@@ -239,12 +266,26 @@ class OperationsLog:
                 self._is_doubtful = True
                 file.sync()
                 self._is_doubtful = False
+                self._synced = max(self._synced, end)
+                self._note_synced(file, end)
             finally:
                 file.close()
-            self._synced = max(self._synced, end)
-            # A full disk has no room for the note; without it an alarm is late, nothing else.
-            with suppress(OSError):
-                self._storage.write_atomic(self._note_path, [_note(end)], durable=False)
+
+    def _note_synced(self, file: SharedFile, end: int) -> None:
+        """Notes how far the log is durable, unless it was removed meanwhile.
+
+        A full disk has no room for the note; without it an alarm is late, nothing else.
+        """
+        try:
+            file.begin_turn()
+        except FileNotFoundError as error:
+            raise self._gone() from error
+        except OSError:
+            return
+        try:
+            _write_note(self._storage, self._workspace, end)
+        finally:
+            file.end_turn()
 
     def _write_again(self, file: AppendFile, end: int) -> None:
         """Writes the records up to `end` once more: a sync failed, and the next proves nothing.
@@ -296,27 +337,38 @@ def _note(end: int) -> bytes:
     return _NOTE.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), LOG_SEED))
 
 
-def _remove_note(storage: Storage, workspace: WorkspaceName) -> None:
-    """Removes, durably, what was noted of an earlier log of that name: it speaks of no other."""
-    if storage.exists(layout.log_synced(workspace)):
-        storage.remove(layout.log_synced(workspace))
-        storage.sync_directory(layout.workspace_directory(workspace))
+def _write_note(storage: Storage, workspace: WorkspaceName, end: int) -> None:
+    with suppress(OSError):
+        storage.write_atomic(layout.log_synced(workspace), [_note(end)], durable=False)
 
 
-def _read_note(storage: Storage, path: str) -> int:
+def _remove_with_note(storage: Storage, workspace: WorkspaceName) -> None:
+    directory = layout.workspace_directory(workspace)
+    storage.remove(layout.log_synced(workspace))
+    storage.sync_directory(directory)
+    storage.remove(layout.operations_log(workspace))
+    storage.sync_directory(directory)
+
+
+def _check_not_lost(storage: Storage, workspace: WorkspaceName) -> None:
+    """Raises `CorruptRecordError` if a log that is not there, or empty, was durable once."""
+    synced = read_log_synced(storage, workspace)
+    if synced:
+        raise CorruptRecordError(
+            layout.operations_log(workspace), 0, f"a record (synced to {synced})", "nothing"
+        )
+
+
+def read_log_synced(storage: Storage, workspace: WorkspaceName) -> int:
+    """Returns up to where a log was durable once, as far as that was noted; 0 if it was not."""
     try:
-        data = storage.read(path)
-    except FileNotFoundError:
+        data = storage.read(layout.log_synced(workspace))
+    except (FileNotFoundError, NotADirectoryError):
         return 0
     if len(data) != _NOTE.size:
         return 0
     end: int = _NOTE.unpack(data)[0]
     return end if data == _note(end) else 0
-
-
-def read_log_synced(storage: Storage, workspace: WorkspaceName) -> int:
-    """Returns up to where a log was durable once, as far as that was noted; 0 if it was not."""
-    return _read_note(storage, layout.log_synced(workspace))
 
 
 def has_operations(storage: Storage, workspace: WorkspaceName) -> bool:

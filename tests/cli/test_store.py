@@ -77,6 +77,28 @@ def test_a_missing_workspace_is_named_with_those_there_are(two):
         assert (done.code, done.errors) == (1, "pyi-store: no workspace 'x' (you have: a, b)\n")
 
 
+def test_a_workspace_whose_log_is_lost_is_shown_refused_and_removed(two, tmp_path):
+    """It was not listed, and a mount of that name began anew."""
+    (two / "workspaces" / "a" / "log").unlink()
+    listed = pyi_store("ls")
+    assert [line.split("\t")[0::7] for line in listed.output.splitlines()] == [
+        ["a", "damaged"],
+        ["b", ""],
+    ]
+    assert "'a' is damaged, `pyi-fsck` says more: workspaces/a/log: " in listed.errors
+    assert json.loads(pyi_store("ls", "--json").output)[0]["damage"].startswith("workspaces/a/log")
+    done = pyi_store("info", "a")
+    assert done.code == 1
+    assert "`pyi-store rm a` removes it" in done.errors
+    assert pyi_store("info", "b").code == 0
+    (tmp_path / "mnt").mkdir()
+    mounted = run("mount", "a", tmp_path / "mnt")
+    assert mounted.code != 0
+    assert "workspaces/a/log: wrong bytes at offset 0" in mounted.errors
+    assert pyi_store("rm", "a", "--yes").code == 0
+    assert workspaces.names(two) == ["b"]
+
+
 def test_rm_removes_with_yes(two):
     log_directory(two, "a").mkdir(parents=True)
     done = pyi_store("rm", "a", "--yes")

@@ -318,7 +318,7 @@ def test_a_damaged_log_keeps_all_its_layers_and_nobody_elses(tmp_path: Path, rec
         assert set(all_layers(store.storage)) == layers
 
 
-@pytest.mark.parametrize("damage", ["emptied", "a FIFO"])
+@pytest.mark.parametrize("damage", ["emptied", "a FIFO", "gone"])
 def test_a_log_of_which_nothing_is_left_keeps_its_workspace(tmp_path: Path, damage: str):
     """An empty one was taken for a workspace half made, and all it had was collected."""
     with opened(tmp_path / "store") as store:
@@ -330,7 +330,7 @@ def test_a_log_of_which_nothing_is_left_keeps_its_workspace(tmp_path: Path, dama
         log.unlink()
         if damage == "emptied":
             log.touch(mode=0o600)
-        else:
+        elif damage == "a FIFO":
             os.mkfifo(log)
         before = sorted(str(path) for path in (tmp_path / "store" / "layers").rglob("*"))
         with written(store, "b") as (_, branch):
@@ -341,6 +341,33 @@ def test_a_log_of_which_nothing_is_left_keeps_its_workspace(tmp_path: Path, dama
         garbage.carry_out(store, planned, clock_ns=tomorrow)
         after = sorted(str(path) for path in (tmp_path / "store" / "layers").rglob("*"))
         assert set(before) <= set(after)
+        assert store.workspace_names() == ["a"]
+        remove_and_collect(store, "a")
+        assert all_layers(store.storage) == []
+        assert store.workspace_names() == []
+
+
+def test_a_damaged_workspace_in_use_is_not_removed(tmp_path: Path):
+    with opened(tmp_path / "store") as store, written(store, "a") as (_, branch):
+        put(branch, b"one", b"1")
+        log = tmp_path / "store" / "workspaces" / "a" / "log"
+        log.rename(tmp_path / "log")
+        with pytest.raises(BusyError, match="in use, and damaged"):
+            remove_and_collect(store, "a")
+        (tmp_path / "log").rename(log)
+
+
+def test_removing_a_damaged_workspace_leaves_its_forks(tmp_path: Path):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (_, branch):
+            put(branch, b"one", noise(50_000))
+            branch.sync()
+        fork_workspace(store, "a", None, "fork")
+        (tmp_path / "store" / "workspaces" / "a" / "log").unlink()
+        remove_and_collect(store, "a")
+        with written(store, "fork") as (_, branch):
+            assert contents(branch) == {b"one": noise(50_000)}
+        assert check_store(store, verify_data=True) == []
 
 
 def test_a_collection_that_takes_a_block_misses_no_budget(tmp_path: Path):
@@ -349,7 +376,7 @@ def test_a_collection_that_takes_a_block_misses_no_budget(tmp_path: Path):
         with written(store, "a") as (_, branch):
             put(branch, b"one", b"1")
             branch.sync()
-        (tmp_path / "store" / "workspaces" / "a" / "log").unlink()
+        remove_workspace(store, "a")
         planned = garbage.plan(store, keep_bytes=1 << 40)
     assert planned.frees_bytes < 0
     assert planned.missing_bytes == 0

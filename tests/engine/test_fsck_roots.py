@@ -97,6 +97,16 @@ def test_a_record_behind_a_bad_one_makes_it_an_error_whatever_was_noted(tmp_path
         assert (found.severity, found.kind) == ("error", "log")
 
 
+def test_a_log_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"f", b"x")
+        (store.path / layout.operations_log(workspace.name)).unlink()
+        found = check_store(store, verify_data=False)
+        assert [(one.severity, one.kind) for one in found] == [("error", "log")]
+        assert "the log is gone (it was synced to" in found[0].message
+
+
 def test_a_workspace_half_made_is_a_note(tmp_path: Path):
     with opened(tmp_path / "store") as store:
         store.storage.make_directory("workspaces/a")

@@ -1,5 +1,8 @@
 """The operations log: one order for all processes, appended under a lock."""
 
+from contextlib import suppress
+from functools import partial
+
 import pytest
 
 from pyi_fs.errors import AlreadyExistsError, CorruptRecordError, NotFoundError
@@ -7,7 +10,8 @@ from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, WorkspaceName
 from pyi_fs.model.operation import Begin, MakeBranch, Operation, Reserve
 from pyi_fs.model.refs import Refs
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import OperationsLog, has_operations
+from pyi_fs.store.oplog import OperationsLog, has_operations, read_log_synced
+from pyi_fs.store.storage import SharedFile
 from tests.support.storage import Crash, CrashingStorage, FailingStorage, MemoryStorage
 
 NAME = WorkspaceName("ws")
@@ -249,7 +253,7 @@ def removed_workspace(storage: MemoryStorage) -> OperationsLog:
         log.append(reserve)
     log.sync()
     log = OperationsLog(storage, NAME)
-    storage.remove(PATH)
+    OperationsLog.remove(storage, NAME)
     return log
 
 
@@ -265,7 +269,7 @@ def test_the_log_of_a_removed_workspace_is_not_found(storage: MemoryStorage) -> 
 def test_one_that_was_removed_after_a_record_too(storage: MemoryStorage) -> None:
     log = OperationsLog(storage, NAME)
     log.append(reserve)
-    storage.remove(PATH)
+    OperationsLog.remove(storage, NAME)
     with pytest.raises(NotFoundError, match="it was removed"):
         log.append(reserve)
 
@@ -286,13 +290,71 @@ def test_a_later_workspace_of_the_name_is_not_cut_or_noted(storage: MemoryStorag
 def test_what_was_noted_of_a_removed_log_is_not_held_against_the_next(
     storage: MemoryStorage,
 ) -> None:
-    """As a kill in the midst of removing leaves it, and a power loss then."""
     removed_workspace(storage)
-    assert storage.exists(layout.log_synced(NAME))
-    storage.sync_directory(layout.workspace_directory(NAME))
     OperationsLog.create(storage, NAME, BEGIN)
     for seed in range(20):
         assert OperationsLog(storage.after_power_loss(seed), NAME).refs.branch_names() == ["main"]
+
+
+@pytest.mark.parametrize("left", ["nothing", "an empty file"])
+def test_a_log_that_is_lost_is_damage_and_no_free_name(storage: MemoryStorage, left: str) -> None:
+    """A mount of that name would have begun anew, and all it had been given to collection."""
+    storage.remove(PATH)
+    if left == "an empty file":
+        storage.open_append(PATH, create=True).close()
+    assert not has_operations(storage, NAME)
+    for call in (OperationsLog, partial(OperationsLog.create, first=BEGIN)):
+        with pytest.raises(CorruptRecordError, match="synced to 26"):
+            call(storage, NAME)
+    OperationsLog.remove(storage, NAME)
+    OperationsLog.create(storage, NAME, BEGIN)
+
+
+def test_a_removal_stopped_at_any_call_leaves_no_damage() -> None:
+    counting = made_storage(None)
+    OperationsLog.remove(counting, NAME)
+    for number in range(len(counting.calls)):
+        crashing = made_storage(number)
+        with suppress(Crash):
+            OperationsLog.remove(crashing, NAME)
+        for left in (crashing.after_kill(), *map(crashing.after_power_loss, range(8))):
+            if has_operations(left, NAME):
+                assert OperationsLog(left, NAME).refs.branch_names() == ["main"]
+                OperationsLog.remove(left, NAME)
+            with pytest.raises(NotFoundError):
+                OperationsLog(left, NAME)
+            OperationsLog.create(left, NAME, BEGIN)
+
+
+def made_storage(number: int | None) -> CrashingStorage:
+    """Returns a storage with a workspace that crashes at a call after it was made."""
+    counting = CrashingStorage(None)
+    OperationsLog.create(counting, NAME, BEGIN)
+    made = len(counting.calls)
+    crashing = CrashingStorage(None if number is None else made + number, seed=number or 0)
+    OperationsLog.create(crashing, NAME, BEGIN)
+    return crashing
+
+
+def test_who_syncs_a_log_that_is_removed_meanwhile_notes_nothing(
+    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next workspace of that name would be held against it."""
+    log = OperationsLog(storage, NAME)
+    log.append(reserve)
+    opened = storage.open_shared
+
+    def open_shared(path: str) -> SharedFile:
+        file = opened(path)
+        monkeypatch.setattr(storage, "open_shared", opened)
+        OperationsLog.remove(storage, NAME)
+        OperationsLog.create(storage, NAME, BEGIN)
+        return file
+
+    monkeypatch.setattr(storage, "open_shared", open_shared)
+    with pytest.raises(NotFoundError, match="was removed"):
+        log.sync()
+    assert 0 < read_log_synced(storage, NAME) == storage.size_bytes(PATH)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 128])
