@@ -10,6 +10,7 @@ Findings never come as exceptions: a damaged byte may make any decoder do anythi
 these is caught where its file is known.
 """
 
+import errno
 import os
 import stat
 from collections import defaultdict
@@ -92,7 +93,7 @@ def check_directory(
     index: ChunkIndex | None = None
     with report.examining("index", layout.INDEX):
         if storage.exists(layout.INDEX):
-            index = ChunkIndex(storage)
+            index = _opened_index(storage, report)
         else:
             report.add("warning", "index", layout.INDEX, "no index: it is made anew from the packs")
     try:
@@ -105,6 +106,22 @@ def check_directory(
             index.close()
         directory.close()
     return report.findings()
+
+
+def _opened_index(storage: Storage, report: Report) -> ChunkIndex | None:
+    """Returns the index, or None if it cannot be read since the disk is read-only."""
+    read_only = False
+    while True:
+        try:
+            return ChunkIndex(storage, read_only=read_only)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+        if read_only:
+            text = "cannot be read on a read-only disk: the packs were asked instead"
+            report.add("note", "index", layout.INDEX, text)
+            return None
+        read_only = True
 
 
 def _check(

@@ -34,15 +34,8 @@ from pyi_fs.errors import (
 )
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
-from pyi_fs.store import layout
-from pyi_fs.store.index_schema import (
-    APPLICATION_ID,
-    QUESTIONS_1,
-    SCHEMA_VERSION,
-    ChunkLocation,
-    location_of,
-    migrate,
-)
+from pyi_fs.store import index_schema, layout
+from pyi_fs.store.index_schema import SCHEMA_VERSION, ChunkLocation, location_of
 from pyi_fs.store.storage import Storage
 
 LOCK_PATH = f"{layout.INDEX}.lock"
@@ -94,27 +87,30 @@ class PacksFound(NamedTuple):
 class ChunkIndex:
     """A process's connection to the index of its store."""
 
-    def __init__(self, storage: Storage) -> None:
-        """Opens the index, and makes or migrates it if need be.
+    def __init__(self, storage: Storage, *, read_only: bool = False) -> None:
+        """Opens the index, and makes or migrates it if need be; not if it is only to be read.
 
         Raises `FormatTooNewError` if a later version wrote it, `FormatUnknownError` if that is not
         our database, `CorruptError` if it is damaged (see `discard_index`).
         """
         self._guard = _Guard()
         self._storage = storage
+        self._read_only = read_only
         with self._guard:
             self._connect()
 
     def _connect(self) -> None:
         # First by us, so that the mode is 0600; SQLite gives its other files the same.
-        with suppress(FileExistsError):
-            self._storage.open_append(layout.INDEX, create=True).close()
+        if not self._read_only:
+            with suppress(FileExistsError):
+                self._storage.open_append(layout.INDEX, create=True).close()
         # SQLite would follow links; this refuses them.
         host_path, *_ = [self._storage.host_path(name) for name in _FILES]
         if os.path.isdir(host_path):
             raise ForeignFileError(layout.INDEX, "a file")
         self._connection = connect(
-            host_path,
+            index_schema.read_only_uri(host_path) if self._read_only else host_path,
+            uri=self._read_only,
             timeout=BUSY_TIMEOUT_SECONDS,
             isolation_level=None,
             check_same_thread=False,
@@ -287,7 +283,7 @@ class ChunkIndex:
             assert lock is not None, "BUG: waited and did not get the lock"
             try:
                 if self._version() < SCHEMA_VERSION:
-                    migrate(self._connection)
+                    index_schema.migrate(self._connection)
             finally:
                 lock.release()
             version = self._version()
@@ -295,7 +291,7 @@ class ChunkIndex:
             raise FormatTooNewError(
                 f"{layout.INDEX}: schema {version}, this knows {SCHEMA_VERSION}"
             )
-        for question in QUESTIONS_1:
+        for question in index_schema.QUESTIONS_1:
             self._connection.execute(question)  # 10 us: only compiled, it asks for no row.
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -307,7 +303,7 @@ class ChunkIndex:
         is_empty = self._connection.execute(_ANY_TABLE).fetchone() is None
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(self._connection.execute("PRAGMA application_id").fetchone()[0])
-        if application != APPLICATION_ID and not is_empty:
+        if application != index_schema.APPLICATION_ID and not is_empty:
             raise FormatUnknownError(f"{layout.INDEX}: a database of something else")
         return version
 

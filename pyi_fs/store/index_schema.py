@@ -6,8 +6,10 @@ holds the version as `PRAGMA user_version`; `QUESTIONS_1` is how a process looks
 there, and `location_of` that a row is one.
 """
 
+import os
 import sqlite3
 from typing import NamedTuple
+from urllib.parse import quote
 
 from pyi_fs.errors import CorruptError
 from pyi_fs.format.pack import CHUNK_RAW_BYTES_MAX, METHOD_RAW, METHOD_ZSTD, PackEntry
@@ -84,6 +86,17 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     connection.execute("PRAGMA journal_mode = WAL")
     migrations.apply(Database(connection))
+
+
+def read_only_uri(host_path: str) -> str:
+    """Returns the name under which SQLite reads the database and writes nothing.
+
+    Also on a disk that is read-only: there a log of another process is read with it as long as its
+    shared memory is there, too (sqlite.org/wal.html, "Read-Only Databases"); where there is no log
+    the file is all there is, and SQLite is told that it does not change.
+    """
+    is_alone = not os.path.lexists(f"{host_path}-wal")
+    return f"file:{quote(host_path)}?mode=ro{'&immutable=1' if is_alone else ''}"
 
 
 class ChunkLocation(NamedTuple):
