@@ -32,7 +32,7 @@ from pyi_fs.model.operation import (
 )
 
 REQUEST: ContextVar[int] = ContextVar("request", default=0)
-"""The number of the request that a task answers; 0 where the transport does not know it."""
+"""The number of the request that a task answers; 0 outside of tasks, and with pyfuse3."""
 DONE_TABLE = "done"
 BEGUN_TABLE = "begun"
 """When the commands were begun that threads do, by request."""
@@ -74,10 +74,13 @@ class Commands:
         `view`: whose command it is. `kept`: makes of the answer what the ledger keeps. What the
         command raises has changed nothing, and is not kept.
         """
-        request = REQUEST.get()
-        if not request or not self._ledger.survives:
+        if not self._ledger.survives:
             return command()
         words = self._ledger.words
+        # Of a task, or else the request that is being answered at once.
+        request = REQUEST.get() or words[Word.REQUEST]
+        if not request:
+            return command()
         branch = None if view is None else view.branch
         words[Word.COMMAND_VIEW] = 0 if view is None else view.number
         layer, offset = (0, 0) if branch is None else branch.position

@@ -120,12 +120,47 @@ class ControlHandlers:
     async def read(self, file: ControlFile, offset: int, length: int) -> bytes:
         """Reads, and returns when the kernel knows what that changed."""
         await self._state.before_control()
+        answer = self._read(file, offset, length)
+        await self._state.invalidation.settled()
+        return answer
+
+    def read_now(self, file: ControlFile, offset: int, length: int) -> bytes | None:
+        """Reads as `read`, or returns None and does nothing if that has to wait.
+
+        What is not `settled` then the caller waits for.
+        """
+        return None if self._state.is_write_cached else self._read(file, offset, length)
+
+    def _read(self, file: ControlFile, offset: int, length: int) -> bytes:
         control = file.control
         read = partial(_then, partial(control.read, offset, length), partial(self._note, file))
         acts = offset == 0 and control.acts_on_read
-        answer = self._state.commands.do(control.view, read, bytes) if acts else read()
-        await self._state.invalidation.settled()
-        return answer
+        return self._state.commands.do(control.view, read, bytes) if acts else read()
+
+    def write_now(self, file: ControlFile, offset: int, data: bytes) -> int | None:
+        """Writes as `write`, or returns None and does nothing, as `read_now`."""
+        write = partial(file.control.write, offset, data)
+        note = partial(self._note, file)
+        return self._done_now(file.control, write, int, offset, data, note)
+
+    def ask_now(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes | None:
+        """Asks as `ask`, or returns None and does nothing, as `read_now`."""
+        self._check_user(uid)
+        handle = self._control.open_command(view, name, uid=uid)
+        return self._done_now(handle, partial(handle.ask, text, size), bytes, 0, text)
+
+    def _done_now(
+        self,
+        handle: ControlHandle,
+        command: Callable[[], _R],
+        kept: Callable[[_R], Value],
+        offset: int,
+        data: bytes,
+        note: Callable[[], None] = _nothing,
+    ) -> _R | None:
+        if self._state.is_write_cached or handle.blocks or handle.ahead(offset, data) is not None:
+            return None
+        return self._state.commands.do(handle.view, partial(_then, command, note), kept)
 
     async def write(self, file: ControlFile, offset: int, data: bytes) -> int:
         """Writes, and returns when the kernel knows what that changed."""

@@ -12,7 +12,7 @@ from pyi_fs.control.refusals import sentence
 from pyi_fs.errors import RequestError
 from pyi_fs.fuse import protocol_replies as replies
 from pyi_fs.fuse import protocol_requests as requests
-from pyi_fs.fuse.direct_requests import Answer, Caller, Later
+from pyi_fs.fuse.direct_requests import Answer, Caller, Command, Later
 from pyi_fs.fuse.handles import HandleId
 from pyi_fs.fuse.ioctls import IoctlHandlers
 from pyi_fs.ids import Buffer, NodeId
@@ -25,15 +25,23 @@ def ioctl(handlers: IoctlHandlers, node: NodeId, caller: Caller, body: Buffer) -
         return errno.ENOTTY
     text = ioctls.text(bytes(data))
 
+    def answered(found: bytes) -> bytes:
+        return replies.ioctl(0, ioctls.array(found)[:room])
+
+    def refused(error: RequestError) -> bytes:
+        return replies.ioctl(-error.errno, ioctls.array(sentence(error))[:room])
+
     async def answer() -> Buffer:
         try:
-            result = 0
-            found = await handlers.command(HandleId(handle), number, text, caller)
+            return answered(await handlers.command(HandleId(handle), number, text, caller))
         except RequestError as error:
-            result, found = -error.errno, sentence(error)
-        return replies.ioctl(result, ioctls.array(found)[:room])
+            return refused(error)
 
-    return Later(answer)
+    try:
+        found = handlers.command_now(HandleId(handle), number, text, caller)
+    except RequestError as error:
+        return Command(refused(error))
+    return Later(answer) if found is None else Command(answered(found))
 
 
 def ioctl_done(handlers: IoctlHandlers, body: Buffer, kept: bytes | None) -> bytes:

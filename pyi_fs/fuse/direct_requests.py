@@ -1,8 +1,8 @@
 """Requests of the kernel, translated to the handlers and back; the direct transport's half.
 
 A method takes node, caller and body and returns the answer's body; an errno, where that is nearly
-always the answer; `Later`, what to wait for in a task of its own; or None, where no answer is
-wanted. Nothing here reads or writes the device.
+always the answer; `Later`, what to wait for in a task of its own; `Command`, the answer to a
+control command; or None, where no answer is wanted. Nothing here reads or writes the device.
 """
 
 # ruff: noqa: ARG002 - every request comes with the same three arguments
@@ -52,7 +52,16 @@ class Later(NamedTuple):
     is_read: bool = False
 
 
-Answer = Buffer | int | Later | None
+class Command(NamedTuple):
+    """The answer to a control command that is done: the ledger keeps it until it has gone out.
+
+    Before it goes out the kernel has to have forgotten what the command changed.
+    """
+
+    body: bytes
+
+
+Answer = Buffer | int | Later | Command | None
 Handler = Callable[[NodeId, Caller, Buffer], Answer]
 
 
@@ -238,18 +247,27 @@ class Requests:
 
     def _read(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         handle, offset, length = requests.read(body)
+        if node & CONTROL_BIT:
+            answer = self._files.control_read_now(HandleId(handle), offset, length)
+            if answer is not None:
+                return Command(answer)
+            return Later(lambda: self._files.read(HandleId(handle), offset, length))
         data = self._files.read_now(HandleId(handle), offset, length)
         if data is not None:
             return data
-        is_file = not node & CONTROL_BIT
-        return Later(lambda: self._files.read(HandleId(handle), offset, length), is_read=is_file)
+        return Later(lambda: self._files.read(HandleId(handle), offset, length), is_read=True)
 
     def _write(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         handle, offset, data, flags = requests.write(body)
         kill = bool(flags & WRITE_KILL_SUIDGID)
-        count = self._files.write_now(HandleId(handle), offset, data, kill_setid=kill)
-        if count is not None:
-            return replies.written(count)
+        if node & CONTROL_BIT:
+            count = self._files.control_write_now(HandleId(handle), offset, data)
+            if count is not None:
+                return Command(replies.written(count))
+        else:
+            count = self._files.write_now(HandleId(handle), offset, data, kill_setid=kill)
+            if count is not None:
+                return replies.written(count)
         # The buffer is the next request's by then.
         kept = bytes(data)
 

@@ -22,10 +22,11 @@ import trio
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
 from pyi_fs.fuse import protocol
 from pyi_fs.fuse.backings import KernelBackings, is_permitted
+from pyi_fs.fuse.callers import is_dying
 from pyi_fs.fuse.commands import REQUEST
 from pyi_fs.fuse.direct_ioctls import ioctl
 from pyi_fs.fuse.direct_opens import Opens
-from pyi_fs.fuse.direct_requests import Answer, Caller, Handler, Later, Requests
+from pyi_fs.fuse.direct_requests import Answer, Caller, Command, Handler, Later, Requests
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.in_flight import InFlight
@@ -68,7 +69,6 @@ _UNKNOWN = frozenset((Opcode.FLUSH, Opcode.ACCESS, Opcode.POLL, Opcode.BMAP))
 _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, Opcode.NOTIFY_REPLY))
 # What answering says of a caller that gave up, or when the mount is gone.
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
-_SIGKILL_BIT = 1 << 8
 _REQUEST_MASK = protocol.RESENT - 1
 _REQUEST, _COUNTED = Word.REQUEST.value, Word.COUNTED.value
 _NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
@@ -242,8 +242,8 @@ class DirectTransport:
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
             number = self.translator.errno_of(error, _name(opcode))
             answer = None if opcode in _UNANSWERED else number
-        if isinstance(answer, Later):
-            self._begin(opcode, unique, pid, answer)
+        if isinstance(answer, Later | Command):
+            self._see_to(opcode, unique, pid, answer)
         elif isinstance(answer, int):
             self._refuse(unique, answer)
         elif answer is not None:
@@ -299,6 +299,17 @@ class DirectTransport:
         )
         self._answer(unique, body)
 
+    def _see_to(self, opcode: int, unique: int, thread: int, answer: Later | Command) -> None:
+        """Has a task answer, or answers with what a command that is done has left to say."""
+        if isinstance(answer, Later):
+            self._begin(opcode, unique, thread, answer)
+        elif self.state.invalidation.is_settled:
+            self._answer(unique, answer.body)
+            self.state.commands.answered(unique & _REQUEST_MASK)
+        else:
+            later = partial(self.state.invalidation.settled, answer.body)
+            self._begin(opcode, unique, thread, Later(later))
+
     def _begin(self, opcode: int, unique: int, thread: int, later: Later) -> None:
         # No more of them than clients that wait, and the read-ahead that INIT allows.
         assert self._nursery is not None, "BUG: a request outside the loop"
@@ -341,7 +352,7 @@ class DirectTransport:
         and what we cannot find has been answered meanwhile.
         """
         found = self._reads.get(protocol.interrupted(body))
-        if found is not None and _is_dying(found[0]):
+        if found is not None and is_dying(found[0]):
             found[1].cancel()
 
     def _answer(self, unique: int, body: Buffer) -> None:
@@ -379,15 +390,3 @@ class DirectTransport:
 
 def _name(opcode: int) -> str:
     return _NAMES.get(opcode) or f"opcode {opcode}"
-
-
-def _is_dying(thread: int) -> bool:
-    """Returns whether a thread has SIGKILL pending: Linux marks every fatal signal so."""
-    try:
-        with open(f"/proc/{thread}/status", "rb") as status:
-            lines = status.read().splitlines()
-    except OSError:
-        # Not of our pid namespace, or gone.
-        return False
-    pending = [line.split()[1] for line in lines if line.startswith((b"SigPnd:", b"ShdPnd:"))]
-    return any(int(mask, 16) & _SIGKILL_BIT for mask in pending)

@@ -84,6 +84,20 @@ class FileHandlers:
             return None
         return self._reader.read_nowait(handle.view.tree.existing(handle.number), offset, length)
 
+    def control_read_now(self, handle_id: HandleId, offset: int, length: int) -> bytes | None:
+        """Reads a control file, or returns None and does nothing if that has to wait."""
+        handle = self._handles.file(handle_id)
+        if not isinstance(handle, ControlFile):
+            raise InvalidArgumentError("no control file is open under this handle")
+        return self._controls.read_now(handle, offset, length)
+
+    def control_write_now(self, handle_id: HandleId, offset: int, data: Buffer) -> int | None:
+        """Writes to a control file, or returns None and does nothing if that has to wait."""
+        handle = self._handles.file(handle_id)
+        if not isinstance(handle, ControlFile):
+            raise InvalidArgumentError("no control file is open under this handle")
+        return self._controls.write_now(handle, offset, bytes(data))
+
     async def read(self, handle_id: HandleId, offset: int, length: int) -> Buffer:
         """Returns bytes of a file.
 

@@ -97,8 +97,13 @@ class Invalidation:
         else:
             self._entries.extend(names)
 
-    async def settled(self) -> None:
-        """Returns when the kernel has forgotten everything it was to forget."""
+    @property
+    def is_settled(self) -> bool:
+        """Returns whether `settled` has nothing to wait for."""
+        return not self._entries
+
+    async def settled(self, answer: bytes = b"") -> bytes:
+        """Returns what is given when the kernel has forgotten everything it was to forget."""
         while self._entries:
             entries, self._entries = self._entries, []
 
@@ -107,3 +112,4 @@ class Invalidation:
                     self._notifier.entry(parent, name)
 
             await self._run_in_thread(tell)
+        return answer

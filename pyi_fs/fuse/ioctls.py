@@ -21,6 +21,13 @@ class IoctlHandlers:
         view = self._view(handle)
         return await self._controls.ask(view, name, text, ioctls.TEXT_BYTES, caller.uid)
 
+    def command_now(
+        self, handle: HandleId, number: int, text: bytes, caller: Caller
+    ) -> bytes | None:
+        """Does a command as `command`, or returns None and does nothing if that has to wait."""
+        view, size = self._view(handle), ioctls.TEXT_BYTES
+        return self._controls.ask_now(view, ioctls.FILES[number], text, size, caller.uid)
+
     def done(self, handle: HandleId, number: int) -> bytes:
         """Returns the answer of a command that is known to be done, and not what it answered."""
         return self._controls.last_line(self._view(handle)) if number == ioctls.SNAPSHOT else b""

@@ -268,7 +268,7 @@ async def test_a_slow_read_holds_nobody_up(rig, monkeypatch):
 async def test_a_dying_caller_does_not_wait_for_its_read_and_others_do(rig, monkeypatch):
     slow, body, node = await prepared(rig, monkeypatch)
     dying = []
-    monkeypatch.setattr(direct_transport, "_is_dying", lambda thread: thread in dying)
+    monkeypatch.setattr(direct_transport, "is_dying", lambda thread: thread in dying)
     async with rig.running():
         rig.kernel_side.send(request(Opcode.READ, body, node=node, unique=100, pid=4321))
         await trio.to_thread.run_sync(slow.began.wait, 20)
@@ -302,6 +302,28 @@ async def test_a_sync_that_fails_says_so_and_control_files_wait(rig, monkeypatch
         assert line.endswith(b"+1 ~0 -0\n")
 
 
-def test_a_thread_is_dying_when_it_is_killed():
-    assert not direct_transport._is_dying(os.getpid())  # noqa: SLF001 - reads /proc, no more
-    assert not direct_transport._is_dying(1 << 30)  # noqa: SLF001
+async def test_a_command_that_waits_for_nothing_is_answered_at_once(rig):
+    """No loop runs here that could give it a task: two wake-ups of one were most of its time."""
+    handle = rig.opened(rig.lookup("snapshot", rig.lookup(".pyi").nodeid).nodeid).fh
+    body = bytes(structs.ReadIn(handle, 0, 4096, 0, 0, 0, 0))
+    error, line = rig.ask(Opcode.READ, body, node=1 << 39)
+    assert (error, line[:2]) == (0, b"1-")
+    handle = rig.opened(rig.lookup("branch", rig.lookup(".pyi").nodeid).nodeid, os.O_WRONLY).fh
+    body = bytes(structs.WriteIn(handle, 0, 3, 0, 0, 0, 0)) + b"dev"
+    assert rig.ask(Opcode.WRITE, body, node=1 << 39)[0] == 0
+    assert rig.ask(Opcode.WRITE, body, node=1 << 39)[0] == errno.EEXIST
+    assert rig.workspace.refresh().branch_names() == ["dev", "main"]
+
+
+async def test_a_restore_is_answered_when_the_kernel_has_been_told_each_name(rig):
+    """Without epochs a thread tells them, which takes the locks of directories."""
+    rig.kernel.has_epoch = False
+    snapshot = await rig.snapshot()
+    await rig.write("new", b"x")
+    rig.lookup("new")
+    handle = rig.opened(rig.lookup("restore", rig.lookup(".pyi").nodeid).nodeid, os.O_WRONLY).fh
+    body = bytes(structs.WriteIn(handle, 0, len(snapshot), 0, 0, 0, 0)) + snapshot.encode()
+    async with rig.running():
+        rig.kernel_side.send(request(Opcode.WRITE, body, node=1 << 39, unique=100))
+        assert (await rig.answered())[:2] == (100, 0)
+        assert (1, b"new") in rig.kernel.entries
