@@ -9,13 +9,17 @@ Nothing is imported here that takes time itself: before this runs, only Python's
 import signal
 from importlib import import_module
 
+from pyi_fs.cli.cycles import loading
+
 
 def begin(name: str) -> None:
     """Runs the program of the module `pyi_fs.cli.NAME`, which exits."""
     # Not where it is ignored, as in a job that a shell script put into the background.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    import_module(f"pyi_fs.cli.{name}").main()
+    with loading():
+        module = import_module(f"pyi_fs.cli.{name}")
+    module.main()
 
 
 def mount() -> None:

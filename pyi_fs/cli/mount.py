@@ -17,6 +17,7 @@ import click
 from pyi_fs.cli import checks, mount_helper, unmounting, workspaces
 from pyi_fs.cli.arguments import Place, Seconds, place
 from pyi_fs.cli.completion import directories, workspace_names
+from pyi_fs.cli.cycles import loading
 from pyi_fs.cli.daemon import Reporter, in_background
 from pyi_fs.cli.gc_settings import Size
 from pyi_fs.cli.log_file import FORMAT, LogFile, log_path
@@ -258,7 +259,8 @@ def _show_names(request: MountRequest) -> None:
 
 
 def _serve_here(request: MountRequest) -> None:
-    from pyi_fs.cli.serving import serve
+    with loading():
+        from pyi_fs.cli.serving import serve
 
     _show_names(request)
     logging.basicConfig(level=logging.INFO, format=FORMAT)
@@ -272,9 +274,10 @@ def _serve_here(request: MountRequest) -> None:
 
 
 def _serve_reporting(request: MountRequest, log: Path, reporter: Reporter) -> None:
-    from pyi_fs.cli.holder import ShellHolder, described
-    from pyi_fs.cli.kept_locks import KeptLocks
-    from pyi_fs.cli.serving import serve
+    with loading():
+        from pyi_fs.cli.holder import ShellHolder, described
+        from pyi_fs.cli.kept_locks import KeptLocks
+        from pyi_fs.cli.serving import serve
 
     _show_names(request)
     holder = locks = None

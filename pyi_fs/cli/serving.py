@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from pyi_fs.cli.cycles import settle
 from pyi_fs.cli.holder import hand_over_on_signal, leaving_on_bug
 from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.live_mounts import announcement
@@ -95,6 +96,7 @@ def serve(
         if holder is not None:
             refuse = partial(_refuse_upgrade, request, tell)
             tasks.append(partial(hand_over_on_signal, holder, request.store, refuse))
+        settle()
         with leaving_on_bug(holder):
             trio.run(
                 partial(

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from pyi_fs.cli.cycles import loading
 from pyi_fs.cli.holder import (
     BUG,
     CHECK,
@@ -78,7 +79,8 @@ def main() -> int:
 
 def _check(store: Path) -> int:
     """Does what can go wrong before a mount is gone on with; prints what it would read of it."""
-    from pyi_fs.cli import serving
+    with loading():
+        from pyi_fs.cli import serving
 
     serving.check(store)
     sys.stdout.write(f"notes {VERSION}\n")
@@ -86,7 +88,8 @@ def _check(store: Path) -> int:
 
 
 def _serve(request: MountRequest, continued: Continued, locks: KeptLocks) -> None:
-    from pyi_fs.cli.serving import serve
+    with loading():
+        from pyi_fs.cli.serving import serve
 
     serve(
         request,
