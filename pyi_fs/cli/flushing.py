@@ -32,7 +32,8 @@ _STATUS_BYTES_MAX = 1 << 20
 def flush_branch(storage: Storage, workspace: WorkspaceName, branch: BranchName) -> None:
     """Returns when what was written to a branch before the call is in its journal.
 
-    At once where no mount holds anything back. `BusyError` if the mount that does cannot be asked.
+    At once where no mount holds anything back. `BusyError` if the mount that does cannot be asked,
+    or its disk did not take all of it.
     """
     deadline = time.monotonic() + _ENDING_SECONDS_MAX
     while (mount := _holding_back(storage, workspace, branch)) is not None:
@@ -60,7 +61,7 @@ def _holding_back(
 
 
 def _asked(mount: LiveMount) -> str:
-    """Returns why a mount did not answer, empty if it did."""
+    """Returns why a mount did not do it, empty if it did."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     # The C library's way, not subprocess: that one complains about a child that was left behind.
@@ -83,9 +84,12 @@ def _asked(mount: LiveMount) -> str:
     try:
         found = json.loads(answer)
         is_it = (found["workspace"], found["mountpoint"]) == (mount.workspace, mount.mountpoint)
+        unwritten = found.get("unwritten")
     except (ValueError, KeyError, TypeError):
-        is_it = False
-    return "" if is_it else "cannot be asked from here to write it out"
+        is_it, unwritten = False, None
+    if not is_it:
+        return "cannot be asked from here to write it out"
+    return f"could not write all of it out ({unwritten})" if unwritten else ""
 
 
 def _is_here(mount: LiveMount) -> bool:

@@ -43,7 +43,8 @@ class ControlFile(NamedTuple):
     `acts_on_read`: a read at offset 0 changes something. `go_on`: gets what was written of a
     command that was done, and what is written after it. `blocks`: writing waits for a disk; it is
     done in a thread and touches nothing that is open here. `ahead`: what is to be copied in a
-    thread before it is written.
+    thread before it is written. `wants_data`: a command is refused if what was written before it
+    has not come here, for want of room.
     """
 
     mode: int
@@ -53,6 +54,7 @@ class ControlFile(NamedTuple):
     go_on: Continuer | None = None
     blocks: bool = False
     ahead: Foresight | None = None
+    wants_data: bool = True
 
 
 def diff_range(session: Session, view: View, text: str) -> tuple[Snapshot, Snapshot | Branch]:
@@ -281,7 +283,7 @@ FILES: dict[bytes, ControlFile] = {
     b"branch": ControlFile(0o600, _branch, _make_branch, ahead=ahead.of_making),
     b"fork": ControlFile(0o600, _nothing, _fork, blocks=True),
     b"head": ControlFile(0o600, _head, _switch_head, ahead=ahead.of_switching),
-    b"drop": ControlFile(0o600, _nothing, _drop),
+    b"drop": ControlFile(0o600, _nothing, _drop, wants_data=False),
     b"log": ControlFile(0o400, _log),
     b"status": ControlFile(0o400, _status),
 }

@@ -80,6 +80,16 @@ class ControlHandle:
             raise
         return len(data)
 
+    def refuse(self, error: OSError) -> None:
+        """Refuses what is about to be done: raises the error."""
+        with self._refusals.noted(self._uid):
+            raise error
+
+    def refuse_write(self, error: OSError) -> None:
+        """Refuses the command that is about to be written: raises the error, and so `write`."""
+        self._next, self._written = sentence(error), b""
+        self.refuse(error)
+
     def ahead(self, offset: int, data: bytes) -> Ahead | None:
         """Returns what a thread should copy before `write` does a command; None: nothing.
 
@@ -101,6 +111,11 @@ class ControlHandle:
     def blocks(self) -> bool:
         """Returns whether a write waits for a disk: it is for a thread then."""
         return self._file.blocks
+
+    @property
+    def wants_data(self) -> bool:
+        """Returns whether a command is about what was written: it has to be here then."""
+        return self._file.wants_data
 
     @property
     def view(self) -> View:

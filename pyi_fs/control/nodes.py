@@ -104,6 +104,11 @@ class Control:
         with self._refusals.noted(self._user(uid)):
             raise NotPermittedError(f"{_shown(name)} cannot be made in the control directory")
 
+    def refuse(self, error: OSError, *, uid: int | None = None) -> None:
+        """Refuses what is about to be made, as `mkdir` does: raises the error."""
+        with self._refusals.noted(self._user(uid)):
+            raise error
+
     def mkdir(self, node: ControlNode, name: bytes, *, uid: int | None = None) -> View:
         """Takes a snapshot or makes a branch, and returns its view."""
         with self._refusals.noted(self._user(uid)):

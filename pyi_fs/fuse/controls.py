@@ -39,6 +39,10 @@ def _nothing() -> None:
     """There is nothing to note."""
 
 
+def _ignore(_: OSError) -> None:
+    """It matters to nobody."""
+
+
 class ControlHandlers:
     """One method for each request whose node is a control node."""
 
@@ -95,7 +99,7 @@ class ControlHandlers:
     async def make_directory(self, parent: NodeId, name: bytes, uid: int) -> Entry:
         """Takes a snapshot or makes a branch, of everything written before."""
         self._check_user(uid)
-        await self._state.before_control()
+        await self._flushed(partial(self._control.refuse, uid=uid))
         ahead = self._control.ahead_of_mkdir(self._nodes.control(parent))
         make = partial(self.mkdir, parent, name, uid)
         do = partial(self._state.commands.do, self.view(parent), make, lambda _: True)
@@ -119,7 +123,8 @@ class ControlHandlers:
 
     async def read(self, file: ControlFile, offset: int, length: int) -> bytes:
         """Reads, and returns when the kernel knows what that changed."""
-        await self._state.before_control()
+        acts = offset == 0 and file.control.acts_on_read
+        await self._flushed(file.control.refuse if acts else _ignore)
         answer = self._read(file, offset, length)
         await self._state.invalidation.settled()
         return answer
@@ -176,13 +181,23 @@ class ControlHandlers:
 
     async def sync(self, handle: ControlHandle) -> None:
         """Returns when everything written before is durable."""
-        await self._state.before_control()
+        await self._flushed(handle.refuse)
         sync = partial(self._state.run_in_thread, handle.sync_blocking)
         if not handle.is_ephemeral:
             await sync()
             return
         async with self._copying:
             await sync()
+
+    async def _flushed(self, refuse: Callable[[OSError], None]) -> None:
+        """Returns when what was written has come here; what has not, for want of room, is refused.
+
+        What only tells something, or drops it, does not need it.
+        """
+        try:
+            await self._state.before_control()
+        except OSError as error:
+            refuse(error)
 
     def _note(self, file: ControlFile) -> None:
         """Notes what the descriptor was told, or is to be told, for a successor."""
@@ -219,7 +234,7 @@ class ControlHandlers:
         note: Callable[[], None] = _nothing,
     ) -> _R:
         """Does a command, and notes what it has left its descriptor to say."""
-        await self._state.before_control()
+        await self._flushed(handle.refuse_write if handle.wants_data else _ignore)
         try:
             if handle.blocks:
                 return await self._state.commands.do_in_thread(

@@ -195,6 +195,7 @@ def _status(transport: Transport) -> dict[str, object]:
         "open_files": sum(len(handles) for _, handles in state.handles.open_files()),
         "passed_through": transport.passed_through,
         "requests": transport.requests,
+        "unwritten": state.unwritten,
         "takeovers": state.ledger.words[Word.TAKEOVERS],
     }
 

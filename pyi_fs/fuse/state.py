@@ -69,6 +69,8 @@ class MountState:
         self.group_sync = GroupSync(run_in_thread)
         # With the writeback cache: has the kernel write what it holds of files open for writing.
         self.flush_kernel: Callable[[], Awaitable[None]] | None = None
+        # Why some of that was not taken by the disk the last time.
+        self.unwritten: str | None = None
         self.store_path: str | os.PathLike[str] = session.workspace.store.path
         session.publish_listener = self.publication
         session.on_view_changed = self._view_changed
@@ -95,9 +97,17 @@ class MountState:
         return self.flush_kernel is not None
 
     async def before_control(self) -> None:
-        """Returns when what was written before a control request has reached us."""
+        """Returns when what was written before a control request has reached us.
+
+        `OSError` if the disk did not take some of it.
+        """
         if self.flush_kernel is not None:
-            await self.flush_kernel()
+            self.unwritten = None
+            try:
+                await self.flush_kernel()
+            except OSError as error:
+                self.unwritten = error.strerror
+                raise
 
     def branch_of(self, view: View) -> Branch:
         """Returns the branch that a view's files are written to; `ReadOnlyError`."""

@@ -6,6 +6,7 @@ path; by a process that does not hold the device, since a thread of this one mus
 own mount. Files that are closed are written already: `close` waits for it.
 """
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -19,6 +20,14 @@ log = logging.getLogger(__name__)
 
 # Paths on one command line: far below the kernel's limit with paths of PATH_MAX.
 _PATHS_MAX = 250
+# In words that are known.
+_SYNC = (b"env", b"LC_ALL=C", b"sync", b"--data", b"--")
+# What `sync` says of a disk. Anything else is about a name: one that went meanwhile is in no
+# snapshot either.
+_DISK_ERRORS = {
+    os.strerror(number).encode(): number
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+}
 
 
 class KernelFlush:
@@ -30,14 +39,20 @@ class KernelFlush:
         self._mountpoint = mountpoint
 
     async def __call__(self) -> None:
-        """Returns when everything written before the call has arrived here."""
+        """Returns when everything written before the call has arrived here.
+
+        `OSError` if the disk did not take some of it: the kernel forgets that (fsync(2), NOTES).
+        """
         paths = self.paths()
+        failed = 0
         for start in range(0, len(paths), _PATHS_MAX):
-            command = [b"sync", b"--data", b"--", *paths[start : start + _PATHS_MAX]]
+            command = [*_SYNC, *paths[start : start + _PATHS_MAX]]
             done = await trio.run_process(command, check=False, capture_stderr=True, stdin=b"")
             if done.returncode:
-                # A name that went meanwhile is in no snapshot either.
                 log.warning("flush: %s", done.stderr.decode(errors="replace").strip())
+                failed = failed or _disk_error(done.stderr)
+        if failed:
+            raise OSError(failed, os.strerror(failed))
 
     def paths(self) -> list[bytes]:
         """Returns a path of every file that is open for writing and has one."""
@@ -58,3 +73,12 @@ class KernelFlush:
         if view.number:
             root = os.path.join(root, b".pyi", view.label.encode())
         return os.path.join(root, paths[0])
+
+
+def _disk_error(complaints: bytes) -> int:
+    """Returns the errno of the first complaint that is about the disk, 0 if none is."""
+    for line in complaints.splitlines():
+        number = _DISK_ERRORS.get(line.rpartition(b": ")[2])
+        if number is not None:
+            return number
+    return 0

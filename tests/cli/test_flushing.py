@@ -15,7 +15,10 @@ from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.store.directory_storage import DirectoryStorage
+from tests.disks.test_full_mount import fill, small_disk
 from tests.support.commands import PATIENCE_SECONDS, Done, call, program, run, run_command
+
+__all__ = ["small_disk"]
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
 
@@ -64,6 +67,28 @@ def test_a_fork_has_what_was_written_and_not_closed(words, store, mount, mountpo
             assert content(store, "two", b"g") == DATA[::-1]
         mount("three", "--from", "ws", at=tmp_path / "third")
         assert (tmp_path / "third" / "f").read_bytes() == DATA
+
+
+def test_a_fork_is_refused_while_the_disk_does_not_take_what_was_written(
+    mountpoint, small_disk, monkeypatch
+):
+    """Not made with a file that is cut off; it is when there is room, and it was written again."""
+    store = small_disk / "store"
+    monkeypatch.setenv("PYI_STORE", str(store))
+    assert run("mount", "--writeback", "ws", mountpoint).code == 0
+    ballast = fill(small_disk)
+    with held_open(mountpoint / "f", bytes(1 << 20)) as held:
+        done = pyi_fork("ws", "one")
+        assert (done.code, done.errors.count("\n")) == (1, 1)
+        assert (
+            "which could not write all of it out (No space left on device): name a" in done.errors
+        )
+        ballast.unlink()
+        assert not workspaces.exists(store, "one")
+        os.pwrite(held, DATA, 0)
+        assert pyi_fork("ws", "one").code == 0
+        assert content(store, "one", b"f")[: len(DATA)] == DATA
+    assert run("mount", "--unmount", mountpoint).code == 0
 
 
 def test_a_mount_that_does_not_answer_is_refused_in_one_line(store, mount, mountpoint, monkeypatch):

@@ -1,7 +1,10 @@
 """The control directory as the kernel sees it."""
 
+import errno
+import os
 import stat
 import threading
+from functools import partial
 
 import pytest
 import trio
@@ -103,3 +106,39 @@ async def test_requests_are_answered_while_memory_is_copied(
         # What it had in memory has been given back.
         assert list(shared_memory.glob("*/*/layers/*/*")) == []
     rig.close()
+
+
+async def test_what_could_not_be_flushed_refuses_what_is_about_it(rig):
+    """With the writeback cache, on a full disk; what tells why, and what makes room, still does."""
+    await rig.command("branch", "other")
+    await rig.command("branch", "another")
+
+    async def flush():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    rig.state.flush_kernel = flush
+    before = rig.session.workspace.refs
+    reading = rig.open(rig.node(".pyi/snapshot"))
+    snapshots = rig.node(".pyi/snapshots")
+    for refused in (
+        partial(rig.files.read, reading, 0, 99),
+        partial(rig.files.fsync, reading),
+        partial(rig.names.make_directory, snapshots, b"kept", 0o040755, OWNER),
+        partial(rig.command, "snapshot", "kept"),
+        partial(rig.command, "branch", "third"),
+    ):
+        with pytest.raises(OSError, match="No space left") as caught:
+            await refused()
+        assert caught.value.errno == errno.ENOSPC
+        assert rig.session.workspace.refs == before
+    writing = rig.open(rig.node(".pyi/restore"), os.O_RDWR)
+    with pytest.raises(OSError, match="No space left"):
+        await rig.files.write(writing, 0, b"1")
+    sentence = b"the store could not do it: No space left on device\n"
+    assert bytes(await rig.files.read(writing, 0, 99)) == sentence
+    assert await rig.read(".pyi/error") == sentence
+    assert b'"branch": "main"' in await rig.read(".pyi/status")
+    await rig.command("drop", "other")
+    rig.state.flush_kernel = None
+    # A refused read has left nothing to say.
+    assert bytes(await rig.files.read(reading, 0, 99)) != sentence
