@@ -12,7 +12,7 @@ from pyi_fs.engine.history import History
 from pyi_fs.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from pyi_fs.ids import BranchName, SnapshotId
 from pyi_fs.limits import MESSAGE_BYTES_MAX
-from pyi_fs.model.diff import Change, Counts, count, diff, everything
+from pyi_fs.model.diff import Change, Counts, count, counts, diff, everything
 from pyi_fs.model.operation import NameSnapshot, Operation, TakeSnapshot
 from pyi_fs.model.refs import Refs, Snapshot, check_ref_name
 from pyi_fs.store.oplog import OperationsLog
@@ -91,7 +91,7 @@ def _counts(history: History, branch: Branch, since: Snapshot | None) -> Counts:
         return count(changes(history, since, branch))
     old, new = branch.last_tree, branch.tree
     touched = branch.touched if branch.is_touched_complete else everything(old, new)
-    return count(diff(old, new, touched))
+    return counts(old, new, touched)
 
 
 def _check_free(refs: Refs, name: str) -> None:

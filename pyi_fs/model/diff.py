@@ -82,6 +82,40 @@ def count(changes: list[Change]) -> Counts:
     return Counts(added, len(changes) - added - deleted, deleted)
 
 
+def counts(old: Tree, new: Tree, touched: Touched) -> Counts:
+    """Returns the counts of `diff`, without its paths: a snapshot answers no more.
+
+    What only changed where it is needs no name looked up, which in a base table takes longer than
+    all else. O(touched), and the depth only of what came, went or moved.
+    """
+    modified = 0
+    inodes: list[InodeNumber] = []
+    names = touched.names
+    for number in touched.inodes:
+        before, after = old.inode(number), new.inode(number)
+        if before is None or after is None or not _is_in_place(before, after, names):
+            inodes.append(number)
+        elif number != ROOT_INODE and _letter(before, after, same_inode=True):
+            modified += 1
+    if not inodes and not names:
+        return Counts(0, modified, 0)
+    found = count(diff(old, new, Touched(inodes, names)))
+    return found._replace(modified=found.modified + modified)
+
+
+def _is_in_place(old: Inode, new: Inode, touched: set[tuple[InodeNumber, bytes]]) -> bool:
+    """Returns whether an inode has one name, in both trees the same, that nobody touched."""
+    return (
+        old.nlink > 0
+        and new.nlink > 0
+        and old.parent == new.parent
+        and old.name == new.name
+        and not old.links
+        and not new.links
+        and (new.parent, new.name) not in touched
+    )
+
+
 def everything(old: Tree, new: Tree) -> Touched:
     """Returns a touched set that covers any difference.
 

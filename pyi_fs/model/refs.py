@@ -291,13 +291,14 @@ def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
         op.automatic,
     )
     names = refs.names.set(op.name, op.id) if op.name else refs.names
-    taken = refs._replace(
+    branch = refs.branches[op.branch]._replace(last=op.id)
+    return refs._replace(
+        branches=refs.branches.set(op.branch, branch),
         snapshots=refs.snapshots.set(op.id, snapshot),
         names=names,
         numbers=refs.numbers.set(op.id.partition("-")[0], op.id),
         snapshot_count=refs.snapshot_count + 1,
     )
-    return _with_branch(taken, op.branch, last=op.id)
 
 
 def _without_snapshot(refs: Refs, snapshot_id: SnapshotId) -> Refs:

@@ -2,8 +2,12 @@
 
 import stat
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pyi_fs.errors import RequestError
 from pyi_fs.ids import InodeNumber
-from pyi_fs.model.diff import Change, Counts, count, diff, everything
+from pyi_fs.model.diff import Change, Counts, count, counts, diff, everything
 from pyi_fs.model.edit import apply
 from pyi_fs.model.mutation import (
     RENAME_EXCHANGE,
@@ -17,6 +21,8 @@ from pyi_fs.model.mutation import (
 )
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree, root_only
+from tests.support.oracle import Content
+from tests.support.strategies import mutations
 
 ROOT = InodeNumber(1)
 
@@ -73,6 +79,7 @@ class Workbench:
         """The difference; a slow diff of everything agrees with it."""
         found = diff(self.old, self.tree, self.touched)
         assert found == diff(self.old, self.tree, everything(self.old, self.tree))
+        assert counts(self.old, self.tree, self.touched) == count(found)
         return found
 
     def listed(self) -> list[str]:
@@ -168,6 +175,25 @@ def test_counts_are_of_letters() -> None:
     changes = base().make("a").write("d/x").rename("f", "g").chmod("e", 0o700).remove("e/x")
     assert count(changes.changes()) == Counts(1, 3, 1)
     assert str(Counts(1, 3, 1)) == "+1 ~3 -1"
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data())
+def test_counts_are_those_of_the_listing_after_any_mutations(data: st.DataObject) -> None:
+    content, tree = Content(), root_only(0o40755, 0, 0, 1)
+    marks: list[tuple[Tree, Touched]] = []
+    for step in range(data.draw(st.integers(2, 25))):
+        mutation = data.draw(mutations(tree, content, step))
+        try:
+            tree = apply(tree, mutation)
+        except RequestError:
+            continue
+        for _, touched in marks:
+            touched.add(mutation)
+        marks.append((tree, Touched()))
+    for old, touched in marks:
+        for covering in (touched, everything(old, tree)):
+            assert counts(old, tree, covering) == count(diff(old, tree, covering))
 
 
 def test_everything_covers_both_trees() -> None:
