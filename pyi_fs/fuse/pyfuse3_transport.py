@@ -10,6 +10,7 @@ only the handle.
 import errno
 import functools
 import logging
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -50,6 +51,8 @@ log = logging.getLogger(__name__)
 # Requests under way at once: reads that wait for a disk, syncs, and the one that waits for the
 # next.
 _TASKS_MAX = 64
+# What answering says of a caller that gave up, or when the mount is gone.
+_NOT_WAITED_FOR = tuple(map(os.strerror, (errno.ENOENT, errno.ENODEV, errno.ECONNABORTED)))
 
 
 def _answering(
@@ -361,15 +364,24 @@ class KernelNotifier:
             log.debug("name %r is not in the kernel's cache", name)
 
 
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Returns whether what pyfuse3 logs is wrong: not that nobody waits for an answer any more."""
+    text = record.getMessage()
+    return "fuse_reply_* failed" not in text or not text.endswith(_NOT_WAITED_FOR)
+
+
 async def run(transport: Transport, facade: Facade, session_fd: int) -> None:
     """Answers requests until the mount is gone or `stop` is called. One at a time in a process."""
     # Where pyfuse3.asyncio puts itself, too.
     pyfuse3.trio = facade  # type: ignore[attr-defined]
     pyfuse3.init(transport, f"/dev/fd/{session_fd}", set())
+    pyfuse3_log = logging.getLogger("pyfuse3")
+    pyfuse3_log.addFilter(_is_worth_telling)
     try:
         await pyfuse3.main(min_tasks=1, max_tasks=_TASKS_MAX)
     finally:
         pyfuse3.close(unmount=False)
+        pyfuse3_log.removeFilter(_is_worth_telling)
         pyfuse3.trio = trio  # type: ignore[attr-defined]
 
 

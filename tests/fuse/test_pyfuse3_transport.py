@@ -2,16 +2,39 @@
 
 import errno
 import json
+import logging
 import os
 import re
 import stat
 import subprocess
+from typing import Any
 
 import pytest
 
+from pyi_fs.fuse import pyfuse3_transport
 from tests.support.mounting import mounted
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
+
+
+async def test_an_answer_that_nobody_waits_for_is_not_logged(monkeypatch, caplog):
+    """As when a mount is taken away while a file is being closed; pyfuse3 logs it as an error."""
+
+    async def main(**_):
+        log = logging.getLogger("pyfuse3")
+        log.error("fuse_release(): fuse_reply_* failed with %s", os.strerror(errno.ENOENT))
+        log.error("fuse_release(): fuse_reply_* failed with %s", os.strerror(errno.EINVAL))
+        log.error("%s", os.strerror(errno.ENOENT))
+
+    for name in ("init", "close"):
+        monkeypatch.setattr(f"pyfuse3.{name}", lambda *_, **__: None)
+    monkeypatch.setattr("pyfuse3.main", main)
+    nothing: Any = None
+    await pyfuse3_transport.run(nothing, nothing, 0)
+    assert [record.args[0] for record in caplog.records] == [
+        os.strerror(errno.EINVAL),
+        os.strerror(errno.ENOENT),
+    ]
 
 
 @pytest.fixture
