@@ -87,8 +87,8 @@ def test_what_mounts_write_again_while_it_is_collected_is_there(place: Path, is_
             for writer in writers:
                 writer.check(writer.mount.path)
     # Garbage was there, was chunks, and went.
-    assert collector.maps > rounds, vars(collector)
-    assert collector.packs > rounds, vars(collector)
+    assert collector.maps > rounds / 2, vars(collector)
+    assert collector.packs > rounds / 2, vars(collector)
     assert command_process.run("fsck", "--store", store, "--verify-data").code == 0
     # Again from the disk, by processes that have cached nothing.
     for writer in writers:
