@@ -6,8 +6,7 @@ thread beside it.
 
 Invariants:
 - `tree` is the fold of `position`.
-- `touched` covers what differs from `last_tree`, the tree of the last snapshot (or of the branch's
-  start).
+- `since_last` covers what differs from the tree of the last snapshot (or of the branch's start).
 """
 
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pyi_fs.engine.branch_layers import BranchLayers
 from pyi_fs.engine.inode_numbers import InodeNumbers
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.services import LayerServices
+from pyi_fs.engine.since_last import SinceLast
 from pyi_fs.engine.superseding import note_superseded
 from pyi_fs.errors import CorruptSegmentError, FileTooLargeError, ReadOnlyError
 from pyi_fs.ids import BranchName, Buffer, InodeNumber, LayerId, Position, SnapshotId
@@ -88,10 +88,9 @@ class Branch:
         self.loss = ""
         """What a power loss took of it before it was opened, in a sentence; empty: nothing."""
         self.last: SnapshotId | None = None
-        self.last_tree = tree
-        self.touched = Touched()
-        self.is_touched_complete = True
+        self.since_last = SinceLast.known(tree, Touched())
         self.records_since_base = 0
+        self._records_at_roll = 0
         self.written_bytes = 0
         self._numbers = InodeNumbers(services)
         self._spare: list[InodeNumber] = []
@@ -129,7 +128,7 @@ class Branch:
     @property
     def is_changed(self) -> bool:
         """Returns whether the tree may differ from the last snapshot's."""
-        return bool(self.touched) or not self.is_touched_complete
+        return self.since_last.is_changed
 
     def commit(self, mutation: Mutation) -> Tree:
         """Makes one change: it is in the tree, and survives the death of this process, on return.
@@ -159,7 +158,7 @@ class Branch:
             # the tree has moved on.
             note_superseded(writer.scratch, old, mutation)
         self.layers.note_borrowed(mutation)
-        self.touched.add(mutation)
+        self.since_last.add(mutation)
         self.records_since_base += 1
         if self.wake is not None:
             wake, self.wake = self.wake, None
@@ -237,9 +236,7 @@ class Branch:
     def mark_snapshot(self, snapshot: SnapshotId) -> None:
         """The current tree is that snapshot's."""
         self.last = snapshot
-        self.last_tree = self.tree
-        self.touched = Touched()
-        self.is_touched_complete = True
+        self.since_last = SinceLast.known(self.tree, Touched())
 
     def publish(
         self,
@@ -262,9 +259,7 @@ class Branch:
         self.tree = tree
         self.generation += 1
         self.last = last
-        self.last_tree = tree if last_tree is None else last_tree
-        self.touched = since_last if since_last is not None else Touched()
-        self.is_touched_complete = since_last is not None
+        self.since_last = SinceLast.known(tree if last_tree is None else last_tree, since_last)
         self._adopt(old, orphans, touched)
 
     def publish_again(self, old: Tree) -> None:
@@ -342,13 +337,15 @@ class Branch:
         self.layers.move(position)
         self.tree = over(frozen)
         self.layers.open()
+        self._records_at_roll = self.records_since_base
         return position, frozen
 
     def rebase(self, frozen: Tree, base: Base) -> None:
         """Puts an equal table in the place of the frozen tree under the current one. O(1)."""
         if self.tree.base is frozen:
             self.tree = on_base(self.tree, base)
-            self.records_since_base = 0
+            # Those that came while it was written are folded by who opens the branch next.
+            self.records_since_base -= self._records_at_roll
 
     def sync(self) -> None:
         """Makes everything acknowledged before the call durable: data, records, log.

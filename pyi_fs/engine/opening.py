@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.history import History
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.recovery import nearest, recover
 from pyi_fs.engine.services import LayerServices
-from pyi_fs.ids import BranchName, LayerId, Position, WorkspaceName
+from pyi_fs.engine.since_last import Found, SinceLast
+from pyi_fs.errors import NotFoundError
+from pyi_fs.ids import ROOT_INODE, BranchName, LayerId, Position, WorkspaceName
 from pyi_fs.model.mutation import Reap
 from pyi_fs.model.refs import BranchRef
-from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Tree, root_only
 from pyi_fs.store.oplog import OperationsLog
 
 log = logging.getLogger(__name__)
@@ -69,17 +72,25 @@ class Opening:
         return branch
 
     def _find_last(self, branch: Branch, ref: BranchRef, position: Position) -> None:
-        """Finds the last snapshot, and what was touched since."""
+        """Finds the last snapshot; what was touched since, when that is asked."""
         snapshot = self._log.refs.nearest(ref.last)
         if snapshot is not None:
-            since = self._history.touched(snapshot.position, position)
-            branch.last, branch.last_tree = snapshot.id, self._history.tree(snapshot.position)
+            branch.last = snapshot.id
+            start = snapshot.position
         else:
             start = nearest(self._history, self._log, ref.position)
-            since = self._history.touched(start, position)
-            branch.last_tree = self._history.tree(start)
-        branch.touched = since if since is not None else Touched()
-        branch.is_touched_complete = since is not None
+        branch.since_last = SinceLast(partial(self._since, start, position, branch.tree))
+
+    def _since(self, start: Position, position: Position, tree: Tree) -> Found:
+        """Returns the tree of a position and what was touched from there to another.
+
+        If it was collected meanwhile, there is nothing left to differ from but an empty tree.
+        """
+        try:
+            return self._history.tree(start), self._history.touched(start, position)
+        except NotFoundError:
+            root = tree.existing(ROOT_INODE)
+            return root_only(root.mode, root.uid, root.gid, root.btime_ns), None
 
     def _loss(self, ref: BranchRef, position: Position) -> str:
         """Returns a sentence if an ephemeral branch is not where it was left, else nothing."""

@@ -70,8 +70,8 @@ def take_snapshot(
     branch.mark_ref()
     taken = log.append(decide)
     assert isinstance(taken, TakeSnapshot)
-    if last is not None and not is_deleted and branch.is_touched_complete:
-        history.note_touched(last.position, branch.position, branch.touched)
+    if last is not None and not is_deleted and branch.since_last.is_complete:
+        history.note_touched(last.position, branch.position, branch.since_last.touched)
     branch.mark_snapshot(taken.id)
     history.remember(branch.position, branch.tree)
     return Answer(log.refs.snapshots[taken.id], unchanged=False)
@@ -89,8 +89,8 @@ def _counts(history: History, branch: Branch, since: Snapshot | None) -> Counts:
     """Returns how much changed since the last snapshot of a branch, or since another one."""
     if since is not None:
         return count(changes(history, since, branch))
-    old, new = branch.last_tree, branch.tree
-    touched = branch.touched if branch.is_touched_complete else everything(old, new)
+    old, new, known = branch.since_last.tree, branch.tree, branch.since_last
+    touched = known.touched if known.is_complete else everything(old, new)
     return counts(old, new, touched)
 
 

@@ -61,7 +61,7 @@ def test_a_layer_is_read_once(workspace: Rig, monkeypatch: pytest.MonkeyPatch) -
     workspace.make("a", b"before")
     taken = workspace.workspace.snapshot(workspace.main).snapshot
     workspace.make("b", b"after")
-    expected = workspace.main.touched
+    expected = workspace.main.since_last.touched
     again = killed(workspace)
     layers, reads = again.store.layers, []
     records = layers.records
@@ -74,8 +74,9 @@ def test_a_layer_is_read_once(workspace: Rig, monkeypatch: pytest.MonkeyPatch) -
     branch = again.main
     assert reads == [taken.position.layer]
     assert branch.last == taken.id
-    assert set(branch.last_tree.numbers()) < set(branch.tree.numbers())
-    assert (branch.touched.inodes, branch.touched.names) == (expected.inodes, expected.names)
+    assert set(branch.since_last.tree.numbers()) < set(branch.tree.numbers())
+    found = branch.since_last.touched
+    assert (found.inodes, found.names) == (expected.inodes, expected.names)
     assert again.workspace.diff(taken, branch)
 
 

@@ -27,7 +27,7 @@ def rig(tmp_path):
 
 def since_before(rig, *, left_out=None, touched=None, reads=None):
     """Returns what goes and what comes since the snapshot `before`."""
-    old = rig.branch.last_tree
+    old = rig.branch.since_last.tree
 
     def before():
         if reads is not None:
@@ -36,7 +36,7 @@ def since_before(rig, *, left_out=None, touched=None, reads=None):
 
     found = Changes(
         rig.branch.tree,
-        rig.branch.touched if touched is None else touched,
+        rig.branch.since_last.touched if touched is None else touched,
         LeftOut() if left_out is None else left_out,
         before=Before(before, NOW),
     )
@@ -153,6 +153,6 @@ def test_nothing_below_dot_git_is_looked_at(rig):
 def test_a_touched_set_may_say_too_much(rig):
     rig.rename(b"a", b"c")
     tree = rig.branch.tree
-    removals, puts = since_before(rig, touched=everything(rig.branch.last_tree, tree))
+    removals, puts = since_before(rig, touched=everything(rig.branch.since_last.tree, tree))
     assert removals == [b"a", b"b", b"c", b"top"]
     assert sorted(paths(puts)) == [b"b/3", b"c/2", b"c/x/1", b"top"]
