@@ -115,7 +115,7 @@ def overlapping(extents: ExtentList, start: int, end: int) -> list[Extent]:
         return []
     block = extents if isinstance(extents, bytes) else b"".join(_affected(extents, start, end)[2])
     low, high = _entry_range(block, start, end)
-    entries = (Extent(*_ENTRY.unpack_from(block, i * ENTRY_BYTES)) for i in range(low, high))
+    entries = (_entry_at(block, i) for i in range(low, high))
     return [entry.cut(start, end) for entry in entries]
 
 
@@ -144,6 +144,10 @@ def _offset_of(block: bytes) -> int:
     return offset
 
 
+def _entry_at(block: bytes, index: int) -> Extent:
+    return Extent._make(_ENTRY.unpack_from(block, index * ENTRY_BYTES))
+
+
 def _affected(
     blocks: tuple[bytes, ...], start: int, end: int
 ) -> tuple[int, int, tuple[bytes, ...]]:
@@ -152,8 +156,11 @@ def _affected(
     All blocks that may hold or touch `[start, end)`.
     """
     first = max(bisect_right(blocks, start, key=_offset_of) - 1, 0)
-    last = bisect_right(blocks, end, lo=first, key=_offset_of)
-    return first, max(last, first + 1), blocks[first : max(last, first + 1)]
+    last, count = first + 1, len(blocks)
+    # One by one: they are all joined, and almost always it is none or one.
+    while last < count and _HEAD.unpack_from(blocks[last])[0] <= end:
+        last += 1
+    return first, last, blocks[first:last]
 
 
 def _entry_range(block: bytes, start: int, end: int) -> tuple[int, int]:
@@ -168,6 +175,11 @@ def _entry_range(block: bytes, start: int, end: int) -> tuple[int, int]:
         else:
             high = middle
     stop, high = low, entries
+    # Almost always it is none or one.
+    for _ in range(2):
+        if stop == entries or _HEAD.unpack_from(block, stop * ENTRY_BYTES)[0] >= end:
+            return low, stop
+        stop += 1
     while stop < high:
         middle = (stop + high) // 2
         if _HEAD.unpack_from(block, middle * ENTRY_BYTES)[0] < end:
@@ -184,8 +196,11 @@ def _splice(extents: ExtentList, start: int, end: int, new: Extent | None) -> Ex
         return _split(_splice_block(extents, start, end, new), end)
     first, last, middle = _affected(extents, start, end)
     spliced = _split(_splice_block(b"".join(middle), start, end, new), end)
-    inner = (spliced,) if isinstance(spliced, bytes) else spliced
-    blocks = extents[:first] + tuple(block for block in inner if block) + extents[last:]
+    if isinstance(spliced, bytes):
+        inner: tuple[bytes, ...] = (spliced,) if spliced else ()
+    else:
+        inner = tuple(block for block in spliced if block)
+    blocks = extents[:first] + inner + extents[last:]
     if len(blocks) > 1:
         return blocks
     return blocks[0] if blocks else EMPTY
@@ -193,14 +208,23 @@ def _splice(extents: ExtentList, start: int, end: int, new: Extent | None) -> Ex
 
 def _splice_block(block: bytes, start: int, end: int, new: Extent | None) -> bytes:
     low, high = _entry_range(block, start, end)
+    place = low * ENTRY_BYTES
+    if (
+        high == low + 1
+        and new is not None
+        and _HEAD.unpack_from(block, place) == (start, end - start)
+        and not (low and _continues(_entry_at(block, low - 1), new))
+    ):
+        # One entry in the place of one: pages of a mapping, or of a database, written again.
+        return block[:place] + _ENTRY.pack(*new) + block[place + ENTRY_BYTES :]
     pieces: list[Extent] = []
     if low < high:
-        left = Extent(*_ENTRY.unpack_from(block, low * ENTRY_BYTES))
+        left = _entry_at(block, low)
         if left.file_offset < start:
             pieces.append(left.cut(left.file_offset, start))
     if low > 0 and not pieces and new is not None:
         # The neighbour on the left may be continued by the new extent: the usual case of an append.
-        left = Extent(*_ENTRY.unpack_from(block, (low - 1) * ENTRY_BYTES))
+        left = _entry_at(block, low - 1)
         if _continues(left, new):
             low -= 1
             new = left._replace(length=left.length + new.length)
@@ -210,7 +234,7 @@ def _splice_block(block: bytes, start: int, end: int, new: Extent | None) -> byt
             new = left._replace(length=left.length + new.length)
         pieces.append(new)
     if high > 0:
-        right = Extent(*_ENTRY.unpack_from(block, (high - 1) * ENTRY_BYTES))
+        right = _entry_at(block, high - 1)
         if right.end > end and right.file_offset < end:
             pieces.append(right.cut(end, right.end))
     middle = b"".join(_ENTRY.pack(*piece) for piece in pieces)
@@ -225,12 +249,13 @@ def _split(data: bytes, end: int) -> ExtentList:
     split 307 and 12 us.
     """
     entries = len(data) // ENTRY_BYTES
+    if entries <= BLOCK_ENTRIES_MAX:
+        return data
     parts = -(-entries // BLOCK_ENTRIES_MAX)
-    if parts > 1:
-        offset, length = _HEAD.unpack_from(data, len(data) - ENTRY_BYTES)
-        if offset + length != end:
-            cuts = [entries * part // parts * ENTRY_BYTES for part in range(parts + 1)]
-            return tuple(data[low:high] for low, high in pairwise(cuts))
+    offset, length = _HEAD.unpack_from(data, len(data) - ENTRY_BYTES)
+    if offset + length != end:
+        cuts = [entries * part // parts * ENTRY_BYTES for part in range(parts + 1)]
+        return tuple(data[low:high] for low, high in pairwise(cuts))
     return _blocks(data)
 
 
