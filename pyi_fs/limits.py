@@ -35,10 +35,10 @@ GARBAGE_BYTES_MAX = 256 * 1024 * 1024
 
 # Folding a frame costs 6-10 us: this bounds the fold of a branch, for which all programs of a mount
 # wait when its server has died, to about a tenth of a second. Of a large base more may gather, one
-# for so many of its inodes: writing it anew costs about 5 us for each.
+# for so many of its inodes: writing it anew costs about 2 us for each.
 FOLD_RECORDS_MIN = 10_000
 FOLD_RECORDS_MAX = 50_000
-FOLD_RECORD_INODES = 8
+FOLD_RECORD_INODES = 40
 # An overlay smaller than this is never worth a table, one larger than this fraction of its base
 # always is.
 CHECKPOINT_INODES_MIN = 10_000

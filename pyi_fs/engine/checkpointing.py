@@ -12,7 +12,7 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.history import History
 from pyi_fs.engine.sealing import resolved
 from pyi_fs.engine.store import Store
-from pyi_fs.format.table_writer import encode_table
+from pyi_fs.format.table_merge import encode_tree
 from pyi_fs.ids import LayerId, Position
 from pyi_fs.store import layout
 
@@ -39,5 +39,5 @@ def write_base(store: Store, layer: LayerId, position: Position) -> None:
     tree = History(store.layers).tree(position)
     # The table names chunks that maps name: until it is there, what it names has to stay.
     with store.chunks.in_use():
-        parts = list(encode_table(tree, lambda extents: resolved(store, extents)))
+        parts = list(encode_tree(tree, lambda extents: resolved(store, extents)))
         store.storage.write_atomic(layout.base(layer), parts)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from pyi_fs import limits
 from pyi_fs.engine.store import Store
-from pyi_fs.format.table_writer import PART_BYTES, TableWriter
+from pyi_fs.format.table_parts import PART_BYTES
+from pyi_fs.format.table_writer import TableWriter
 from pyi_fs.ids import InodeNumber, LayerId
 from pyi_fs.model import extent
 from pyi_fs.model.edit_file import time_within

@@ -235,6 +235,11 @@ class Table:
         for (number,) in struct.iter_unpack("<I", self._data[start:end]):
             yield InodeNumber(number)
 
+    def raw(self) -> tuple[memoryview, Footer]:
+        """Returns all bytes and where what is, every block checked: for who writes the next one."""
+        self.verify()
+        return self._data, self._footer
+
     def verify(self) -> None:
         """Checks every block; `CorruptTableError` for the first that is not what was written."""
         self._check_range(0, self._footer.checksums_offset)

@@ -97,6 +97,7 @@ def test_the_table_holds_the_tree_that_it_was_made_of(workspace: Rig) -> None:
 
 
 def test_what_was_written_meanwhile_stays_on_top(workspace: Rig) -> None:
+    assert isinstance(workspace.storage, MemoryStorage)
     grown(workspace)
     position, frozen = workspace.main.roll()
     workspace.write("d/a", b"DATA")
@@ -109,6 +110,8 @@ def test_what_was_written_meanwhile_stays_on_top(workspace: Rig) -> None:
     assert base is not None
     workspace.main.rebase(frozen, base)
     assert workspace.picture() == picture
+    assert workspace.main.records_since_base == 2
+    assert Rig(workspace.storage.after_kill()).main.records_since_base == 2 + 1  # The reaping.
 
 
 def test_the_next_process_opens_with_the_table_and_can_do_without(workspace: Rig) -> None:

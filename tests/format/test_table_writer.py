@@ -5,7 +5,8 @@ import stat
 import pytest
 
 from pyi_fs.format.table import BLOCK_BYTES, Table
-from pyi_fs.format.table_writer import PART_BYTES, TableWriter, encode_table
+from pyi_fs.format.table_parts import PART_BYTES
+from pyi_fs.format.table_writer import TableWriter, encode_table
 from pyi_fs.ids import ROOT_INODE, InodeNumber
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent, ExtentList
