@@ -5,6 +5,7 @@ import os
 from pyi_fs.fuse import protocol_replies as replies
 from pyi_fs.fuse.attributes import (
     BLOCK_SIZE,
+    DIRECTORY_BLOCKS,
     DIRECTORY_BYTES,
     LASTING_SECONDS,
     Entry,
@@ -16,7 +17,6 @@ from pyi_fs.fuse.nodes import CONTROL_BIT, NodeTable
 from pyi_fs.fuse.protocol import OpenFlag
 from pyi_fs.fuse.protocol_replies import AttributeWords, Timeouts
 from pyi_fs.ids import NodeId
-from pyi_fs.model.inode import Inode
 
 _LASTING = int(LASTING_SECONDS)
 _KEPT = Timeouts(_LASTING, _LASTING)
@@ -63,26 +63,39 @@ class Entries:
 
     def entry(self, entry: Entry) -> bytes:
         """Returns the answer to what looked a file up."""
-        return replies.entry(entry.node, _timeouts(entry), self._words(entry.node, entry.inode))
+        timeouts, words = self._described(entry)
+        return replies.entry(entry.node, timeouts, words)
+
+    def listed(self, entry: Entry, next_offset: int, name: bytes) -> bytes:
+        """Returns a name in the answer to READDIRPLUS."""
+        node, inode, _ = entry
+        timeouts, size, blocks = _measured(entry)
+        ino = self._nodes.ino_of(node)
+        return replies.listed_entry(
+            node, timeouts, ino, inode, size, blocks, BLOCK_SIZE, next_offset, name
+        )
 
     def attributes(self, entry: Entry) -> bytes:
         """Returns the answer to GETATTR and SETATTR."""
-        words = self._words(entry.node, entry.inode)
-        return replies.attributes(_timeouts(entry).attributes, words)
+        timeouts, words = self._described(entry)
+        return replies.attributes(timeouts.attributes, words)
 
     def statx(self, entry: Entry) -> bytes:
         """Returns the answer to STATX."""
-        words = self._words(entry.node, entry.inode)
-        return replies.statx(_timeouts(entry).attributes, words, entry.inode.btime_ns)
+        timeouts, words = self._described(entry)
+        return replies.statx(timeouts.attributes, words, entry.inode.btime_ns)
 
-    def _words(self, node: NodeId, inode: Inode) -> AttributeWords:
-        size = DIRECTORY_BYTES if inode.is_directory else inode.size
-        return replies.attribute_words(
-            self._nodes.ino_of(node), inode, size, blocks_of(inode), BLOCK_SIZE
-        )
+    def _described(self, entry: Entry) -> tuple[Timeouts, AttributeWords]:
+        timeouts, size, blocks = _measured(entry)
+        ino = self._nodes.ino_of(entry.node)
+        return timeouts, replies.attribute_words(ino, entry.inode, size, blocks, BLOCK_SIZE)
 
 
-def _timeouts(entry: Entry) -> Timeouts:
-    if not entry.lasting:
-        return _NOT_KEPT
-    return _NAME_KEPT if is_in_flux(entry.inode) else _KEPT
+def _measured(entry: Entry) -> tuple[Timeouts, int, int]:
+    """Returns how long the kernel may keep a file, and its size in bytes and in blocks."""
+    _, inode, is_lasting = entry
+    if inode.is_directory:
+        kept = _NAME_KEPT if is_in_flux(inode) else _KEPT
+        return kept if is_lasting else _NOT_KEPT, DIRECTORY_BYTES, DIRECTORY_BLOCKS
+    blocks = blocks_of(inode) if inode.extents else 0
+    return _KEPT if is_lasting else _NOT_KEPT, inode.size, blocks

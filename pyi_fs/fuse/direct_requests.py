@@ -23,7 +23,7 @@ from pyi_fs.fuse import protocol_requests as requests
 from pyi_fs.fuse.direct_entries import NO_ENTRY, NO_NODE, Entries, opened_directory, opened_file
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import HandleId
-from pyi_fs.fuse.listings import DOT_ENTRIES, Listed
+from pyi_fs.fuse.listings import DOT_ENTRIES
 from pyi_fs.fuse.metadata import Wanted
 from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.protocol import WRITE_KILL_SUIDGID, Opcode
@@ -303,30 +303,29 @@ class Requests:
         handle, offset, room = requests.read(body)
         parts: list[bytes] = []
         taken: list[NodeId] = []
-        for item in self._listings.readdir(HandleId(handle), offset):
-            part = self._listed(item, plus=plus)
+        listed, ino_of = self._entries.listed, self._nodes.ino_of
+        for name, entry, next_offset in self._listings.readdir(HandleId(handle), offset):
+            is_told = plus and next_offset > DOT_ENTRIES
+            if is_told:
+                part = listed(entry, next_offset, name)
+            else:
+                kind = entry.inode.mode >> 12
+                part = replies.listed(ino_of(entry.node), next_offset, kind, name)
+                # The kernel makes nothing of `.` and `..`, and counts no lookup of node 0.
+                part = NO_NODE + part if plus else part
             room -= len(part)
             if room < 0:
                 if not parts:
                     raise InvalidArgumentError("no room for one name")
                 break
             parts.append(part)
-            if plus and item.next_offset > DOT_ENTRIES:
-                taken.append(item.entry.node)
+            if is_told:
+                taken.append(entry.node)
         # Counted when nothing can fail any more: an error would take the whole answer back.
         self._listings.listed(taken)
         if self._state.ledger.survives:
             self._listings.keep(HandleId(handle))
         return b"".join(parts)
-
-    def _listed(self, item: Listed, *, plus: bool) -> bytes:
-        name, entry, next_offset = item
-        ino, kind = self._nodes.ino_of(entry.node), entry.inode.mode >> 12
-        part = replies.listed(ino, next_offset, kind, name)
-        if not plus:
-            return part
-        # The kernel makes nothing of `.` and `..`, and counts no lookup of node 0.
-        return (self._entry(entry) if next_offset > DOT_ENTRIES else NO_NODE) + part
 
     def _statfs(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
         space = self._metadata.statfs()

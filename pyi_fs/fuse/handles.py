@@ -74,8 +74,8 @@ class ListingHandle(OpenHandle):
     """An open directory of a tree.
 
     The listing is an iteration over the immutable tree of the moment it began; names already given
-    out are kept end to end in bytes, so that a seek back costs nothing and a directory of 200,000
-    names a few megabytes while it is open.
+    out are kept end to end in bytes, each with a slash behind it, so that a seek back costs nothing
+    and a directory of 200,000 names a few megabytes while it is open.
     """
 
     __slots__ = ("_kept_count", "_names", "_source", "_starts", "node", "number", "tree", "view")
@@ -101,37 +101,43 @@ class ListingHandle(OpenHandle):
         seen = frozenset(given)
         self._source = (entry for entry in self._source if entry[0] not in seen)
         for name in given:
-            self._names += name
-            self._starts.append(len(self._names))
+            self._give(name)
         self._kept_count = len(given)
 
-    def not_kept(self) -> tuple[int, list[bytes]]:
-        """Returns the names given out since the last call, and the place of the first."""
+    def not_kept(self) -> tuple[int, bytes]:
+        """Returns the names given out since the last call, and the place of the first.
+
+        Each with a slash behind it.
+        """
         first, self._kept_count = self._kept_count, self.given_count
-        starts, names = self._starts, self._names
-        return first, [
-            bytes(names[starts[index] : starts[index + 1]])
-            for index in range(first, self._kept_count)
-        ]
+        return first, bytes(self._names[self._starts[first] :])
 
     @property
     def given_count(self) -> int:
         """Returns how many names were taken from the tree so far."""
         return len(self._starts) - 1
 
-    def name_at(self, index: int) -> bytes | None:
+    def entry_at(self, index: int) -> tuple[bytes, InodeNumber | None] | None:
         """Returns the name at a place of the listing, or None behind its end.
 
-        O(1) where it has been before.
+        With the number that it has in `tree`, the first time. O(1) where it has been before.
         """
         starts = self._starts
+        if len(starts) > index + 1:
+            return bytes(self._names[starts[index] : starts[index + 1] - 1]), None
+        following = None
         while len(starts) <= index + 1:
             following = next(self._source, None)
             if following is None:
                 return None
-            self._names += following[0]
-            starts.append(len(self._names))
-        return bytes(self._names[starts[index] : starts[index + 1]])
+            self._give(following[0])
+        return following
+
+    def _give(self, name: bytes) -> None:
+        names = self._names
+        names += name
+        names += b"/"
+        self._starts.append(len(names))
 
 
 class ControlListing(OpenHandle):

@@ -101,7 +101,7 @@ def _restore_listings(handles: Mapping[HandleId, Handle], names: Mapping[Key, An
     given: dict[HandleId, list[bytes]] = {}
     for key in sorted(cast(Mapping[tuple[int, int], Any], names)):
         handle_id = HandleId(key[0])
-        given.setdefault(handle_id, []).extend(names[key])
+        given.setdefault(handle_id, []).extend(names[key].split(b"/")[:-1])
         _note(handles, handle_id, "names", key)
     for handle_id, batches in given.items():
         listing = handles.get(handle_id)

@@ -30,7 +30,7 @@ import msgspec
 
 from pyi_fs.errors import FormatUnknownError
 
-VERSION = 3
+VERSION = 4
 """Of all that a successor reads here. A server of another version does not take over."""
 
 Key = int | tuple[int, ...]

@@ -64,8 +64,7 @@ class ListingHandlers:
 
     def listed(self, nodes: Iterable[NodeId]) -> None:
         """Counts entries that went out, other than `.` and `..`, as looked up."""
-        for node in nodes:
-            self._nodes.counts.add(node)
+        self._nodes.counts.add_all(nodes)
 
     def keep(self, handle_id: HandleId) -> None:
         """Notes the names given out, so that a server that takes over goes on after them."""
@@ -81,14 +80,16 @@ class ListingHandlers:
             yield from self._dots(handle)[offset:]
             offset = DOT_ENTRIES
         index = offset - DOT_ENTRIES
-        tree = view.tree
-        while (name := handle.name_at(index)) is not None:
+        tree, node_of, entry_at = view.tree, self._nodes.node_of, handle.entry_at
+        is_same = tree is handle.tree
+        while (found := entry_at(index)) is not None:
             index += 1
-            child = tree.lookup(handle.number, name)
+            name, child = found
+            if child is None or not is_same:
+                child = tree.lookup(handle.number, name)
             inode = tree.inode(child) if child is not None else None
             if child is not None and inode is not None:
-                entry = Entry(self._nodes.node_of(view, child), inode)
-                yield Listed(name, entry, index + DOT_ENTRIES)
+                yield Listed(name, Entry(node_of(view, child), inode), index + DOT_ENTRIES)
 
     def _dots(self, handle: ListingHandle) -> list[Listed]:
         inode = handle.tree.existing(handle.number)

@@ -9,7 +9,7 @@ The pages are the ledger's: a server that takes over finds them there.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pyi_fs.fuse.ledger import Ledger, MemoryLedger, NoLedger, Word
 from pyi_fs.ids import NodeId
@@ -68,6 +68,28 @@ class LookupCounts:
         else:
             page[index] = count + 1
         self._words[_COUNTED] = node
+
+    def add_all(self, nodes: Iterable[NodeId]) -> None:
+        """Counts one lookup each of the nodes of a listing, most of which are in one page.
+
+        None is told to the ledger by its number: of a listing that a server died in the counts stay
+        too high, if the kernel asks again, by one each. That is none too few.
+        """
+        key, page, first = -1, None, 0
+        for node in nodes:
+            if page is None or node >> _PAGE_BITS != key:
+                key = node >> _PAGE_BITS
+                page = self._pages.get(key)
+                if page is None:
+                    page = self._pages[key] = self._ledger.new_page(key)
+                first = key << _PAGE_BITS
+            count = page[node - first]
+            if count == _COUNT_MAX:
+                self._excess[node] = self._excess.get(node, 0) + 1
+                continue
+            if count == 0:
+                page[_USED] += 1
+            page[node - first] = count + 1
 
     def drop(self, node: NodeId, count: int) -> bool:
         """Takes back `count` lookups.

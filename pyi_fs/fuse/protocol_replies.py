@@ -23,6 +23,8 @@ _LONG_OUT = struct.Struct("<Q")
 _STATFS = struct.Struct("<QQQQQIII28x")
 _IOCTL_OUT = struct.Struct("<iIII")
 _DIRENT = struct.Struct("<QQII")
+_DIRENTPLUS = struct.Struct("<QQQQII" + _ATTRIBUTES + "QQII")
+_PADDING = tuple(bytes(length) for length in range(8))
 # attr_valid, ns, flags, spare; struct statx: mask, blksize, attributes, nlink, uid, gid, mode, ino,
 # size, blocks, attributes_mask; four times; rdev
 _STATX = struct.Struct("<QII16x" + "IIQIIIH2xQQQQ" + "qI4x" * 4 + "IIII112x")
@@ -47,19 +49,21 @@ def attribute_words(
     ino: int, inode: Inode, size: int, blocks: int, block_size: int
 ) -> AttributeWords:
     """Returns a record as the kernel's attributes."""
-    atime, atime_ns = divmod(inode.atime_ns, _BILLION)
-    mtime, mtime_ns = divmod(inode.mtime_ns, _BILLION)
-    ctime, ctime_ns = divmod(inode.ctime_ns, _BILLION)
+    # Most files were made, written and never touched again.
+    changed_ns, modified_ns, accessed_ns = inode.ctime_ns, inode.mtime_ns, inode.atime_ns
+    changed = divmod(changed_ns, _BILLION)
+    modified = changed if modified_ns == changed_ns else divmod(modified_ns, _BILLION)
+    accessed = modified if accessed_ns == modified_ns else divmod(accessed_ns, _BILLION)
     return (
         ino,
         size,
         blocks,
-        atime,
-        mtime,
-        ctime,
-        atime_ns,
-        mtime_ns,
-        ctime_ns,
+        accessed[0],
+        modified[0],
+        changed[0],
+        accessed[1],
+        modified[1],
+        changed[1],
         inode.mode,
         inode.nlink,
         inode.uid,
@@ -165,5 +169,57 @@ def statfs(
 
 def listed(ino: int, next_offset: int, kind: int, name: bytes) -> bytes:
     """Returns one name of a READDIR; `kind` is the type of file, as in `mode >> 12`."""
-    padding = -len(name) % 8
-    return _DIRENT.pack(ino, next_offset, len(name), kind) + name + bytes(padding)
+    length = len(name)
+    return _DIRENT.pack(ino, next_offset, length, kind) + name + _PADDING[-length % 8]
+
+
+def listed_entry(
+    node: int,
+    timeouts: Timeouts,
+    ino: int,
+    inode: Inode,
+    size: int,
+    blocks: int,
+    block_size: int,
+    next_offset: int,
+    name: bytes,
+) -> bytes:
+    """Returns one name of a READDIRPLUS: `entry` of `attribute_words`, then `listed`.
+
+    In one call of `pack`, of which a long listing makes thousands.
+    """
+    # Most files were made, written and never touched again.
+    changed_ns, modified_ns, accessed_ns = inode.ctime_ns, inode.mtime_ns, inode.atime_ns
+    changed = divmod(changed_ns, _BILLION)
+    modified = changed if modified_ns == changed_ns else divmod(modified_ns, _BILLION)
+    accessed = modified if accessed_ns == modified_ns else divmod(accessed_ns, _BILLION)
+    mode, length = inode.mode, len(name)
+    numbers = _DIRENTPLUS.pack(
+        node,
+        0,
+        timeouts[0],
+        timeouts[1],
+        0,
+        0,
+        ino,
+        size,
+        blocks,
+        accessed[0],
+        modified[0],
+        changed[0],
+        accessed[1],
+        modified[1],
+        changed[1],
+        mode,
+        inode.nlink,
+        inode.uid,
+        inode.gid,
+        inode.rdev,
+        block_size,
+        0,
+        ino,
+        next_offset,
+        length,
+        mode >> 12,
+    )
+    return numbers + name + _PADDING[-length % 8]

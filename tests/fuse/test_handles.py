@@ -38,20 +38,32 @@ def test_a_file_is_not_a_directory(rig):
         handles.file(directory)
 
 
+def name_at(listing: ListingHandle, index: int) -> bytes | None:
+    found = listing.entry_at(index)
+    return None if found is None else found[0]
+
+
+def test_a_number_comes_with_a_name_the_first_time(rig):
+    rig.make(ROOT, "a")
+    listing = ListingHandle(rig.session.root, ROOT_INODE, ROOT)
+    assert listing.entry_at(0) == (b"a", rig.branch.tree.lookup(ROOT_INODE, b"a"))
+    assert listing.entry_at(0) == (b"a", None)
+
+
 def test_places_of_a_listing_do_not_move(rig):
     for index in range(100):
         rig.make(ROOT, f"name-{index}")
     listing = ListingHandle(rig.session.root, ROOT_INODE, ROOT)
-    fiftieth = listing.name_at(50)
+    fiftieth = name_at(listing, 50)
     rig.branch.commit(Remove(ROOT_INODE, b"name-3", False, 5))
     names: list[bytes] = []
-    while (name := listing.name_at(len(names))) is not None:
+    while (name := name_at(listing, len(names))) is not None:
         names.append(name)
     assert len(set(names)) == 100
     assert names[50] == fiftieth
-    assert listing.name_at(99) == names[99]
-    assert listing.name_at(100) is None
+    assert name_at(listing, 99) == names[99]
+    assert name_at(listing, 100) is None
     listing.rewind()
-    again = [listing.name_at(index) for index in range(99)]
+    again = [name_at(listing, index) for index in range(99)]
     assert b"name-3" not in again
-    assert listing.name_at(99) is None
+    assert name_at(listing, 99) is None

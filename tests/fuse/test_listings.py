@@ -52,6 +52,20 @@ def test_what_comes_and_goes_does_not_disturb_the_others(rig):
     assert {b"new", b"renamed"} <= set(again)
 
 
+def test_a_name_that_is_another_file_by_now_is_that_file(rig):
+    """What the listing began with is not told, whether or not it was given out before."""
+    for index in range(4):
+        rig.make(ROOT, f"f{index}")
+    handle = rig.listings.opendir(ROOT, OWNER)
+    first = list(itertools.islice(rig.listings.readdir(handle, 0), 3))
+    others = {b"f%d" % index for index in range(4)} - {first[2].name}
+    for name in sorted(others):
+        rig.make(ROOT, "other")
+        rig.names.rename(ROOT, b"other", ROOT, name, 0, OWNER)
+    for item in rig.listings.readdir(handle, first[2].next_offset):
+        assert item.entry.node == rig.node(item.name.decode())
+
+
 def test_a_removed_name_is_passed_over(rig):
     for index in range(10):
         rig.make(ROOT, f"f{index}")

@@ -32,12 +32,29 @@ def test_counts_are_those_of_a_dictionary(steps):
     assert sorted(counts.between(1 << 40, 2 << 40)) == sorted(n for n in model if n > 1 << 39)
 
 
+@given(st.lists(NODES), st.lists(NODES))
+def test_those_of_a_listing_are_counted_as_one_by_one(first, second):
+    at_once, singly = LookupCounts(), LookupCounts()
+    for listed in (first, second):
+        at_once.add_all(listed)
+        for node in listed:
+            singly.add(node)
+    for node in sorted({*first, *second}):
+        times = (first + second).count(node)
+        assert not times > 1 or not at_once.drop(node, times - 1)
+        assert at_once.drop(node, 1)
+    for node in first + second:
+        singly.drop(node, 1)
+    # Pages go with their last count in both.
+    assert at_once._pages == singly._pages == {}  # noqa: SLF001
+
+
 def test_a_count_beyond_a_word_goes_on():
     counts, node = LookupCounts(), NodeId(5)
     counts.add(node)
     counts._pages[0][5] = (1 << 32) - 1  # noqa: SLF001 - four thousand million lookups earlier
     counts.add(node)
-    counts.add(node)
+    counts.add_all([node])
     assert not counts.drop(node, 3)
     assert node in counts
     assert counts.drop(node, (1 << 32) - 2)

@@ -9,7 +9,7 @@ import pytest
 from pyi_fs.fuse import protocol_replies as replies
 from pyi_fs.fuse.protocol_replies import Timeouts
 from pyi_fs.ids import InodeNumber
-from pyi_fs.model.inode import Inode
+from pyi_fs.model.inode import Inode, with_fields
 from tests.support import fuse_structs as structs
 
 SECOND = 1_000_000_000
@@ -110,6 +110,18 @@ def test_a_listed_name_is_padded_to_eight_bytes(length):
     assert body[24 : 24 + length] == b"n" * length
     assert len(body) % 8 == 0
     assert len(body) - 24 - length < 8
+
+
+@pytest.mark.parametrize("times", [(1, 1, 1), (1, 2, 2), (2, 2, 1), (-1, 10**18, 3 * 10**9)])
+@pytest.mark.parametrize("length", [1, 8, 255])
+def test_a_listed_entry_is_an_entry_and_a_listed_name(times, length):
+    accessed, modified, changed = times
+    inode = with_fields(INODE, atime_ns=accessed, mtime_ns=modified, ctime_ns=changed)
+    words = replies.attribute_words(9, inode, 10, 11, 12)
+    name, timeouts = b"n" * length, replies.Timeouts(13, 14)
+    found = replies.listed_entry(15, timeouts, 9, inode, 10, 11, 12, 16, name)
+    expected = replies.entry(15, timeouts, words) + replies.listed(9, 16, inode.mode >> 12, name)
+    assert found == expected
 
 
 def test_what_an_ioctl_returned_and_hands_out():
