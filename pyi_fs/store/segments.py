@@ -4,6 +4,7 @@ Any thread may read. Everything that is returned was checked against the runs of
 """
 
 import errno
+from contextlib import suppress
 
 from pyi_fs import limits
 from pyi_fs.errors import CorruptSegmentError
@@ -182,12 +183,13 @@ class SegmentReader:
             # Damaged is normal too: the file was not synced, and a power loss may have torn it.
             pass
         tables: dict[SegmentId, RunTable] = {}
-        for _, mutation in replay(self._storage, segment_layer(segment), 0):
-            if type(mutation) is Write and segment_layer(mutation.segment) == segment_layer(
-                segment
-            ):
-                table = tables.setdefault(mutation.segment, RunTable())
-                table.append(mutation.source_offset, mutation.length, mutation.checksums)
+        layer = segment_layer(segment)
+        # A power loss may have left the segment without the journal.
+        with suppress(FileNotFoundError):
+            for _, mutation in replay(self._storage, layer, 0):
+                if type(mutation) is Write and segment_layer(mutation.segment) == layer:
+                    table = tables.setdefault(mutation.segment, RunTable())
+                    table.append(mutation.source_offset, mutation.length, mutation.checksums)
         self._runs.update(tables)
 
     def _verify(

@@ -6,7 +6,9 @@ import pytest
 
 from pyi_fs import limits
 from pyi_fs.errors import CorruptSegmentError
+from pyi_fs.ids import segment_layer
 from pyi_fs.model.extent import iterate
+from pyi_fs.store import layout
 from tests.support.engine_rig import noise, opened, put, written
 
 
@@ -75,3 +77,13 @@ def test_a_file_that_stays_closed_is_an_error_in_the_end(
         assert store.layers.read_scratch(extent.segment, 0, 10) == noise(5_000)[:10]
         with pytest.raises(CorruptSegmentError):
             store.layers.read_scratch(extent.segment, 1 << 20, 10)
+
+
+def test_a_segment_without_a_journal_is_damage_and_no_missing_file(tmp_path: Path) -> None:
+    """A power loss leaves one; whoever looked whether the bytes were there could not go on."""
+    with opened(tmp_path / "store") as store, written(store, "w") as (_, branch):
+        number = put(branch, b"f", noise(5_000))
+        (extent,) = iterate(branch.tree.existing(number).extents)
+    (tmp_path / "store" / layout.journal(segment_layer(extent.segment))).unlink()
+    with opened(tmp_path / "store") as store, pytest.raises(CorruptSegmentError, match="no run"):
+        store.layers.read_scratch(extent.segment, extent.source_offset, extent.length)
