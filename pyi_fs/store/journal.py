@@ -47,9 +47,17 @@ class JournalWriter:
     """The end of a layer's journal, held by the writer of its branch."""
 
     def __init__(
-        self, storage: Storage, layer: LayerId, file: AppendFile, synced_file: AppendFile
+        self,
+        storage: Storage,
+        layer: LayerId,
+        file: AppendFile,
+        synced_file: AppendFile | None = None,
     ) -> None:
-        """Takes over open files whose torn tail has been cut; use `create` or `resume`."""
+        """Takes over open files whose torn tail has been cut; use `create` or `resume`.
+
+        Without a `synced_file` the first sync makes it: most layers of experiments see none, and
+        making a file takes longer than a write into it.
+        """
         self._storage = storage
         self._layer = layer
         self._seed = journal_seed(layer)
@@ -69,12 +77,7 @@ class JournalWriter:
         """Makes the journal of a new layer, whose directory is there; nothing is durable yet."""
         layer = header.layer
         file = storage.open_append(layout.journal(layer), create=True)
-        try:
-            synced_file = storage.open_append(layout.synced(layer), create=True)
-        except OSError:
-            file.close()
-            raise
-        writer = cls(storage, layer, file, synced_file)
+        writer = cls(storage, layer, file)
         try:
             writer.append(encode_header(header))
         except OSError:
@@ -95,6 +98,14 @@ class JournalWriter:
         # Who wrote the note may have died before it was durable.
         writer.note(writer.synced_bytes)
         return writer
+
+    def make_note(self) -> None:
+        """Makes the file of the note unless it is there: before the names of a layer are synced."""
+        if self._synced_file is None:
+            path = layout.synced(self._layer)
+            make = partial(self._storage.open_append, path, create=True)
+            # Who waits for a sync on a full disk is about to give something back.
+            self._synced_file = with_reserve(self._storage, make)
 
     @property
     def end(self) -> int:
@@ -162,6 +173,7 @@ class JournalWriter:
         """
         with self._note_lock:
             if self._noted > self._noted_durably:
+                assert self._synced_file is not None, "BUG: noted without a file"
                 if self._is_note_doubtful:
                     self._synced_file.append(_synced_entry(self._layer, self._noted))
                 self._is_note_doubtful = True
@@ -172,9 +184,10 @@ class JournalWriter:
     def note(self, end: int) -> None:
         """Notes that the journal is durable up to `end`."""
         with self._note_lock:
+            self.make_note()
+            assert self._synced_file is not None
             entry = _synced_entry(self._layer, end)
             if self._synced_file.size_bytes < _SYNCED_BYTES_MAX:
-                # Who waits for a sync on a full disk is about to give something back.
                 with_reserve(self._storage, partial(self._synced_file.append, entry))
                 self._noted = end
                 return
@@ -188,7 +201,8 @@ class JournalWriter:
     def close(self) -> None:
         """Closes the files; syncs nothing."""
         self._file.close()
-        self._synced_file.close()
+        if self._synced_file is not None:
+            self._synced_file.close()
 
 
 def _synced_entry(layer: LayerId, end: int) -> bytes:

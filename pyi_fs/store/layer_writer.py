@@ -133,6 +133,7 @@ class LayerWriter:
             self.scratch.sync()
             if self._unsynced_names:
                 # Before the journal's sync notes that it is durable: without its name it is not.
+                self._journal.make_note()
                 sync_names(self._storage, self.layer)
                 self._unsynced_names = False
             self._journal.sync(end)

@@ -31,6 +31,7 @@ class MemoryDirectory:
         self._shared = SHARED_MEMORY
         self._found: Storage | None = None
         self._path = ""
+        self._own = ""
         self._lock: LockFile | None = None
         self._said = ""
         self.refusal = ""
@@ -43,11 +44,15 @@ class MemoryDirectory:
         """
         if self._found is not None and not create:
             return self._found
+        # Asked at each use of a layer's file where there is nothing in memory.
+        if self._own and not create and not os.path.lexists(self._own):
+            return None
         try:
             status = os.stat(self._store)
         except OSError:
             return None
         path = f"{self._shared}/pyi-{status.st_uid}/{status.st_dev:x}-{status.st_ino:x}"
+        self._own = path
         if not create and not os.path.lexists(path):
             return None
         self.refusal = self._reason_against(os.path.dirname(path), status.st_uid, create=create)

@@ -38,6 +38,13 @@ def writer(storage: MemoryStorage) -> JournalWriter:
     return JournalWriter.create(storage, HEADER)
 
 
+def with_names(storage: MemoryStorage, writer: JournalWriter) -> None:
+    """Makes the names durable, of the note too: it has none before that or the first sync."""
+    writer.make_note()
+    for directory in (layout.layer_directory(LAYER), "layers/01", "layers", ""):
+        storage.sync_directory(directory)
+
+
 def append(writer: JournalWriter, *numbers: int) -> list[int]:
     return [writer.append(encode_mutation(record(number))) for number in numbers]
 
@@ -159,8 +166,7 @@ def test_a_sync_of_nothing_new_costs_nothing(storage: MemoryStorage, writer: Jou
 def test_what_was_synced_survives_power_loss(storage: MemoryStorage, writer: JournalWriter) -> None:
     end = append(writer, 1)[0]
     writer.sync()
-    for directory in (layout.layer_directory(LAYER), "layers/01", "layers", ""):
-        storage.sync_directory(directory)
+    with_names(storage, writer)
     append(writer, 2)
     for seed in range(20):
         left = storage.after_power_loss(seed)
@@ -184,8 +190,7 @@ def test_a_damaged_note_counts_for_nothing(
 
 
 def test_the_note_is_durable_when_asked_for(storage: MemoryStorage, writer: JournalWriter) -> None:
-    for directory in (layout.layer_directory(LAYER), "layers/01", "layers", ""):
-        storage.sync_directory(directory)
+    with_names(storage, writer)
     append(writer, 1)
     writer.sync()
     assert any(read_synced(storage.after_power_loss(seed), LAYER) == 0 for seed in range(20))
@@ -198,8 +203,7 @@ def test_the_note_is_durable_when_asked_for(storage: MemoryStorage, writer: Jour
 def test_a_resumed_writer_makes_the_note_of_the_dead_one_durable(
     storage: MemoryStorage, writer: JournalWriter
 ) -> None:
-    for directory in (layout.layer_directory(LAYER), "layers/01", "layers", ""):
-        storage.sync_directory(directory)
+    with_names(storage, writer)
     append(writer, 1)
     writer.sync()
     again = JournalWriter.resume(storage, LAYER, writer.end)
@@ -213,8 +217,7 @@ def test_a_long_note_is_written_anew_and_never_missing(
     storage: MemoryStorage, writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(journal, "_SYNCED_BYTES_MAX", 32)
-    for directory in (layout.layer_directory(LAYER), "layers/01", "layers", ""):
-        storage.sync_directory(directory)
+    with_names(storage, writer)
     before = 0
     for number in range(10):
         append(writer, number)
