@@ -17,7 +17,7 @@ from tests.support.acceptance import Served
 from tests.support.acceptance_eager import EAGER, Collector
 from tests.support.engine_rig import noise
 
-pytestmark = [pytest.mark.mount, pytest.mark.slow]
+pytestmark = [pytest.mark.mount, pytest.mark.slow, pytest.mark.in_turns]
 
 NAMES = ("a", "b", "c")
 CONTENTS = 24
