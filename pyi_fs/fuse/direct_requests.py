@@ -304,13 +304,13 @@ class Requests:
         parts: list[bytes] = []
         taken: list[NodeId] = []
         listed, ino_of = self._entries.listed, self._nodes.ino_of
-        for name, entry, next_offset in self._listings.readdir(HandleId(handle), offset):
+        for item in self._listings.readdir(HandleId(handle), offset):
+            name, node, inode, next_offset, _ = item
             is_told = plus and next_offset > DOT_ENTRIES
             if is_told:
-                part = listed(entry, next_offset, name)
+                part = listed(item)
             else:
-                kind = entry.inode.mode >> 12
-                part = replies.listed(ino_of(entry.node), next_offset, kind, name)
+                part = replies.listed(ino_of(node), next_offset, inode.mode >> 12, name)
                 # The kernel makes nothing of `.` and `..`, and counts no lookup of node 0.
                 part = NO_NODE + part if plus else part
             room -= len(part)
@@ -320,7 +320,7 @@ class Requests:
                 break
             parts.append(part)
             if is_told:
-                taken.append(entry.node)
+                taken.append(node)
         # Counted when nothing can fail any more: an error would take the whole answer back.
         self._listings.listed(taken)
         if self._state.ledger.survives:

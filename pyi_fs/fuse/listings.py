@@ -16,6 +16,7 @@ from pyi_fs.fuse.names import NameHandlers
 from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.state import Caller, MountState
 from pyi_fs.ids import NodeId
+from pyi_fs.model.inode import Inode
 
 # `.` and `..`: what is listed at an offset up to this is not a lookup.
 DOT_ENTRIES = 2
@@ -25,8 +26,15 @@ class Listed(NamedTuple):
     """One name of a listing, and the offset after it."""
 
     name: bytes
-    entry: Entry
+    node: NodeId
+    inode: Inode
     next_offset: int
+    lasting: bool = True
+
+    @property
+    def entry(self) -> Entry:
+        """Returns what the name is."""
+        return Entry(self.node, self.inode, self.lasting)
 
 
 class ListingHandlers:
@@ -89,17 +97,19 @@ class ListingHandlers:
                 child = tree.lookup(handle.number, name)
             inode = tree.inode(child) if child is not None else None
             if child is not None and inode is not None:
-                yield Listed(name, Entry(node_of(view, child), inode), index + DOT_ENTRIES)
+                yield Listed(name, node_of(view, child), inode, index + DOT_ENTRIES)
 
     def _dots(self, handle: ListingHandle) -> list[Listed]:
         inode = handle.tree.existing(handle.number)
         above = self._names.parent_of(handle.view, handle.number)
-        return [Listed(b".", Entry(handle.node, inode), 1), Listed(b"..", Entry(above, inode), 2)]
+        return [Listed(b".", handle.node, inode, 1), Listed(b"..", above, inode, 2)]
 
     def _control_entries(self, handle: ControlListing, offset: int) -> Iterator[Listed]:
         dots = [self._controls.entry(handle.node), self._controls.parent(handle.node)]
         for index, entry in enumerate(dots[offset:], offset):
-            yield Listed((b".", b"..")[index], entry, index + 1)
+            node, inode, lasting = entry
+            yield Listed((b".", b"..")[index], node, inode, index + 1, lasting)
         start = max(offset - DOT_ENTRIES, 0)
         for index, (name, found) in enumerate(handle.entries[start:], start + 1):
-            yield Listed(name, self._controls.listed(found), index + DOT_ENTRIES)
+            node, inode, lasting = self._controls.listed(found)
+            yield Listed(name, node, inode, index + DOT_ENTRIES, lasting)

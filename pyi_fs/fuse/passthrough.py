@@ -28,6 +28,7 @@ from pyi_fs import limits
 from pyi_fs.engine.materialising import Materialiser
 from pyi_fs.fuse.backings import Backings
 from pyi_fs.fuse.handles import FileHandle
+from pyi_fs.fuse.nodes import VIEW_BITS
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.translate import report
 from pyi_fs.ids import InodeNumber, NodeId, ViewNumber
@@ -58,6 +59,7 @@ class Passthrough:
         """Passes nothing through until `is_on` is set: when the kernel has agreed."""
         self.is_on = False
         self._nodes = state.nodes
+        self._views = state.session.views
         self._handles = state.handles
         self._run_in_thread = state.run_in_thread
         self._storage = state.session.workspace.store.storage
@@ -90,6 +92,10 @@ class Passthrough:
         Waits until its plain file is there, or as long as an open may wait.
         """
         if not self.is_on or flags & _ORDINARY or flags & os.O_ACCMODE != os.O_RDONLY:
+            return None
+        shown = self._views.get(ViewNumber(node >> VIEW_BITS))
+        if shown is None or shown.snapshot is None:
+            # Nearly every open; what a publish has moved is not worth finding.
             return None
         view, number = self._nodes.place(node)
         if view.snapshot is None or self._handles.is_open(node):

@@ -307,11 +307,12 @@ class Transport(pyfuse3.Operations):
     @_answering
     def readdir(self, fh: int, start_id: int, token: ReaddirToken) -> None:
         taken = []
-        for name, entry, next_offset in self._listings.readdir(HandleId(fh), start_id):
-            if not pyfuse3.readdir_reply(token, name, _attributes(entry), next_offset):
+        for item in self._listings.readdir(HandleId(fh), start_id):
+            name, node, _, next_offset, _ = item
+            if not pyfuse3.readdir_reply(token, name, _attributes(item.entry), next_offset):
                 break
             if next_offset > DOT_ENTRIES:
-                taken.append(entry.node)
+                taken.append(node)
         # Counted when nothing can fail any more: an error would take the whole answer back.
         self._listings.listed(taken)
 
