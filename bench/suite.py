@@ -12,15 +12,19 @@ from rich.console import Console
 from bench import machine as machines
 from bench import report
 from bench.measure import Results, turns
-from bench.peers import places
+from bench.peers import OURS, places
 from bench.peers.base import Peer
 from bench.peers.keepers import Keeper, keepers
 from bench.trees import make_tree
-from bench.works import agents, data, experiment, jobs, memory, metadata, space, states
+from bench.works import agents, beside, data, experiment, jobs, memory, metadata, space, states
 
 Say = Callable[[str], None]
 F = TypeVar("F", bound=Callable[..., object])
-WORKS = ("metadata", "clients", "data", "states", "jobs", "agents", "experiment", "space", "memory")
+WORKS = ("metadata", "clients", "data", "states", "beside", "jobs", "agents") + (
+    "experiment",
+    "space",
+    "memory",
+)
 
 
 class Bench:
@@ -129,6 +133,14 @@ class Bench:
                 states.measure(keeper, room, source, files, self.results, self.quick)
 
             self.on_keepers(f"states, {files:,} files", keepers(), do)
+
+    def _beside(self) -> None:
+        if self.chosen and OURS not in self.chosen:
+            return
+        self.say("beside other work")
+        room = self.room()
+        beside.measure(room, self.source(500 if self.quick else 20_000), self.results, self.quick)
+        shutil.rmtree(room, ignore_errors=True)
 
     def _agents(self) -> None:
         source = self.source(500 if self.quick else 20_000)
