@@ -143,6 +143,10 @@ COPY_AT_ONCE_BYTES = 4 * 1024 * 1024
 COPY_AHEAD_ROUNDS_MAX = 8
 # A file that takes an export more than seconds to read, holes included: it is named meanwhile.
 LARGE_FILE_BYTES = 1 << 30
+# Layers a mount that writes has in hand, so that the next restore or branch need not make files (3
+# inodes each); and how long: what no process names a collection takes after a day.
+SPARE_LAYERS = 4
+SPARE_LAYER_SECONDS_MAX = 3600.0
 
 # The largest files that are read whole are journals: FOLD_RECORDS_MAX records with the longest
 # xattr are 3.3 GB. A larger one is a hole of somebody's: it takes no room in an archive.

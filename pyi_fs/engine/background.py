@@ -24,6 +24,7 @@ from pyi_fs.engine.checkpointing import is_due
 from pyi_fs.engine.collecting import is_due as is_collection_due
 from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.given_up import KEPT_NS
+from pyi_fs.engine.making_ahead import keep_spares
 from pyi_fs.engine.workers import Workers
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import PyiError
@@ -95,6 +96,7 @@ class Background:
             nursery.start_soon(self._repeat, self._keep)
             nursery.start_soon(self._repeat, self._work)
             nursery.start_soon(self._repeat, self._collect)
+            nursery.start_soon(keep_spares, self._workspace.store.layers.spares)
 
     async def _repeat(self, work: Callable[["_Round"], Awaitable[None]]) -> None:
         """Does rounds: at once after a commit, and when the last one said that something is due."""

@@ -66,6 +66,9 @@ def scan_journals(
                 continue
             if scan.header is None:
                 is_torn = not scan.complaint and tail_of(scan.data, 0) != "damage"
+                if not scan.data and not wanted.get(layer):
+                    # Made ahead (`store/spare_layers.py`), or being made.
+                    continue
                 if is_torn and not wanted.get(layer):
                     text = "no whole header: a layer being made, or left by a crash"
                     report.add("note", "journal", path, text)

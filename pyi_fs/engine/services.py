@@ -57,16 +57,22 @@ class LayerServices:
         return self._layers.resume(position.layer, position.offset)
 
     def _begun(self, branch: BranchName, position: Position) -> LayerWriter:
-        layer = self._layers.new_directory()
-        return self._noted(branch, self._created(layer, branch, position, self._boot))
+        return self._noted(branch, self._on_disk(branch, position, self._boot))
+
+    def _on_disk(self, branch: BranchName, position: Position, boot: str) -> LayerWriter:
+        spare = self._layers.spares.take()
+        if spare is not None:
+            with suppress(FileNotFoundError):
+                # Somebody may have tidied up in the store.
+                return self._created(spare, branch, position, boot, is_spare=True)
+        return self._created(self._layers.new_directory(), branch, position, boot)
 
     def _begun_ephemeral(
         self, branch: BranchName, position: Position, *, on_disk: bool
     ) -> LayerWriter:
         writer = None if on_disk else self._in_memory(branch, position)
         if writer is None:
-            layer = self._layers.new_directory()
-            writer = self._created(layer, branch, position, SPILLED_BOOT + self._boot)
+            writer = self._on_disk(branch, position, SPILLED_BOOT + self._boot)
         return self._noted(branch, writer)
 
     def _noted(self, branch: BranchName, writer: LayerWriter) -> LayerWriter:
@@ -91,14 +97,20 @@ class LayerServices:
             return None
 
     def _created(
-        self, layer: LayerId, branch: BranchName, position: Position, boot: str
+        self,
+        layer: LayerId,
+        branch: BranchName,
+        position: Position,
+        boot: str,
+        *,
+        is_spare: bool = False,
     ) -> LayerWriter:
         now_ns = time.time_ns()
         header = LayerHeader(
             FORMAT_VERSION, layer, position, None, now_ns, boot, self._workspace, branch
         )
         try:
-            return self._layers.create(header)
+            return self._layers.create(header, is_spare=is_spare)
         except BaseException:
             # Each try of a writer on a full disk would leave files, open ones too.
             self._layers.abandon(layer)

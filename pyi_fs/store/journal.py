@@ -73,10 +73,15 @@ class JournalWriter:
         self._is_note_doubtful = False
 
     @classmethod
-    def create(cls, storage: Storage, header: LayerHeader) -> "JournalWriter":
-        """Makes the journal of a new layer, whose directory is there; nothing is durable yet."""
+    def create(
+        cls, storage: Storage, header: LayerHeader, *, is_made: bool = False
+    ) -> "JournalWriter":
+        """Makes the journal of a new layer, whose directory is there; nothing is durable yet.
+
+        `is_made`: its file is there, too, with nothing in it.
+        """
         layer = header.layer
-        file = storage.open_append(layout.journal(layer), create=True)
+        file = storage.open_append(layout.journal(layer), create=not is_made)
         writer = cls(storage, layer, file)
         try:
             writer.append(encode_header(header))

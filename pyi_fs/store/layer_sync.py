@@ -17,7 +17,7 @@ from pyi_fs.store.journal import last_boundary, note_elsewhere, read_synced, rep
 from pyi_fs.store.layer_writer import LayerWriter, sync_names
 from pyi_fs.store.lenders import layers_of
 from pyi_fs.store.promotion import is_ephemeral, is_in_memory, is_of_boot, promote
-from pyi_fs.store.scratch import segments_of, sync_file
+from pyi_fs.store.segment_files import segments_of, sync_file
 from pyi_fs.store.storage import Storage
 
 _NONE: frozenset[LayerId] = frozenset()

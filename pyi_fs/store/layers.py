@@ -29,12 +29,10 @@ from pyi_fs.store.layer_sync import LayerSync
 from pyi_fs.store.layer_writer import LayerWriter
 from pyi_fs.store.memory_bound import MemoryBound
 from pyi_fs.store.promotion import clear, is_ephemeral, is_in_memory, leave_memory
-from pyi_fs.store.scratch import (
-    ScratchWriter,
-    next_segment_index,
-    segments_of,
-)
+from pyi_fs.store.scratch import ScratchWriter
+from pyi_fs.store.segment_files import next_segment_index, segments_of
 from pyi_fs.store.segments import SegmentReader
+from pyi_fs.store.spare_layers import SpareLayers
 from pyi_fs.store.storage import Storage
 
 
@@ -65,6 +63,7 @@ class Layers:
         """Whether `leave_memory` leaves giving memory back to who calls `clear_memory`."""
         self._left_memory: list[str] = []
         self._sync = LayerSync(storage, boot, self._header, self._writers.get)
+        self.spares = SpareLayers(storage, self.new_directory, self.abandon)
 
     def new_directory(self) -> LayerId:
         """Makes the directory of a new layer and returns its id.
@@ -95,13 +94,15 @@ class Layers:
             return layer if is_made else None
         return None
 
-    def create(self, header: LayerHeader) -> LayerWriter:
+    def create(self, header: LayerHeader, *, is_spare: bool = False) -> LayerWriter:
         """Makes the journal of a layer whose directory `new_directory` made.
 
-        Nothing is durable before its `sync`.
+        `is_spare`: it is one of `spares`, with a journal and a segment; `FileNotFoundError` if
+        somebody removed it. Nothing is durable before its `sync`.
         """
-        journal = JournalWriter.create(self._storage, header)
-        writer = self._writer(header.layer, journal, ScratchWriter(self._storage, header.layer))
+        journal = JournalWriter.create(self._storage, header, is_made=is_spare)
+        scratch = ScratchWriter(self._storage, header.layer, is_first_made=is_spare)
+        writer = self._writer(header.layer, journal, scratch)
         self._headers[header.layer] = header, writer.end
         return writer
 
@@ -282,7 +283,8 @@ class Layers:
         return {segment: size for segment, size in sizes.items() if size is not None}
 
     def close(self) -> None:
-        """Closes every file this process has open in the pool."""
+        """Closes every file this process has open in the pool, and removes its spare layers."""
+        self.spares.close()
         for writer in list(self._writers.values()):
             self.close_writer(writer)
         self._segments.close()

@@ -22,6 +22,7 @@ from pyi_fs import limits
 from pyi_fs.ids import Buffer, LayerId, SegmentId, segment_id
 from pyi_fs.store import layout
 from pyi_fs.store.runs import RunTable, check_run, checksums_of
+from pyi_fs.store.segment_files import segments_of, sync_file
 from pyi_fs.store.storage import AppendFile, Storage
 
 
@@ -59,11 +60,20 @@ class _Segment:
 class ScratchWriter:
     """The segments of a layer, held by the writer of its branch."""
 
-    def __init__(self, storage: Storage, layer: LayerId, next_index: int = 0) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        layer: LayerId,
+        next_index: int = 0,
+        *,
+        is_first_made: bool = False,
+    ) -> None:
         """Continues a layer after its last segment.
 
-        Old segments of the layer are left as they are.
+        Old segments of the layer are left as they are. `is_first_made`: the file of a new layer's
+        first one is there, with nothing in it.
         """
+        self._is_first_made = is_first_made
         self._storage = storage
         self._layer = layer
         self._next_index = next_index
@@ -317,12 +327,22 @@ class ScratchWriter:
 
     def _start_segment(self) -> _Segment:
         segment = segment_id(self._layer, self._next_index)
-        file = self._storage.open_append(layout.scratch(segment), create=True)
+        file = self._first_file(segment) if self._is_first_made else None
+        if file is None:
+            file = self._storage.open_append(layout.scratch(segment), create=True)
         self._next_index += 1
         self._current = segment
         self.directory_dirty = True
         state = self._segments[segment] = _Segment(file)
         return state
+
+    def _first_file(self, segment: SegmentId) -> AppendFile | None:
+        """Returns the file that was made ahead; None if somebody removed it."""
+        self._is_first_made = False
+        try:
+            return self._storage.open_append(layout.scratch(segment))
+        except FileNotFoundError:
+            return None
 
     def _give_back(self, segment: SegmentId, offset: int, length: int) -> None:
         # The lock is held for one punch: a ref made since the plan (it takes the lock) saved the
@@ -359,42 +379,3 @@ def _add_range(ranges: list[tuple[int, int]], start: int, end: int) -> None:
         end = max(end, ranges[stop][1])
         stop += 1
     ranges[index:stop] = [(start, end)]
-
-
-def sync_file(storage: Storage, path: str, doubtful: set[str]) -> None:
-    """Makes the content of a file durable that this process does not have open for appending.
-
-    A path whose sync fails goes to `doubtful`, the caller's own: another try would succeed without
-    proving anything, so it fails from then on.
-    """
-    if path in doubtful:
-        raise OSError(errno.EIO, "an earlier sync of it failed, so it may be on no disk", path)
-    file = storage.open_append(path)
-    try:
-        file.sync()
-    except OSError:
-        doubtful.add(path)
-        raise
-    finally:
-        file.close()
-
-
-def segments_of(storage: Storage, layer: LayerId) -> list[SegmentId]:
-    """Returns the segments of a layer that are files, in order."""
-    names = storage.list(layout.layer_directory(layer))
-    indexes = sorted(index for index in map(layout.segment_of, names) if index is not None)
-    return [segment_id(layer, index) for index in indexes]
-
-
-def next_segment_index(storage: Storage, layer: LayerId) -> int:
-    """Returns an index that no segment of the layer has or had.
-
-    Runs and maps of removed ones count too.
-    """
-    indexes = [0]
-    for name in storage.list(layout.layer_directory(layer)):
-        for prefix in ("scratch-", "runs-", "map-"):
-            found = layout.segment_of(name, prefix)
-            if found is not None:
-                indexes.append(found + 1)
-    return max(indexes)

@@ -102,6 +102,7 @@ def make_branch(name: str, start: str = "main") -> Step:
 SYNC: Step = ("sync", sync)
 RECLAIM: Step = ("reclaim", reclaim)
 SEAL: Step = ("seal", Rig.seal_all)
+AHEAD: Step = ("layers made ahead", lambda rig: rig.store.layers.spares.refill())
 CHECKPOINT: Step = ("checkpoint", Rig.checkpoint)
 SNAPSHOT: Step = ("snapshot", Rig.snapshot)
 
@@ -210,6 +211,7 @@ BRANCHES: list[Step] = [
     write("a", 1, 2000),
     named("first"),
     make_branch("side"),
+    AHEAD,
     make("x", on="side"),
     write("x", 2, 3000, on="side"),
     SYNC,
@@ -221,6 +223,7 @@ BRANCHES: list[Step] = [
     SYNC,
     write("x", 6, 3000, on="side"),
     named("sided-2", on="side"),
+    AHEAD,
     restore("sided-2"),
     write("a", 7, 10),
     SYNC,

@@ -10,7 +10,8 @@ from pyi_fs import limits
 from pyi_fs.ids import LayerId, SegmentId, segment_id, segment_index
 from pyi_fs.store import layout, runs, scratch
 from pyi_fs.store.layer_writer import sync_names
-from pyi_fs.store.scratch import ScratchWriter, next_segment_index, segments_of
+from pyi_fs.store.scratch import ScratchWriter
+from pyi_fs.store.segment_files import next_segment_index
 from tests.support.storage import FailingStorage, MemoryStorage
 
 LAYER = LayerId(0x0102030405)
@@ -259,16 +260,6 @@ def test_a_later_writer_begins_a_new_segment_and_syncs_the_old_ones(
         assert left.read(layout.scratch(old[0])) == bytes([1]) * BLOCK
         assert left.read(layout.scratch(new[0])) == bytes([1]) * BLOCK
     assert again.has_given_back
-
-
-def test_no_number_of_a_segment_is_used_twice(storage: MemoryStorage) -> None:
-    assert next_segment_index(storage, LAYER) == 0
-    storage.make_directory(layout.layer_directory(LAYER), parents=True)
-    for name, index in (("map-000004", 5), ("runs-000006", 7), ("scratch-000002", 7)):
-        path = f"{layout.layer_directory(LAYER)}/{name}"
-        storage.open_append(path, create=True).close()
-        assert next_segment_index(storage, LAYER) == index
-    assert segments_of(storage, LAYER) == [segment_id(LAYER, 2)]
 
 
 def test_a_segment_handed_to_a_sealer_is_left_alone_and_forgotten(
