@@ -20,7 +20,14 @@ from bench.works import agents, beside, data, experiment, jobs, memory, metadata
 
 Say = Callable[[str], None]
 F = TypeVar("F", bound=Callable[..., object])
-WORKS = ("metadata", "clients", "data", "states", "beside", "jobs", "agents") + (
+WORKS = (
+    "metadata",
+    "clients",
+    "data",
+    "states",
+    "beside",
+    "jobs",
+    "agents",
     "experiment",
     "space",
     "memory",
