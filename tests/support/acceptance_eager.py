@@ -57,7 +57,7 @@ class Collector:
             self.run()
 
     def _has_scratch(self) -> bool:
-        """Returns whether there is a segment with something in it; of a spare layer there is not."""
+        """Returns whether a segment has something in it; that of a spare layer has not."""
         for path in (self._store / "layers").glob("*/*/scratch-*"):
             with suppress(FileNotFoundError):
                 if path.stat().st_size:
