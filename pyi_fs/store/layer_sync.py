@@ -57,11 +57,14 @@ class LayerSync:
             end = min(end, writer.settled_end)
         if read_synced(self._storage, layer) >= end or layer in within:
             return
-        if is_ephemeral(self._header(layer)[0]):
-            # Its writer never syncs, so nobody else has synced them.
-            copied = self._copied.get(layer, 0)
-            for lender in self._lenders(layer, copied, end):
-                self.sync_whole(lender, within | {layer})
+        is_of_memory = is_ephemeral(self._header(layer)[0])
+        # What its writer syncs first, the lenders of bytes, comes first here, too: the writer may
+        # not have come to it, and an ephemeral one never does.
+        looked = self._copied.get(layer, 0) if is_of_memory else read_synced(self._storage, layer)
+        for lender in self._lenders(layer, looked, end):
+            self.sync_whole(lender, within | {layer})
+        if is_of_memory:
+            copied = looked
             if is_in_memory(self._storage, layer):
                 promote(self._storage, layer, end, partial(self._newest, layer), copied=copied)
                 if writer is not None:

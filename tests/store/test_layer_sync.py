@@ -5,11 +5,12 @@ import pytest
 from pyi_fs.ids import Position
 from pyi_fs.store.journal import read_synced
 from tests.support.crashes import RecordingStorage
-from tests.support.fixtures import boot, empty_chunk_index, shelf, tiered
+from tests.support.fixtures import boot, empty_chunk_index, memory, shelf, tiered, workspace
+from tests.support.storage import MemoryStorage
 from tests.support.tiers import Tiers
-from tests.support.workspaces import Rig
+from tests.support.workspaces import Boot, Rig
 
-__all__ = ["boot", "empty_chunk_index", "shelf", "tiered"]
+__all__ = ["boot", "empty_chunk_index", "memory", "shelf", "tiered", "workspace"]
 
 
 @pytest.fixture
@@ -72,3 +73,27 @@ def test_what_was_copied_and_left_memory_is_durable_as_it_is(rig: Rig) -> None:
     rig.store.layers.sync_lineage(Position(position.layer, rig.store.layers.start(position.layer)))
     assert rig.storage.moments == []
     rig.storage.moments = None
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_branch_begins_at_is_durable_with_the_bytes_it_borrowed(
+    workspace: Rig, boot: Boot, seed: int
+) -> None:
+    """The branch they were borrowed by has not been synced itself: zeros came back."""
+    storage = workspace.storage
+    assert isinstance(storage, MemoryStorage)
+    workspace.workspace.make_branch("lender", workspace.main)
+    workspace.make("b", b"borrowed" * 100, on="lender")
+    taken = workspace.snapshot(on="lender")
+    workspace.workspace.make_branch("borrower", workspace.main)
+    workspace.workspace.restore(workspace.branch("borrower"), taken, b"b")
+    workspace.workspace.make_branch("later", workspace.branch("borrower"))
+    workspace.make("mine", b"mine", on="later")
+    workspace.branch("later").sync()
+    boot.again()
+    again = Rig(storage.after_power_loss(seed), clock=workspace.clock)
+    try:
+        assert again.read("b", on="later") == b"borrowed" * 100
+        assert again.read("mine", on="later") == b"mine"
+    finally:
+        again.close()
