@@ -132,9 +132,14 @@ class ControlHandlers:
     def read_now(self, file: ControlFile, offset: int, length: int) -> bytes | None:
         """Reads as `read`, or returns None and does nothing if that has to wait.
 
-        What is not `settled` then the caller waits for.
+        What is not `settled` then the caller waits for. What only tells something may take long (a
+        diff), and a server that is killed meanwhile must not be counted against its request: it is
+        for a task.
         """
-        return None if self._state.is_write_cached else self._read(file, offset, length)
+        acts = offset == 0 and file.control.acts_on_read
+        if self._state.is_write_cached or not acts:
+            return None
+        return self._read(file, offset, length)
 
     def _read(self, file: ControlFile, offset: int, length: int) -> bytes:
         control = file.control
@@ -197,6 +202,8 @@ class ControlHandlers:
         try:
             await self._state.before_control()
         except OSError as error:
+            if refuse is not _ignore:
+                self._state.told_unwritten()
             refuse(error)
 
     def _note(self, file: ControlFile) -> None:

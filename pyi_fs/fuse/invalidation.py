@@ -20,6 +20,8 @@ Source: fs/fuse/dev.c and fs/fuse/dir.c of Linux 6.18.
 from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
+import trio
+
 from pyi_fs.ids import NodeId
 
 NAMES_TOLD_MAX = 10_000
@@ -66,6 +68,7 @@ class Invalidation:
         self._notifier = notifier
         self._run_in_thread = run_in_thread
         self._entries: list[tuple[NodeId, bytes]] = []
+        self._telling = trio.Lock()
         self.spares_names: Callable[[], bool] = _nothing_is_spared
         """Returns whether names that did not change must not be forgotten."""
 
@@ -100,16 +103,22 @@ class Invalidation:
     @property
     def is_settled(self) -> bool:
         """Returns whether `settled` has nothing to wait for."""
-        return not self._entries
+        return not self._entries and not self._telling.locked()
 
     async def settled(self, answer: bytes = b"") -> bytes:
-        """Returns what is given when the kernel has forgotten everything it was to forget."""
-        while self._entries:
-            entries, self._entries = self._entries, []
+        """Returns what is given when the kernel has forgotten everything it was to forget.
 
-            def tell(entries: list[tuple[NodeId, bytes]] = entries) -> None:
-                for parent, name in entries:
-                    self._notifier.entry(parent, name)
+        Also what another call has begun to tell.
+        """
+        if self.is_settled:
+            return answer
+        async with self._telling:
+            while self._entries:
+                entries, self._entries = self._entries, []
 
-            await self._run_in_thread(tell)
+                def tell(entries: list[tuple[NodeId, bytes]] = entries) -> None:
+                    for parent, name in entries:
+                        self._notifier.entry(parent, name)
+
+                await self._run_in_thread(tell)
         return answer

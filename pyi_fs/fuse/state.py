@@ -1,5 +1,6 @@
 """What the handlers of one mount share."""
 
+import errno
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -69,8 +70,8 @@ class MountState:
         self.group_sync = GroupSync(run_in_thread)
         # With the writeback cache: has the kernel write what it holds of files open for writing.
         self.flush_kernel: Callable[[], Awaitable[None]] | None = None
-        # Why some of that was not taken by the disk the last time.
-        self.unwritten: str | None = None
+        # Why some of that was not taken by the disk, if nobody was told yet.
+        self._unwritten = 0
         self.store_path: str | os.PathLike[str] = session.workspace.store.path
         session.publish_listener = self.publication
         session.on_view_changed = self._view_changed
@@ -99,15 +100,25 @@ class MountState:
     async def before_control(self) -> None:
         """Returns when what was written before a control request has reached us.
 
-        `OSError` if the disk did not take some of it.
+        `OSError` if the disk did not take some of it, now or since `told_unwritten`: the kernel
+        tells that once, and who only polls something must not be the one who is told.
         """
         if self.flush_kernel is not None:
-            self.unwritten = None
             try:
                 await self.flush_kernel()
             except OSError as error:
-                self.unwritten = error.strerror
-                raise
+                self._unwritten = error.errno or errno.EIO
+            if self._unwritten:
+                raise OSError(self._unwritten, os.strerror(self._unwritten))
+
+    @property
+    def unwritten(self) -> str | None:
+        """Returns why some of what was written was not taken by the disk, until it was told."""
+        return os.strerror(self._unwritten) if self._unwritten else None
+
+    def told_unwritten(self) -> None:
+        """Somebody was refused a command for it: the next one goes on with what had come."""
+        self._unwritten = 0
 
     def branch_of(self, view: View) -> Branch:
         """Returns the branch that a view's files are written to; `ReadOnlyError`."""

@@ -65,7 +65,11 @@ def test_what_the_kernel_held_back_does_not_fit(
         ballast = almost_fill(small_disk)
         held = os.open(mount.path / "f", os.O_RDWR | os.O_CREAT)
         assert os.write(held, DATA) == len(DATA)
+        for _ in range(2):
+            # Whoever polls is not the one who is told.
+            assert '"unwritten": "No space left' in mount.ask("status")
         assert errno_of(lambda: REQUESTS[kind](mount, first)) == errno.ENOSPC
+        assert '"unwritten": null' in mount.ask("status")
         assert "No space left" in mount.ask("error")
         assert '"branch": "main"' in mount.ask("status")
         assert os.listdir(snapshots) == [first]

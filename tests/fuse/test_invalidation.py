@@ -1,6 +1,8 @@
 """What is told to kernels with and without epochs."""
 
 import pytest
+import trio
+import trio.testing
 
 from pyi_fs.fuse.invalidation import NAMES_TOLD_MAX, Invalidation
 from pyi_fs.ids import NodeId
@@ -39,6 +41,35 @@ async def test_names_that_did_not_change_are_spared_while_that_is_wanted():
     invalidation.names([(ROOT, b"%d" % number) for number in range(NAMES_TOLD_MAX)])
     await invalidation.settled()
     assert (len(kernel.entries), kernel.epochs) == (NAMES_TOLD_MAX, 0)
+
+
+async def test_who_waits_waits_for_what_another_one_is_telling():
+    """The first to wait takes the names of both along, and is still telling them."""
+    kernel, telling, told = NotingKernel(has_epoch=False), trio.Event(), trio.Event()
+
+    async def in_thread(tell):
+        telling.set()
+        await told.wait()
+        tell()
+
+    invalidation = Invalidation(kernel, in_thread)
+    done = []
+
+    async def wait():
+        await invalidation.settled()
+        done.append(len(kernel.entries))
+
+    async with trio.open_nursery() as nursery:
+        invalidation.names([(ROOT, b"a")])
+        nursery.start_soon(wait)
+        await telling.wait()
+        assert not invalidation.is_settled
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert done == []
+        told.set()
+    assert done == [1, 1]
+    assert invalidation.is_settled
 
 
 @pytest.mark.parametrize("has_epoch", [True, False])
