@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Objects that are made until the youngest are looked at, and how often until the others are. What a
-# request makes has no cycles but for a failure's traceback: 700 objects, the default, is every
-# tenth request.
-_SERVING = (10_000, 20, 20)
+# request makes has no cycles but for a failure's traceback, which may hold the data of a write (the
+# translator lets go of it): 700 objects, the default, is every tenth request.
+_SERVING = (4_000, 10, 20)
 
 
 @contextmanager

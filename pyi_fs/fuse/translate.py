@@ -32,7 +32,16 @@ class Translator:
         self._logged: set[str] = set()
 
     def errno_of(self, error: Exception, request: str) -> int:
-        """Returns the errno for an error that a request met, and logs what is not the caller's."""
+        """Returns the errno for an error that a request met, and logs what is not the caller's.
+
+        The error lets go of its traceback: the frames there hold the data of the request, in a
+        cycle if one of them holds the error.
+        """
+        number = self._errno_of(error, request)
+        _let_go(error)
+        return number
+
+    def _errno_of(self, error: Exception, request: str) -> int:
         if isinstance(error, RequestError):
             return error.errno
         if isinstance(error, OSError):
@@ -62,3 +71,14 @@ def report(message: str, error: BaseException | None = None) -> None:
     """
     with suppress(Exception):
         log.error("%s", message, exc_info=error)
+
+
+def _let_go(error: BaseException) -> None:
+    """Takes the tracebacks of an error, and of those it came of, away."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            one.__traceback__ = None
+            waiting += [other for other in (one.__context__, one.__cause__) if other is not None]

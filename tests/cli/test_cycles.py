@@ -30,7 +30,7 @@ def test_nothing_is_looked_for_while_modules_are_loaded_also_if_that_fails():
 def test_what_a_server_began_with_is_never_looked_at_and_what_it_leaves_is():
     kept: list[list[object]] = [[] for _ in range(1000)]
     settle()
-    assert gc.get_threshold()[0] >= 10_000
+    assert gc.get_threshold()[0] > 700
     assert not any(found is kept for found in gc.get_objects())
     cycle: list[object] = []
     cycle.append(cycle)
