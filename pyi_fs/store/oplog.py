@@ -123,7 +123,12 @@ class OperationsLog:
         """
         try:
             turn = storage.open_shared(layout.operations_log(workspace))
-        except (FileNotFoundError, ForeignFileError):
+        except FileNotFoundError:
+            _remove_with_note(storage, workspace)
+            return
+        except ForeignFileError:
+            # Nobody appends to that. If it cannot be removed, the note stays.
+            storage.remove(layout.operations_log(workspace))
             _remove_with_note(storage, workspace)
             return
         try:

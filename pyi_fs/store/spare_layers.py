@@ -6,7 +6,8 @@ one. So a process that opens layers has a few in hand, made by a thread after th
 
 A spare is a layer nobody names, as one that is being made: it means nothing to readers. What a
 killed process leaves is collected like any other such layer, a day later; so one that was in hand
-for long is not used any more.
+for long is not used any more, nor is any after the clock was set or the machine slept: collection
+goes by the clock.
 """
 
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pyi_fs import limits
+from pyi_fs.errors import StoreError
 from pyi_fs.ids import LayerId, segment_id
 from pyi_fs.store import layout
 from pyi_fs.store.storage import Storage
@@ -28,7 +30,7 @@ class SpareLayers:
         storage: Storage,
         make: Callable[[], LayerId],
         abandon: Callable[[LayerId], None],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """`make` makes the directory of a new layer, `abandon` removes one that nobody names."""
         self._storage = storage
@@ -42,11 +44,10 @@ class SpareLayers:
 
     def take(self) -> LayerId | None:
         """Returns a layer that has its files, or None; nobody else gets it."""
-        newest = self._clock() - limits.SPARE_LAYER_SECONDS_MAX
-        found = None
+        now, found = self._clock(), None
         while found is None and self._ready:
             layer, made = self._ready.popleft()
-            if made >= newest:
+            if 0 <= now - made <= limits.SPARE_LAYER_SECONDS_MAX:
                 found = layer
             else:
                 self._old.append(layer)
@@ -57,8 +58,8 @@ class SpareLayers:
         """Makes as many as should be there, and removes what got too old. BLOCKS."""
         while self._old:
             self._abandon(self._old.popleft())
-        with suppress(OSError):
-            # On a full disk there is none, and who needs a layer finds out.
+        with suppress(OSError, StoreError):
+            # On a full or failing disk there is none, and who needs a layer finds out.
             while len(self._ready) < limits.SPARE_LAYERS:
                 self._ready.append((self._made(), self._clock()))
 

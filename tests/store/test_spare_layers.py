@@ -60,6 +60,16 @@ def test_old_ones_are_removed_and_not_given_out(workspace: Rig) -> None:
         assert not workspace.storage.exists(layout.layer_directory(layer))
 
 
+@pytest.mark.parametrize("jump", [2 * 86400.0, -2 * 86400.0])
+def test_none_is_used_after_the_clock_was_set(workspace: Rig, jump: float) -> None:
+    """A collection may just be removing them: to it they are as old as the clock says."""
+    clock = Clock()
+    spares = spares_of(workspace, clock)
+    spares.refill()
+    clock.now += jump
+    assert spares.take() is None
+
+
 def test_at_the_end_none_is_left(workspace: Rig) -> None:
     spares = spares_of(workspace, Clock())
     spares.refill()
