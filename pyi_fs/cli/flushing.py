@@ -62,23 +62,8 @@ def _holding_back(
 
 def _asked(mount: LiveMount) -> str:
     """Returns why a mount did not do it, empty if it did."""
-    reading, writing = os.pipe2(os.O_CLOEXEC)
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    # The C library's way, not subprocess: that one complains about a child that was left behind.
-    actions = [
-        (os.POSIX_SPAWN_DUP2, null, 0),
-        (os.POSIX_SPAWN_DUP2, writing, 1),
-        (os.POSIX_SPAWN_DUP2, null, 2),
-    ]
-    command = ["cat", f"{_seen_at(mount)}/.pyi/status"]
-    pid = os.posix_spawnp("cat", command, os.environ, file_actions=actions)
-    os.close(writing)
-    os.close(null)
-    try:
-        answer = _read(reading, time.monotonic() + FLUSH_SECONDS_MAX)
-    finally:
-        os.close(reading)
-        _leave(pid)
+    control = f"{_seen_at(mount)}/.pyi"
+    answer = _output(["cat", f"{control}/status"])
     if answer is None:
         return f"did not answer within {FLUSH_SECONDS_MAX:g} s"
     try:
@@ -89,7 +74,31 @@ def _asked(mount: LiveMount) -> str:
         is_it, unwritten = False, None
     if not is_it:
         return "cannot be asked from here to write it out"
-    return f"could not write all of it out ({unwritten})" if unwritten else ""
+    if not unwritten:
+        return ""
+    # This command is refused for it, so the mount need not refuse another: a sync is refused.
+    _output(["sync", f"{control}/snapshot"])
+    return f"could not write all of it out ({unwritten})"
+
+
+def _output(command: list[str]) -> bytes | None:
+    """Returns what a program prints, None if it has not ended in time."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    # The C library's way, not subprocess: that one complains about a child that was left behind.
+    actions = [
+        (os.POSIX_SPAWN_DUP2, null, 0),
+        (os.POSIX_SPAWN_DUP2, writing, 1),
+        (os.POSIX_SPAWN_DUP2, null, 2),
+    ]
+    pid = os.posix_spawnp(command[0], command, os.environ, file_actions=actions)
+    os.close(writing)
+    os.close(null)
+    try:
+        return _read(reading, time.monotonic() + FLUSH_SECONDS_MAX)
+    finally:
+        os.close(reading)
+        _leave(pid)
 
 
 def _is_here(mount: LiveMount) -> bool:
