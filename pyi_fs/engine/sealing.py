@@ -257,7 +257,11 @@ def _seal_region(store: Store, region: list[Extent], kept: dict[SegmentId, _Kept
 
 
 def resolved(store: Store, extents: extent.ExtentList) -> extent.ExtentList:
-    """Returns an extent list with sealed segments replaced by the chunks they are in."""
+    """Returns an extent list with sealed segments replaced by the chunks they are in.
+
+    Where a map has not all of an extent (it was trimmed, since nobody could come back to it), that
+    stays as it is: reading it is an error then, not zeros.
+    """
     if not any(item.kind == extent.SCRATCH for item in extent.iterate(extents)):
         return extents
     pieces: list[Extent] = []
@@ -267,8 +271,12 @@ def resolved(store: Store, extents: extent.ExtentList) -> extent.ExtentList:
             pieces.append(item)
             continue
         start = item.source_offset
+        found = extent.overlapping(pieces_of, start, start + item.length)
+        if sum(piece.length for piece in found) != item.length:
+            pieces.append(item)
+            continue
         pieces += [
             piece._replace(file_offset=item.file_offset + piece.file_offset - start)
-            for piece in extent.overlapping(pieces_of, start, start + item.length)
+            for piece in found
         ]
     return extent.from_extents(pieces)

@@ -6,8 +6,9 @@ from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.fsck import check_store
 from pyi_fs.engine.sealing import resolved, seal
+from pyi_fs.errors import CorruptSegmentError
 from pyi_fs.model import extent
-from pyi_fs.store import layout
+from pyi_fs.store import layout, sealmap
 from tests.support.engine_rig import noise, opened, put, written
 
 
@@ -97,3 +98,23 @@ def test_every_size_reads_the_same_after_sealing(tmp_path, size):
         seal(store, segments)
         with written(store, "a") as (_, branch):
             assert branch.read(branch.tree.resolve(b"f"), 0, size) == noise(size, "x")
+
+
+def test_what_a_map_has_not_all_of_stays_an_error_and_does_not_become_zeros(tmp_path):
+    """A table folded again from layers whose maps were trimmed had holes where bytes had been."""
+    with opened(tmp_path / "store") as store, written(store, "a") as (_, branch):
+        number = put(branch, b"f", noise(200_000))
+        branch.roll()
+        branch.sync()
+        branch.tidy()
+        inode = branch.tree.existing(number)
+        segment = next(extent.iterate(inode.extents)).segment
+        assert seal(store, [segment]) == [segment]
+        whole = store.layers.sealed_map(segment)
+        assert whole is not None
+        trimmed = list(extent.iterate(extent.without_range(whole, 100_000, 120_000)))
+        store.storage.write_atomic(layout.seal_map(segment), [sealmap.encode(trimmed)])
+    with opened(tmp_path / "store") as store:
+        assert resolved(store, inode.extents) == inode.extents
+        with pytest.raises(CorruptSegmentError, match="a gap"):
+            store.layers.read_scratch(segment, 0, 200_000)
