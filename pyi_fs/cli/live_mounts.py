@@ -115,7 +115,10 @@ def live_mounts(storage: Storage) -> list[LiveMount]:
 
 
 def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | None) -> None:
-    """Returns when the process that served a mount has ended. `at`: the snapshot it showed."""
+    """Returns when the process that served a mount has ended, or has nothing left but to end.
+
+    `at`: the snapshot it showed.
+    """
     found = [
         (mount.since_ns, path, mount.pid)
         for path, mount in _entries(storage)
