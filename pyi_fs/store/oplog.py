@@ -261,7 +261,7 @@ class OperationsLog:
         end = self._end
         if self._synced < end:
             try:
-                file = self._storage.open_shared(self._path)
+                file = self._storage.open_append(self._path)
             except FileNotFoundError as error:
                 raise self._gone() from error
             self._check_same(file)
@@ -271,26 +271,36 @@ class OperationsLog:
                 self._is_doubtful = True
                 file.sync()
                 self._is_doubtful = False
-                self._synced = max(self._synced, end)
-                self._note_synced(file, end)
             finally:
                 file.close()
+            self._synced = max(self._synced, end)
+            self._note_synced(end)
 
-    def _note_synced(self, file: SharedFile, end: int) -> None:
+    def _note_synced(self, end: int) -> None:
         """Notes how far the log is durable, unless it was removed meanwhile.
 
         A full disk has no room for the note; without it an alarm is late, nothing else.
         """
         try:
-            file.begin_turn()
+            turn = self._storage.open_shared(self._path)
         except FileNotFoundError as error:
             raise self._gone() from error
         except OSError:
             return
+        self._check_same(turn)
+        try:
+            turn.begin_turn()
+        except FileNotFoundError as error:
+            turn.close()
+            raise self._gone() from error
+        except OSError:
+            turn.close()
+            return
         try:
             _write_note(self._storage, self._workspace, end)
         finally:
-            file.end_turn()
+            turn.end_turn()
+            turn.close()
 
     def _write_again(self, file: AppendFile, end: int) -> None:
         """Writes the records up to `end` once more: a sync failed, and the next proves nothing.

@@ -1,7 +1,9 @@
 """The operations log: one order for all processes, appended under a lock."""
 
+import errno
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, WorkspaceName
 from pyi_fs.model.operation import Begin, MakeBranch, Operation, Reserve
 from pyi_fs.model.refs import Refs
 from pyi_fs.store import layout
+from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.oplog import OperationsLog, has_operations, read_log_synced
 from pyi_fs.store.storage import SharedFile
 from tests.support.storage import Crash, CrashingStorage, FailingStorage, MemoryStorage
@@ -373,3 +376,24 @@ def test_the_newest_come_first_and_none_that_come_meanwhile(
     one.append(reserve)
     assert [newest, *found] == expected[::-1]
     assert list(other.newest_first())[-1] == expected[0]
+
+
+def test_a_sync_after_one_that_failed_works_on_a_real_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two branches that sync at once may each find the other's sync not done yet."""
+    disk = DirectoryStorage(tmp_path)
+    OperationsLog.create(disk, NAME, BEGIN)
+    log = OperationsLog(disk, NAME)
+    log.append(reserve)
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fdatasync", broken)
+        with pytest.raises(OSError, match="broken"):
+            log.sync()
+    log.sync()
+    assert log.is_synced
+    assert read_log_synced(disk, NAME) == disk.size_bytes(PATH)
