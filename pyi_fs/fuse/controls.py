@@ -4,7 +4,7 @@ import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import trio
 
@@ -39,8 +39,19 @@ def _nothing() -> None:
     """There is nothing to note."""
 
 
-def _ignore(_: OSError) -> None:
-    """It matters to nobody."""
+class _Command(NamedTuple, Generic[_R]):
+    """A command of a descriptor.
+
+    `do` carries it out, `kept` makes of its answer what the ledger keeps, `note` notes what the
+    descriptor has to say from then on. `offset`, `data`: where and what was written.
+    """
+
+    handle: ControlHandle
+    do: Callable[[], _R]
+    kept: Callable[[_R], Value]
+    offset: int
+    data: bytes
+    note: Callable[[], None] = _nothing
 
 
 class ControlHandlers:
@@ -123,8 +134,8 @@ class ControlHandlers:
 
     async def read(self, file: ControlFile, offset: int, length: int) -> bytes:
         """Reads, and returns when the kernel knows what that changed."""
-        acts = offset == 0 and file.control.acts_on_read
-        await self._flushed(file.control.refuse if acts else _ignore)
+        acts = _acts(file, offset)
+        await self._flushed(file.control.refuse if acts else None)
         answer = self._read(file, offset, length)
         await self._state.invalidation.settled()
         return answer
@@ -136,53 +147,40 @@ class ControlHandlers:
         diff), and a server that is killed meanwhile must not be counted against its request: it is
         for a task.
         """
-        acts = offset == 0 and file.control.acts_on_read
-        if self._state.is_write_cached or not acts:
+        if self._state.is_write_cached or not _acts(file, offset):
             return None
         return self._read(file, offset, length)
 
     def _read(self, file: ControlFile, offset: int, length: int) -> bytes:
         control = file.control
         read = partial(_then, partial(control.read, offset, length), partial(self._note, file))
-        acts = offset == 0 and control.acts_on_read
-        return self._state.commands.do(control.view, read, bytes) if acts else read()
+        do = self._state.commands.do
+        return do(control.view, read, bytes) if _acts(file, offset) else read()
 
     def write_now(self, file: ControlFile, offset: int, data: bytes) -> int | None:
         """Writes as `write`, or returns None and does nothing, as `read_now`."""
-        write = partial(file.control.write, offset, data)
-        note = partial(self._note, file)
-        return self._done_now(file.control, write, int, offset, data, note)
-
-    def ask_now(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes | None:
-        """Asks as `ask`, or returns None and does nothing, as `read_now`."""
-        self._check_user(uid)
-        handle = self._control.open_command(view, name, uid=uid)
-        return self._done_now(handle, partial(handle.ask, text, size), bytes, 0, text)
-
-    def _done_now(
-        self,
-        handle: ControlHandle,
-        command: Callable[[], _R],
-        kept: Callable[[_R], Value],
-        offset: int,
-        data: bytes,
-        note: Callable[[], None] = _nothing,
-    ) -> _R | None:
-        if self._state.is_write_cached or handle.blocks or handle.ahead(offset, data) is not None:
-            return None
-        return self._state.commands.do(handle.view, partial(_then, command, note), kept)
+        return self._done_now(self._writing(file, offset, data))
 
     async def write(self, file: ControlFile, offset: int, data: bytes) -> int:
         """Writes, and returns when the kernel knows what that changed."""
+        return await self._done(self._writing(file, offset, data))
+
+    def _writing(self, file: ControlFile, offset: int, data: bytes) -> _Command[int]:
         write = partial(file.control.write, offset, data)
-        note = partial(self._note, file)
-        return await self._done(file.control, write, int, offset, data, note)
+        return _Command(file.control, write, int, offset, data, partial(self._note, file))
+
+    def ask_now(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes | None:
+        """Asks as `ask`, or returns None and does nothing, as `read_now`."""
+        return self._done_now(self._asking(view, name, text, size, uid))
 
     async def ask(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> bytes:
         """Returns what a command, or none, to a file of a view's `.pyi` is answered."""
+        return await self._done(self._asking(view, name, text, size, uid))
+
+    def _asking(self, view: View, name: bytes, text: bytes, size: int, uid: int) -> _Command[bytes]:
         self._check_user(uid)
         handle = self._control.open_command(view, name, uid=uid)
-        return await self._done(handle, partial(handle.ask, text, size), bytes, 0, text)
+        return _Command(handle, partial(handle.ask, text, size), bytes, 0, text)
 
     async def sync(self, handle: ControlHandle) -> None:
         """Returns when everything written before is durable."""
@@ -194,17 +192,17 @@ class ControlHandlers:
         async with self._copying:
             await sync()
 
-    async def _flushed(self, refuse: Callable[[OSError], None]) -> None:
+    async def _flushed(self, refuse: Callable[[OSError], None] | None) -> None:
         """Returns when what was written has come here; what has not, for want of room, is refused.
 
-        What only tells something, or drops it, does not need it.
+        None: what only tells something, or drops it, does not need it.
         """
         try:
             await self._state.before_control()
         except OSError as error:
-            if refuse is not _ignore:
+            if refuse is not None:
                 self._state.told_unwritten()
-            refuse(error)
+                refuse(error)
 
     def _note(self, file: ControlFile) -> None:
         """Notes what the descriptor was told, or is to be told, for a successor."""
@@ -231,27 +229,32 @@ class ControlHandlers:
                         await self._state.run_in_thread(layers.clear_memory)
                 layers.clears_memory_later = False
 
-    async def _done(
-        self,
-        handle: ControlHandle,
-        command: Callable[[], _R],
-        kept: Callable[[_R], Value],
-        offset: int,
-        data: bytes,
-        note: Callable[[], None] = _nothing,
-    ) -> _R:
+    async def _done(self, command: _Command[_R]) -> _R:
         """Does a command, and notes what it has left its descriptor to say."""
-        await self._flushed(handle.refuse_write if handle.wants_data else _ignore)
+        handle = command.handle
+        await self._flushed(handle.refuse_write if handle.wants_data else None)
         try:
             if handle.blocks:
                 return await self._state.commands.do_in_thread(
-                    self._state.run_in_thread, command, kept, note
+                    self._state.run_in_thread, command.do, command.kept, command.note
                 )
-            noted = partial(_then, command, note)
-            do = partial(self._state.commands.do, handle.view, noted, kept)
-            return await self._after(handle.ahead(offset, data), do)
+            ahead = handle.ahead(command.offset, command.data)
+            return await self._after(ahead, partial(self._carried_out, command))
         finally:
             await self._state.invalidation.settled()
+
+    def _done_now(self, command: _Command[_R]) -> _R | None:
+        """Does a command as `_done`, or returns None and does nothing if that has to wait."""
+        handle = command.handle
+        if self._state.is_write_cached or handle.blocks:
+            return None
+        if handle.ahead(command.offset, command.data) is not None:
+            return None
+        return self._carried_out(command)
+
+    def _carried_out(self, command: _Command[_R]) -> _R:
+        noted = partial(_then, command.do, command.note)
+        return self._state.commands.do(command.handle.view, noted, command.kept)
 
     def last_line(self, view: View) -> bytes:
         """Returns the line of the last snapshot of a view."""
@@ -322,6 +325,11 @@ class ControlHandlers:
     def _check_user(self, uid: int) -> None:
         if not self._control.may_use(uid):
             raise AccessDeniedError("the control directory is for the mounting user")
+
+
+def _acts(file: ControlFile, offset: int) -> bool:
+    """Returns whether a read of a file at an offset has an effect."""
+    return offset == 0 and file.control.acts_on_read
 
 
 def _then(act: Callable[[], _R], after: Callable[[], None]) -> _R:

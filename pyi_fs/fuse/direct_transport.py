@@ -71,6 +71,8 @@ _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, O
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
 _REQUEST_MASK = protocol.RESENT - 1
 _REQUEST, _COUNTED = Word.REQUEST.value, Word.COUNTED.value
+# Answers that are not sent as they are: a tuple that is made once, not for each request.
+_AFTERWARDS = (Later, Command)
 _NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
 
 
@@ -242,7 +244,7 @@ class DirectTransport:
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
             number = self.translator.errno_of(error, _name(opcode))
             answer = None if opcode in _UNANSWERED else number
-        if isinstance(answer, Later | Command):
+        if isinstance(answer, _AFTERWARDS):
             self._see_to(opcode, unique, pid, answer)
         elif isinstance(answer, int):
             self._refuse(unique, answer)

@@ -257,7 +257,7 @@ def _reported(what: str) -> Iterator[None]:
 async def _flush(state: MountState) -> None:
     """Has the kernel write what it holds back; what cannot be now may be the next time."""
     with _reported("flush"):
-        await state.before_control()
+        await state.flush()
 
 
 def _live_branches(state: MountState) -> list[Branch]:

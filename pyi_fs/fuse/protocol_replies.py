@@ -45,15 +45,24 @@ class Timeouts(NamedTuple):
     attributes: int
 
 
-def attribute_words(
-    ino: int, inode: Inode, size: int, blocks: int, block_size: int
-) -> AttributeWords:
-    """Returns a record as the kernel's attributes."""
+_Time = tuple[int, int]
+
+
+def _times(inode: Inode) -> tuple[_Time, _Time, _Time]:
+    """Returns when it was read, written and changed, each as seconds and nanoseconds."""
     # Most files were made, written and never touched again.
     changed_ns, modified_ns, accessed_ns = inode.ctime_ns, inode.mtime_ns, inode.atime_ns
     changed = divmod(changed_ns, _BILLION)
     modified = changed if modified_ns == changed_ns else divmod(modified_ns, _BILLION)
     accessed = modified if accessed_ns == modified_ns else divmod(accessed_ns, _BILLION)
+    return accessed, modified, changed
+
+
+def attribute_words(
+    ino: int, inode: Inode, size: int, blocks: int, block_size: int
+) -> AttributeWords:
+    """Returns a record as the kernel's attributes."""
+    accessed, modified, changed = _times(inode)
     return (
         ino,
         size,
@@ -188,11 +197,7 @@ def listed_entry(
 
     In one call of `pack`, of which a long listing makes thousands.
     """
-    # Most files were made, written and never touched again.
-    changed_ns, modified_ns, accessed_ns = inode.ctime_ns, inode.mtime_ns, inode.atime_ns
-    changed = divmod(changed_ns, _BILLION)
-    modified = changed if modified_ns == changed_ns else divmod(modified_ns, _BILLION)
-    accessed = modified if accessed_ns == modified_ns else divmod(accessed_ns, _BILLION)
+    accessed, modified, changed = _times(inode)
     mode, length = inode.mode, len(name)
     numbers = _DIRENTPLUS.pack(
         node,

@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import trio
@@ -103,13 +104,21 @@ class MountState:
         `OSError` if the disk did not take some of it, now or since `told_unwritten`: the kernel
         tells that once, and who only polls something must not be the one who is told.
         """
+        if self.flush_kernel is None:
+            return
+        with suppress(OSError):
+            await self.flush()
+        if self._unwritten:
+            raise OSError(self._unwritten, os.strerror(self._unwritten))
+
+    async def flush(self) -> None:
+        """Has the kernel write what it holds back; `OSError` if the disk does not take some now."""
         if self.flush_kernel is not None:
             try:
                 await self.flush_kernel()
             except OSError as error:
                 self._unwritten = error.errno or errno.EIO
-            if self._unwritten:
-                raise OSError(self._unwritten, os.strerror(self._unwritten))
+                raise
 
     @property
     def unwritten(self) -> str | None:

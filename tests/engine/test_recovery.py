@@ -1,19 +1,17 @@
 """After a kill a branch is as it was and goes on; after a power loss it is at what survived."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.recovery import Recovered, nearest, present, recover
 from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.ids import LayerId, Position
-from pyi_fs.model.mutation import Graft, Mutation
+from pyi_fs.model.mutation import Graft
 from pyi_fs.model.operation import Void
 from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog
 from tests.support.storage import MemoryStorage
-from tests.support.workspaces import NAME, Boot, Rig, assert_sound
+from tests.support.workspaces import NAME, Boot, Rig, assert_sound, layers_read
 
 TORN = b"\x40\x00\x00\x00torn"
 
@@ -63,14 +61,7 @@ def test_a_layer_is_read_once(workspace: Rig, monkeypatch: pytest.MonkeyPatch) -
     workspace.make("b", b"after")
     expected = workspace.main.since_last.touched
     again = killed(workspace)
-    layers, reads = again.store.layers, []
-    records = layers.records
-
-    def counted(layer: LayerId, *stretch: int) -> Iterator[tuple[int, Mutation]]:
-        reads.append(layer)
-        return records(layer, *stretch)
-
-    monkeypatch.setattr(layers, "records", counted)
+    reads = layers_read(again, monkeypatch)
     branch = again.main
     assert reads == [taken.position.layer]
     assert branch.last == taken.id

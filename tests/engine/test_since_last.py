@@ -1,16 +1,15 @@
 """What changed since the last snapshot is found out when it is asked, and not before."""
 
 import stat
-from collections.abc import Iterator
 
 import pytest
 
 from pyi_fs.engine.since_last import SinceLast
-from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId
-from pyi_fs.model.mutation import Mutation, SetAttributes
+from pyi_fs.ids import ROOT_INODE, InodeNumber
+from pyi_fs.model.mutation import SetAttributes
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import root_only
-from tests.support.workspaces import Rig
+from tests.support.workspaces import Rig, layers_read
 
 TREE = root_only(stat.S_IFDIR | 0o755, 1, 2, 3)
 CHANGE = SetAttributes(ROOT_INODE, 0o700, None, None, None, None, None, 9)
@@ -56,14 +55,7 @@ def test_opening_a_branch_reads_no_layer_but_its_own(
         layers.append(workspace.main.position.layer)
     expected = workspace.main.since_last.touched
     workspace.restart()
-    pool, reads = workspace.store.layers, []
-    records = pool.records
-
-    def counted(layer: LayerId, *stretch: int) -> Iterator[tuple[int, Mutation]]:
-        reads.append(layer)
-        return records(layer, *stretch)
-
-    monkeypatch.setattr(pool, "records", counted)
+    reads = layers_read(workspace, monkeypatch)
     since = workspace.main.since_last
     assert reads == layers[-1:]
     assert since.tree.lookup(ROOT_INODE, b"a")

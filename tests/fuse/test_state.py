@@ -1,5 +1,7 @@
 """What the handlers share."""
 
+import errno
+
 import pytest
 
 from pyi_fs.errors import ReadOnlyError
@@ -52,3 +54,23 @@ async def test_the_kernel_is_flushed_before_control_requests(rig):
     assert order == ["flush"] * 2
     await rig.names.make_directory(rig.node(".pyi/snapshots"), b"kept", 0o040755, OWNER)
     assert order == ["flush"] * 3
+
+
+async def test_a_flush_that_failed_is_told_until_somebody_was_refused_for_it(rig):
+    """The kernel tells it once: a poll of status took it, and the next snapshot had less."""
+    state, failures = rig.state, [OSError(errno.ENOSPC, "full")]
+
+    async def flush():
+        if failures:
+            raise failures.pop()
+
+    state.flush_kernel = flush
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            await state.before_control()
+        assert state.unwritten == "No space left on device"
+    # What is flushed at intervals tells only what is new.
+    await state.flush()
+    state.told_unwritten()
+    await state.before_control()
+    assert state.unwritten is None

@@ -5,7 +5,6 @@ import stat
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyi_fs.errors import RequestError
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model.diff import Change, Counts, count, counts, diff, everything
 from pyi_fs.model.edit import apply
@@ -21,8 +20,7 @@ from pyi_fs.model.mutation import (
 )
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree, root_only
-from tests.support.oracle import Content
-from tests.support.strategies import mutations
+from tests.support.strategies import marked_trees
 
 ROOT = InodeNumber(1)
 
@@ -180,17 +178,7 @@ def test_counts_are_of_letters() -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_counts_are_those_of_the_listing_after_any_mutations(data: st.DataObject) -> None:
-    content, tree = Content(), root_only(0o40755, 0, 0, 1)
-    marks: list[tuple[Tree, Touched]] = []
-    for step in range(data.draw(st.integers(2, 25))):
-        mutation = data.draw(mutations(tree, content, step))
-        try:
-            tree = apply(tree, mutation)
-        except RequestError:
-            continue
-        for _, touched in marks:
-            touched.add(mutation)
-        marks.append((tree, Touched()))
+    tree, marks = marked_trees(data)
     for old, touched in marks:
         for covering in (touched, everything(old, tree)):
             assert counts(old, tree, covering) == count(diff(old, tree, covering))

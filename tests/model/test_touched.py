@@ -3,15 +3,11 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyi_fs.errors import RequestError
 from pyi_fs.ids import ROOT_INODE, InodeNumber
-from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import Adopt, Graft, Reap, Remove, Rename
 from pyi_fs.model.touched import Touched, content_differs
-from pyi_fs.model.tree import Tree, root_only
-from tests.support.oracle import Content
-from tests.support.strategies import mutations
+from tests.support.strategies import marked_trees
 from tests.support.workspaces import assert_touched_covers
 
 FILE = Inode(0o100644, 1, 0, 0, 0, 1, 1, 1, 1, ROOT_INODE, b"f")
@@ -20,17 +16,7 @@ FILE = Inode(0o100644, 1, 0, 0, 0, 1, 1, 1, 1, ROOT_INODE, b"f")
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_everything_that_differs_after_any_mutations_is_touched(data: st.DataObject) -> None:
-    content, tree = Content(), root_only(0o40755, 0, 0, 1)
-    marks: list[tuple[Tree, Touched]] = []
-    for step in range(data.draw(st.integers(2, 25))):
-        mutation = data.draw(mutations(tree, content, step))
-        try:
-            tree = apply(tree, mutation)
-        except RequestError:
-            continue
-        for _, touched in marks:
-            touched.add(mutation)
-        marks.append((tree, Touched()))
+    tree, marks = marked_trees(data)
     for old, touched in marks:
         assert_touched_covers(old, tree, touched)
 

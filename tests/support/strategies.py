@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 from hypothesis import strategies as st
 
+from pyi_fs.errors import RequestError
 from pyi_fs.ids import ROOT_INODE, ChunkId, InodeNumber, LayerId, SegmentId, segment_id
 from pyi_fs.limits import FILE_BYTES_MAX
 from pyi_fs.model import extent
+from pyi_fs.model.edit import apply
 from pyi_fs.model.extent import Extent
 from pyi_fs.model.inode import Inode, with_fields
 from pyi_fs.model.mutation import (
@@ -29,7 +31,8 @@ from pyi_fs.model.mutation import (
     Share,
     Write,
 )
-from pyi_fs.model.tree import Tree
+from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Tree, root_only
 from tests.support.oracle import Content
 
 GOOD_NAMES = [b"a", b"b", b"c", b"d\xff\xfe", b"n" * 255]
@@ -219,3 +222,19 @@ _MAKERS = [maker for weight, maker in _WEIGHTS for _ in range(weight)]
 def mutations(draw: st.DrawFn, tree: Tree, content: Content, time_ns: int) -> Mutation:
     """Returns a mutation, valid or nearly so, for `tree`; its bytes are put into `content`."""
     return draw(st.sampled_from(_MAKERS))(Chooser(draw, tree, content, time_ns))
+
+
+def marked_trees(data: st.DataObject) -> tuple[Tree, list[tuple[Tree, Touched]]]:
+    """Returns a tree after some mutations, and each one before with what was touched since."""
+    content, tree = Content(), root_only(0o40755, 0, 0, 1)
+    marks: list[tuple[Tree, Touched]] = []
+    for step in range(data.draw(st.integers(2, 25))):
+        mutation = data.draw(mutations(tree, content, step))
+        try:
+            tree = apply(tree, mutation)
+        except RequestError:
+            continue
+        for _, touched in marks:
+            touched.add(mutation)
+        marks.append((tree, Touched()))
+    return tree, marks

@@ -22,7 +22,7 @@ from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import RequestError
-from pyi_fs.ids import ROOT_INODE, InodeNumber, SegmentId, SnapshotId, WorkspaceName
+from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId, SegmentId, SnapshotId, WorkspaceName
 from pyi_fs.model.check import check
 from pyi_fs.model.mutation import Create, Link, Mutation, Remove, Rename
 from pyi_fs.model.touched import Touched
@@ -233,6 +233,19 @@ class Rig:
     def die(self) -> None:
         """Ends without a word: only what no storage knows of is given back."""
         self.store.index.close()
+
+
+def layers_read(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[LayerId]:
+    """Returns the layers whose records are read from now on, each time they are."""
+    reads: list[LayerId] = []
+    records = rig.store.layers.records
+
+    def counted(layer: LayerId, *stretch: int) -> Iterator[tuple[int, Mutation]]:
+        reads.append(layer)
+        return records(layer, *stretch)
+
+    monkeypatch.setattr(rig.store.layers, "records", counted)
+    return reads
 
 
 def assert_touched_covers(old: Tree, new: Tree, touched: Touched) -> None:
