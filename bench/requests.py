@@ -1,11 +1,17 @@
 """How many requests each operation makes of a mount, and how long it takes, on both transports.
 
     .venv/bin/python -m bench.requests [--rounds 48] [--files 50] [--dir DIR] [--spin-us US]
+        [--cores any|two|one]
 
 Prints markdown tables: pyfuse3 that sleeps for each request, pyfuse3 that polls for the next one,
 direct that polls. All are mounted at the same time and take turns, operation by operation and round
 by round, so that a busy machine is busy for all. Everything lies below a temporary directory (in
 --dir) that is removed.
+
+Whether the kernel runs client and server on one core or on two is what a request costs: where they
+share one, nobody has to be woken, and there is nothing that polling could save. Left to itself it
+does now this, now that. `--cores two` keeps the client on the first core and the servers on the
+next one, as where there are idle cores enough; `--cores one` keeps all on the first.
 """
 
 import argparse
@@ -124,9 +130,10 @@ class Way(NamedTuple):
 class Bench:
     """A workspace mounted in one way."""
 
-    def __init__(self, base: Path, way: Way) -> None:
-        """Mounts a new workspace."""
+    def __init__(self, base: Path, way: Way, core: int | None = None) -> None:
+        """Mounts a new workspace; its server stays on `core`, if one is given."""
         self.way = way
+        self._core = core
         self.name = way.name
         self._workspace = way.name.replace(" ", "-")
         self.mountpoint = base / self._workspace
@@ -140,6 +147,10 @@ class Bench:
         options = ("--transport", self.way.transport, "--spin-us", str(self.way.spin_us))
         self._run("pyi-mount", *options, self._workspace, str(self.mountpoint))
         self._status = os.open(self.mountpoint / ".pyi" / "status", os.O_RDONLY)
+        if self._core is not None:
+            # Afterwards: a server that begins with one core never polls (decision 0010).
+            for thread in os.listdir(f"/proc/{self._server()}/task"):
+                os.sched_setaffinity(int(thread), {self._core})
 
     def unmount(self) -> None:
         """Takes the mount away."""
@@ -176,6 +187,14 @@ class Bench:
                 time.sleep(SETTLED_NS / 1e9 / 10)
             os.stat(place)
 
+    def _server(self) -> int:
+        """Returns the process that serves this mount: each says so in a file of its own."""
+        for path in (Path(self._environment["PYI_STORE"]) / "mounts").iterdir():
+            found = json.loads(path.read_text())
+            if found["mountpoint"] == str(self.mountpoint):
+                return int(found["pid"])
+        raise RuntimeError(f"nobody serves {self.mountpoint}")
+
     def _run(self, *words: str) -> None:
         subprocess.run(
             [BIN / words[0], *words[1:]],
@@ -187,12 +206,24 @@ class Bench:
 
 
 @contextlib.contextmanager
-def benches(base: Path, *ways: Way) -> Iterator[list[Bench]]:
-    """Gives a mount for each way, and takes them away."""
+def kept_on(core: int | None) -> Iterator[None]:
+    """Runs the body on one core, if one is given."""
+    before = os.sched_getaffinity(0)
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def benches(base: Path, *ways: Way, core: int | None = None) -> Iterator[list[Bench]]:
+    """Gives a mount for each way, and takes them away. `core`: where their servers stay."""
     found: list[Bench] = []
     try:
         for way in ways:
-            found.append(Bench(base, way))
+            found.append(Bench(base, way, core))
             found[-1].prepare()
         yield found
     finally:
@@ -219,8 +250,12 @@ def each(operation: Operation, path: Path) -> float:
     return (time.perf_counter() - start) * 1e6
 
 
-def timed(found: list[Bench], rounds: int, count: int) -> dict[str, dict[str, list[float]]]:
+def timed(
+    found: list[Bench], rounds: int, count: int, core: int | None = None
+) -> dict[str, dict[str, list[float]]]:
     """Returns microseconds of each operation on each mount: for each round the median of `count`.
+
+    The client is on `core`, if one is given.
 
     Not the mean: a client that loses its core to somebody else for a while would be all of it.
 
@@ -240,7 +275,8 @@ def timed(found: list[Bench], rounds: int, count: int) -> dict[str, dict[str, li
                     # Of listings the first alone is cold: all are of one directory.
                     chosen = files[:1] if name == "readdir, cold" else files
                     paths = [bench.mountpoint / "d" / file for file in chosen]
-                    each_us = statistics.median(each(operation, path) for path in paths)
+                    with kept_on(core):
+                        each_us = statistics.median(each(operation, path) for path in paths)
                     taken.setdefault(name, {}).setdefault(bench.name, []).append(each_us)
             for bench in found if is_fresh and operations is WRITTEN else ():
                 bench.unmount()
@@ -298,12 +334,17 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=50)
     parser.add_argument("--spin-us", type=int, default=50)
     parser.add_argument("--dir", type=Path, default=Path("/var/tmp"))
+    parser.add_argument("--cores", choices=("any", "two", "one"), default="any")
     arguments = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    if arguments.cores == "two" and len(cores) < 2:
+        parser.error("--cores two needs two cores")
     base = Path(tempfile.mkdtemp(prefix="pyi-bench-", dir=arguments.dir))
     system = f"Python {platform.python_version()}, Linux {platform.release()}"
     load = os.getloadavg()[0]
     print(
-        f"{time.strftime('%Y-%m-%d')}, {system}, {os.cpu_count()} cores, load before: {load:.1f}\n"
+        f"{time.strftime('%Y-%m-%d')}, {system}, {os.cpu_count()} cores ({arguments.cores} of "
+        f"them used), load before: {load:.1f}\n"
     )
     ways = [Way(name, arguments.spin_us) for name in ("pyfuse3", "direct")]
     try:
@@ -311,8 +352,13 @@ def main() -> None:
         with benches(base / "counted", *ways) as found:
             print_counts({bench.name: counted(bench) for bench in found})
         (base / "timed").mkdir()
-        with benches(base / "timed", Way("pyfuse3", 0), *ways) as found:
-            print_times(timed(found, arguments.rounds, arguments.files))
+        client, server = {
+            "any": (None, None),
+            "two": (cores[0], cores[-1]),
+            "one": (cores[0], cores[0]),
+        }[arguments.cores]
+        with benches(base / "timed", Way("pyfuse3", 0), *ways, core=server) as found:
+            print_times(timed(found, arguments.rounds, arguments.files, client))
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
