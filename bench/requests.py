@@ -34,8 +34,6 @@ from typing import NamedTuple
 BIN = Path(sys.executable).parent
 BLOCK = b"x" * 4096
 LISTED = 100
-# A directory that changed is not remembered for 200 ms.
-SETTLED_NS = 300_000_000
 STARTED_SECONDS = 1
 # Odd: so that who is first changes in those rounds, too.
 FRESH_EVERY = 7
@@ -67,7 +65,7 @@ def overwrite(path: Path) -> None:
 def missing(path: Path) -> None:
     """Looks for a name that is not there."""
     with contextlib.suppress(FileNotFoundError):
-        os.stat(path.with_suffix(".none"))
+        os.stat(f"{path}.none")
 
 
 def listing(path: Path) -> None:
@@ -84,12 +82,12 @@ def long_listing(path: Path) -> None:
 
 def rename(path: Path) -> None:
     """Gives a file another name in its directory."""
-    os.rename(path, path.with_suffix(".new"))
+    os.rename(path, f"{path}.new")
 
 
 def unlink(path: Path) -> None:
     """Removes that name."""
-    os.unlink(path.with_suffix(".new"))
+    os.unlink(f"{path}.new")
 
 
 Operation = Callable[[Path], None]
@@ -170,22 +168,20 @@ class Bench:
         found = json.loads(os.pread(self._status, 1 << 20, 0))["requests"]
         return Counter({name: n for name, n in found.items() if name not in NOT_WAITED_FOR})
 
-    def cost(self, operation: Operation, path: Path) -> dict[str, int]:
-        """Returns the requests that one operation makes, in directories that are at rest."""
-        self._settle(path.parent)
+    def cost(self, operation: Operation, path: Path, *, settles: bool = True) -> dict[str, int]:
+        """Returns the requests that one operation makes.
+
+        `settles`: in directories whose attributes the kernel has.
+        """
+        if settles:
+            for place in (self.mountpoint, path.parent, path.parent / "listed"):
+                os.stat(place)
         before = self.requests()
         operation(path)
         after = self.requests()
         after.subtract(before)
         after["read"] -= 1
         return {name: n for name, n in sorted(after.items()) if n}
-
-    def _settle(self, directory: Path) -> None:
-        """Waits until the kernel keeps the directories' attributes (fuse/attributes.py)."""
-        for place in (self.mountpoint, directory, directory / "listed"):
-            while time.time_ns() - os.stat(place).st_ctime_ns < SETTLED_NS:
-                time.sleep(SETTLED_NS / 1e9 / 10)
-            os.stat(place)
 
     def _server(self) -> int:
         """Returns the process that serves this mount: each says so in a file of its own."""
@@ -267,8 +263,6 @@ def timed(
         files = [f"t{turn}-{index}" for index in range(count)]
         for operations in (WRITTEN, SEEN):
             for name, operation in operations.items():
-                if "cold" in name and not is_fresh:
-                    continue
                 # Who goes first changes from round to round.
                 first = turn % len(found)
                 for bench in found[first:] + found[:first]:
@@ -277,7 +271,9 @@ def timed(
                     paths = [bench.mountpoint / "d" / file for file in chosen]
                     with kept_on(core):
                         each_us = statistics.median(each(operation, path) for path in paths)
-                    taken.setdefault(name, {}).setdefault(bench.name, []).append(each_us)
+                    # It is cold to a fresh mount only; what follows is warm in any case.
+                    if is_fresh or "cold" not in name:
+                        taken.setdefault(name, {}).setdefault(bench.name, []).append(each_us)
             for bench in found if is_fresh and operations is WRITTEN else ():
                 bench.unmount()
                 bench.mount()
@@ -304,27 +300,33 @@ def print_counts(counts: dict[str, dict[str, dict[str, int]]]) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
-def print_times(times: dict[str, dict[str, list[float]]]) -> None:
-    """Prints microseconds, how many times faster each column is than the one before, and means."""
+def print_times(times: dict[str, dict[str, list[float]]], asking: set[str]) -> None:
+    """Prints microseconds, how many times faster each column is than the one before, and means.
+
+    Of the operations that are `asking` for something: the others never come to a transport.
+    """
     names = list(next(iter(times.values())))
     steps = list(pairwise(names))
     heads = [*names, *(f"{old} / {new}" for old, new in steps)]
     print("\n| us: lower quartile, median | " + " | ".join(heads) + " |")
     print("|---|" + "---|" * len(heads))
     ratios: dict[tuple[str, str], list[tuple[float, float]]] = {step: [] for step in steps}
+    steps_of: dict[str, list[tuple[float, float]]] = {name: [] for name in times}
     for name, row in times.items():
         found = {way: (low(taken), statistics.median(taken)) for way, taken in row.items()}
         for old, new in steps:
             ratio = (found[old][0] / found[new][0], found[old][1] / found[new][1])
-            ratios[old, new].append(ratio)
+            steps_of[name].append(ratio)
+            if name in asking:
+                ratios[old, new].append(ratio)
         cells = [f"{a:.1f}, {b:.1f}" for a, b in found.values()]
-        cells += [f"{each[-1][0]:.2f}, {each[-1][1]:.2f}" for each in ratios.values()]
+        cells += [f"{low:.2f}, {median:.2f}" for low, median in steps_of[name]]
         print(f"| {name} | {' | '.join(cells)} |")
     means = [
         ", ".join(f"{statistics.geometric_mean(one):.2f}" for one in zip(*each, strict=True))
         for each in ratios.values()
     ]
-    print("| geometric mean | " + "| " * len(names) + " | ".join(means) + " |")
+    print("| geometric mean of what asks | " + "| " * len(names) + " | ".join(means) + " |")
 
 
 def main() -> None:
@@ -350,7 +352,9 @@ def main() -> None:
     try:
         (base / "counted").mkdir()
         with benches(base / "counted", *ways) as found:
-            print_counts({bench.name: counted(bench) for bench in found})
+            counts = {bench.name: counted(bench) for bench in found}
+        print_counts(counts)
+        asking = {name for asked in counts.values() for name, what in asked.items() if what}
         (base / "timed").mkdir()
         client, server = {
             "any": (None, None),
@@ -358,7 +362,7 @@ def main() -> None:
             "one": (cores[0], cores[0]),
         }[arguments.cores]
         with benches(base / "timed", Way("pyfuse3", 0), *ways, core=server) as found:
-            print_times(timed(found, arguments.rounds, arguments.files, client))
+            print_times(timed(found, arguments.rounds, arguments.files, client), asking)
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
