@@ -9,7 +9,7 @@ which request opened it. Its id is the number of its slot and a count, so that n
 
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from enum import IntEnum
 from typing import NamedTuple, NewType
 
@@ -34,6 +34,9 @@ HandleId = NewType("HandleId", int)
 """What the kernel calls an open file or directory; never 0, never reused."""
 
 
+NOTHING_NOTED: Set[tuple[str, Key]] = frozenset()
+
+
 class OpenHandle:
     """What all open handles have.
 
@@ -46,7 +49,7 @@ class OpenHandle:
     def __init__(self) -> None:
         """Is not added yet."""
         self.id = HandleId(0)
-        self.noted: set[tuple[str, Key]] = set()
+        self.noted = NOTHING_NOTED
 
 
 class FileHandle(OpenHandle):
@@ -61,7 +64,8 @@ class FileHandle(OpenHandle):
         self, view: View, number: InodeNumber, node: NodeId, *, writable: bool, privileged: bool
     ) -> None:
         """Keeps what the open request said."""
-        super().__init__()
+        self.id = HandleId(0)
+        self.noted = NOTHING_NOTED
         self.view = view
         self.number = number
         self.node = node
@@ -267,8 +271,12 @@ class Handles:
         handle.id = handle_id
         self._handles[handle_id] = handle
         if isinstance(handle, FileHandle):
-            self._files.setdefault(handle.node, []).append(handle)
-            if handle.writable:
+            others = self._files.get(handle.node)
+            if others is None:
+                self._files[handle.node] = [handle]
+            else:
+                others.append(handle)
+            if handle.writable and not self.opened_for_writing.is_set():
                 self.opened_for_writing.set()
 
     def get(self, handle: HandleId) -> Handle:
@@ -313,14 +321,14 @@ class Handles:
     def note(self, handle: Handle, table: str, key: Key, value: Value) -> None:
         """Notes something of a handle in the ledger until it is closed or `forget_notes`."""
         if self._ledger.survives:
-            handle.noted.add((table, key))
+            handle.noted |= {(table, key)}
             self._ledger.put(table, key, value)
 
     def forget_notes(self, handle: Handle) -> None:
         """Takes back what was noted of a handle."""
         for table, key in handle.noted:
             self._ledger.put(table, key, None)
-        handle.noted.clear()
+        handle.noted = NOTHING_NOTED
 
     def moved(self, handle: FileHandle | ListingHandle) -> None:
         """A publish gave something open another view or number; it holds from the next commit."""

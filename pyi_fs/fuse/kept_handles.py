@@ -62,7 +62,7 @@ def kept_handles(
 
 def _note(handles: Mapping[HandleId, Handle], handle_id: HandleId, table: str, key: Key) -> None:
     if handle_id in handles:
-        handles[handle_id].noted.add((table, key))
+        handles[handle_id].noted |= {(table, key)}
 
 
 def _made(

@@ -22,7 +22,7 @@ import mmap
 import os
 import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -115,8 +115,8 @@ class Ledger(Protocol):
         """Returns whether anything is kept."""
 
     @property
-    def pending(self) -> bool:
-        """Returns whether something waits for `commit`."""
+    def pending(self) -> Sequence[Entry]:
+        """Returns what waits for `commit`."""
 
     def put(self, table: str, key: Key, value: Value) -> None:
         """Notes a value, or with None that there is none, with the next `commit`."""
@@ -138,7 +138,7 @@ class NoLedger:
     """Implements `Ledger` for a mount that ends with its server: keeps nothing."""
 
     survives = False
-    pending = False
+    pending: Sequence[Entry] = ()
 
     def __init__(self) -> None:
         """Has words, so that who notes in them need not ask."""
@@ -191,27 +191,23 @@ class MemoryLedger:
         self._places: dict[int, int] = {}
         self._free_places: list[int] = []
         self._live: dict[tuple[str, Key], Value] = {}
-        self._pending: list[Entry] = []
+        self.pending: list[Entry] = []
+        """What waits for `commit`: an attribute, since every request asks."""
         self._compact_bytes = _COMPACT_BYTES_MIN
         self._load()
 
     # Keys and values.
 
-    @property
-    def pending(self) -> bool:
-        """Returns whether something waits for `commit`."""
-        return bool(self._pending)
-
     def put(self, table: str, key: Key, value: Value) -> None:
         """Notes a value, or with None that there is none, with the next `commit`."""
-        if value is not None or (table, key) in self._live or self._pending:
-            self._pending.append((table, key, value))
+        if value is not None or (table, key) in self._live or self.pending:
+            self.pending.append((table, key, value))
 
     def commit(self) -> None:
         """Keeps all that was put since the last time, or nothing of it if this process dies."""
-        if not self._pending:
+        if not self.pending:
             return
-        entries, self._pending = self._pending, []
+        entries, self.pending = self.pending, []
         self._note(entries)
         end = self.words[Word.LOG_END]
         self.words[Word.LOG_END] = self._append(end, entries)
