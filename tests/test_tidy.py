@@ -26,7 +26,7 @@ WITHOUT_TEST_FILE = {
 """Module -> why it needs no test file of its own. `__init__.py` and `__main__.py` never do."""
 
 IMPORTS_ONLY_IN = {
-    "pyfuse3": ("pyi_fs/fuse/pyfuse3_transport.py",),
+    "pyfuse3": ("pyi_fs/fuse/pyfuse3_transport.py", "pyi_fs/fuse/pyfuse3_entries.py"),
     "sqlite3": ("pyi_fs/store/index.py", "pyi_fs/store/index_schema.py"),
     "sqlite_utils": ("pyi_fs/store/index.py", "pyi_fs/store/index_schema.py"),
     "immutables": ("pyi_fs/model/",),

@@ -4,7 +4,6 @@ Knows no transport.
 """
 
 import os
-import time
 from typing import NamedTuple
 
 from pyi_fs import limits
@@ -20,8 +19,6 @@ LASTING_SECONDS = 10 * 365 * 86400.0
 BLOCK_SIZE = 131_072
 DIRECTORY_BYTES = 4096
 DIRECTORY_BLOCKS = DIRECTORY_BYTES // 512
-# Longer than a client that has its answer waits for a core on a loaded machine.
-_FLUX_NS = 200_000_000
 # Lengths of up to 64 blocks of extents are added up (0.2 ms); a file with more counts as one
 # without holes.
 _EXACT_BLOCKS_MAX = 64
@@ -60,17 +57,6 @@ def data_bytes(extents: ExtentList, size: int) -> int:
 def _lengths(block: bytes) -> int:
     # An entry is fourteen words; the third is its length.
     return sum(memoryview(block).cast("I")[2::_WORDS]) if block else 0
-
-
-def is_in_flux(inode: Inode) -> bool:
-    """Returns whether a directory changed just now: the kernel must not keep its attributes.
-
-    Where one client asks for a directory's attributes while another renames in it, the answer from
-    before may be put into the kernel's cache after the rename took them out (each client does so
-    itself: by reading fs/fuse/dir.c, not seen). Nothing is lost: the kernel asks anew after every
-    change of a directory anyway.
-    """
-    return inode.is_directory and time.time_ns() - inode.ctime_ns < _FLUX_NS
 
 
 def blocks_of(inode: Inode) -> int:

@@ -10,18 +10,17 @@ from pyi_fs.fuse.attributes import (
     LASTING_SECONDS,
     Entry,
     blocks_of,
-    is_in_flux,
 )
 from pyi_fs.fuse.handles import HandleId
 from pyi_fs.fuse.listings import Listed
 from pyi_fs.fuse.nodes import CONTROL_BIT, NodeTable
 from pyi_fs.fuse.protocol import OpenFlag
 from pyi_fs.fuse.protocol_replies import AttributeWords, Timeouts
+from pyi_fs.fuse.told import Told
 from pyi_fs.ids import NodeId
 
 _LASTING = int(LASTING_SECONDS)
 _KEPT = Timeouts(_LASTING, _LASTING)
-_NAME_KEPT = Timeouts(_LASTING, 0)
 _NOT_KEPT = Timeouts(0, 0)
 NO_ENTRY = replies.no_entry(_LASTING)
 """The answer that there is nothing at a name, which the kernel may remember."""
@@ -58,9 +57,10 @@ def opened_directory(node: NodeId, handle: HandleId) -> bytes:
 class Entries:
     """Encodes entries of a mount."""
 
-    def __init__(self, nodes: NodeTable) -> None:
-        """Looks numbers up in a mount's nodes."""
+    def __init__(self, nodes: NodeTable, told: Told) -> None:
+        """Looks numbers up in a mount's nodes, and notes who is told of directories."""
         self._nodes = nodes
+        self._told = told
 
     def entry(self, entry: Entry) -> bytes:
         """Returns the answer to what looked a file up."""
@@ -71,9 +71,9 @@ class Entries:
         """Returns a name in the answer to READDIRPLUS."""
         name, node, inode, next_offset, is_lasting = item
         if inode.is_directory:
-            timeouts, size, blocks = _measured(item.entry)
+            timeouts, size, blocks = self._measured(item.entry)
         else:
-            # As `_measured`, without a call for each file of a long listing.
+            # As there, without a call for each file of a long listing.
             timeouts, size = _KEPT if is_lasting else _NOT_KEPT, inode.size
             blocks = blocks_of(inode) if inode.extents else 0
         ino = self._nodes.ino_of(node)
@@ -92,16 +92,16 @@ class Entries:
         return replies.statx(timeouts.attributes, words, entry.inode.btime_ns)
 
     def _described(self, entry: Entry) -> tuple[Timeouts, AttributeWords]:
-        timeouts, size, blocks = _measured(entry)
+        timeouts, size, blocks = self._measured(entry)
         ino = self._nodes.ino_of(entry.node)
         return timeouts, replies.attribute_words(ino, entry.inode, size, blocks, BLOCK_SIZE)
 
-
-def _measured(entry: Entry) -> tuple[Timeouts, int, int]:
-    """Returns how long the kernel may keep a file, and its size in bytes and in blocks."""
-    _, inode, is_lasting = entry
-    if inode.is_directory:
-        kept = _NAME_KEPT if is_in_flux(inode) else _KEPT
-        return kept if is_lasting else _NOT_KEPT, DIRECTORY_BYTES, DIRECTORY_BLOCKS
-    blocks = blocks_of(inode) if inode.extents else 0
-    return _KEPT if is_lasting else _NOT_KEPT, inode.size, blocks
+    def _measured(self, entry: Entry) -> tuple[Timeouts, int, int]:
+        """Returns how long the kernel may keep a file, and its size in bytes and in blocks."""
+        node, inode, is_lasting = entry
+        kept = _KEPT if is_lasting else _NOT_KEPT
+        if inode.is_directory:
+            if is_lasting:
+                self._told.note(node)
+            return kept, DIRECTORY_BYTES, DIRECTORY_BLOCKS
+        return kept, inode.size, blocks_of(inode) if inode.extents else 0

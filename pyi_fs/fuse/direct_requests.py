@@ -78,7 +78,7 @@ class Requests:
         """Answers from the handlers of one mount; `writeback`: with the kernel's cache."""
         self._state = handlers.state
         self._nodes = handlers.state.nodes
-        self._entries = Entries(handlers.state.nodes)
+        self._entries = Entries(handlers.state.nodes, handlers.state.told)
         self._entry = self._entries.entry
         self._attributes = self._entries.attributes
         self._names = handlers.names

@@ -35,7 +35,7 @@ from pyi_fs.fuse.passthrough import Passthrough
 from pyi_fs.fuse.protocol import InitFlag, Opcode
 from pyi_fs.fuse.resent import Resent, noting_changes
 from pyi_fs.fuse.translate import Translator, report
-from pyi_fs.ids import Buffer, NodeId
+from pyi_fs.ids import Buffer
 
 log = logging.getLogger(__name__)
 
@@ -71,8 +71,6 @@ _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, O
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
 _REQUEST_MASK = protocol.RESENT - 1
 _REQUEST, _COUNTED = Word.REQUEST.value, Word.COUNTED.value
-# Answers that are not sent as they are: a tuple that is made once, not for each request.
-_AFTERWARDS = (Later, Command)
 _NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
 
 
@@ -119,6 +117,7 @@ class DirectTransport:
         self._too_old: str | None = None
         self._ledger = handlers.state.ledger
         self._words = self._ledger.words
+        self._told = handlers.state.told
         self._in_flight = InFlight(self._words)
         self._is_unproven = False
         self._resent: Resent | None = None
@@ -223,6 +222,7 @@ class DirectTransport:
         caller = self._caller
         if uid != caller.uid or gid != caller.gid:
             caller = self._caller = Caller(uid, gid)
+        self._told.thread = pid
         body = self._view[protocol.IN_HEADER_BYTES : length - 8 * extension_words]
         handler = self._handlers.get(opcode)
         answer: Answer
@@ -240,16 +240,17 @@ class DirectTransport:
             if handler is None:
                 answer = self._unusual(opcode, unique, body)
             else:
-                answer = handler(NodeId(node), caller, body)
+                answer = handler(node, caller, body)
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
             number = self.translator.errno_of(error, _name(opcode))
             answer = None if opcode in _UNANSWERED else number
-        if isinstance(answer, _AFTERWARDS):
-            self._see_to(opcode, unique, pid, answer)
+        if isinstance(answer, bytes):
+            # Nearly always.
+            self._answer(unique, answer)
         elif isinstance(answer, int):
             self._refuse(unique, answer)
         elif answer is not None:
-            self._answer(unique, answer)
+            self._see_to(opcode, unique, pid, answer)
         words[_REQUEST] = 0
 
     def _refuse_malformed(self, length: int, error: MalformedRequestError) -> None:
@@ -301,10 +302,14 @@ class DirectTransport:
         )
         self._answer(unique, body)
 
-    def _see_to(self, opcode: int, unique: int, thread: int, answer: Later | Command) -> None:
+    def _see_to(
+        self, opcode: int, unique: int, thread: int, answer: Later | Command | Buffer
+    ) -> None:
         """Has a task answer, or answers with what a command that is done has left to say."""
         if isinstance(answer, Later):
             self._begin(opcode, unique, thread, answer)
+        elif not isinstance(answer, Command):
+            self._answer(unique, answer)
         elif self.state.invalidation.is_settled:
             self._answer(unique, answer.body)
             self.state.commands.answered(unique & _REQUEST_MASK)
@@ -362,7 +367,7 @@ class DirectTransport:
             self._ledger.commit()
         try:
             if len(body) <= _COPIED_BYTES_MAX:
-                os.write(self._device, protocol.answer(unique, body))
+                os.write(self._device, protocol.answer(unique, bytes(body)))
             else:
                 header = protocol.answer_header(unique, len(body))
                 os.writev(self._device, (header, body))

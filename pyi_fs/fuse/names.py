@@ -71,6 +71,7 @@ class NameHandlers:
         branch.commit(
             Create(directory, name, number, mode, caller.uid, caller.gid, now, target, rdev)
         )
+        self._state.has_changed(parent)
         return self._looked_up(view, number)
 
     def make_unnamed(self, parent: NodeId, mode: int, caller: Caller) -> Entry:
@@ -120,6 +121,7 @@ class NameHandlers:
             raise CrossViewError("a link cannot lead from one view to another")
         branch = self._state.branch_of(view)
         branch.commit(Link(number, directory, name, self._state.clock()))
+        self._state.has_changed(parent)
         return self._looked_up(view, number)
 
     def remove(self, parent: NodeId, name: bytes, caller: Caller, *, directory: bool) -> None:
@@ -132,6 +134,7 @@ class NameHandlers:
         view, number = self._place_of_name(parent, name)
         branch = self._state.branch_of(view)
         branch.commit(Remove(number, name, directory, self._state.clock()))
+        self._state.has_changed(parent)
 
     def rename(
         self,
@@ -154,6 +157,9 @@ class NameHandlers:
         branch = self._state.branch_of(view)
         now = self._state.clock()
         branch.commit(Rename(directory, name, new_directory, new_name, flags, now))
+        self._state.has_changed(parent)
+        if new_parent != parent:
+            self._state.has_changed(new_parent)
 
     def readlink(self, node: NodeId) -> bytes:
         """Returns a symlink's target."""

@@ -13,7 +13,7 @@ from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 from pyi_fs.errors import MalformedRequestError
-from pyi_fs.ids import Buffer
+from pyi_fs.ids import Buffer, NodeId
 
 MAJOR = 7
 MINOR_MIN, MINOR_MAX = 31, 45
@@ -142,7 +142,7 @@ BACKING_CLOSE = 1 << 30 | _BACKING_ID.size << 16 | 229 << 8 | 2
 """ioctl of the device: FUSE_DEV_IOC_BACKING_CLOSE, with a `backing_id`."""
 
 
-Header = tuple[int, int, int, int, int, int, int, int, int]
+Header = tuple[int, int, int, NodeId, int, int, int, int, int]
 """length, opcode, unique, node, uid, gid, pid, words of extensions behind the body, padding."""
 
 
@@ -165,9 +165,9 @@ def header(message: Buffer, length: int) -> Header:
     return found
 
 
-def answer(unique: int, body: Buffer) -> bytes:
+def answer(unique: int, body: bytes) -> bytes:
     """Returns a whole answer."""
-    return _OUT_HEADER.pack(OUT_HEADER_BYTES + len(body), 0, unique) + bytes(body)
+    return _OUT_HEADER.pack(OUT_HEADER_BYTES + len(body), 0, unique) + body
 
 
 def answer_header(unique: int, body_bytes: int) -> bytes:

@@ -27,20 +27,12 @@ from pyfuse3 import (
 )
 
 from pyi_fs.fuse import device
-from pyi_fs.fuse.attributes import (
-    BLOCK_SIZE,
-    DIRECTORY_BYTES,
-    LASTING_SECONDS,
-    Entry,
-    blocks_of,
-    is_in_flux,
-)
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import HandleId
 from pyi_fs.fuse.listings import DOT_ENTRIES
 from pyi_fs.fuse.metadata import Wanted
-from pyi_fs.fuse.nodes import CONTROL_BIT
+from pyi_fs.fuse.pyfuse3_entries import NOTHING, Entries, opened
 from pyi_fs.fuse.translate import Translator
 from pyi_fs.ids import NodeId
 
@@ -63,7 +55,7 @@ def _answering(
 
     @functools.wraps(method)
     async def answer(self: "Transport", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        self.requests[name] = self.requests.get(name, 0) + 1
+        self._begin(name, args)
         try:
             return method(self, *args, **kwargs)
         except FUSEError:
@@ -83,7 +75,7 @@ def _answering_later(
 
     @functools.wraps(method)
     async def answer(self: "Transport", /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        self.requests[name] = self.requests.get(name, 0) + 1
+        self._begin(name, args)
         try:
             return await method(self, *args, **kwargs)
         except FUSEError:
@@ -93,45 +85,6 @@ def _answering_later(
         raise FUSEError(number)
 
     return answer
-
-
-def _attributes(entry: Entry) -> EntryAttributes:
-    node, inode, lasting = entry
-    attributes = EntryAttributes()
-    attributes.st_ino = node
-    mode = attributes.st_mode = inode.mode
-    attributes.st_nlink = inode.nlink
-    attributes.st_uid = inode.uid
-    attributes.st_gid = inode.gid
-    attributes.st_rdev = inode.rdev
-    attributes.st_size = DIRECTORY_BYTES if mode & 0o170000 == 0o040000 else inode.size
-    attributes.st_blksize = BLOCK_SIZE
-    attributes.st_blocks = blocks_of(inode)
-    attributes.st_atime_ns = inode.atime_ns
-    attributes.st_mtime_ns = inode.mtime_ns
-    attributes.st_ctime_ns = inode.ctime_ns
-    attributes.entry_timeout = LASTING_SECONDS if lasting else 0
-    attributes.attr_timeout = LASTING_SECONDS if lasting and not is_in_flux(inode) else 0
-    return attributes
-
-
-def _nothing() -> EntryAttributes:
-    attributes = EntryAttributes()
-    attributes.st_ino = 0
-    attributes.entry_timeout = LASTING_SECONDS
-    return attributes
-
-
-_NOTHING = _nothing()
-
-
-def _opened(node: int, handle: HandleId) -> FileInfo:
-    if node & CONTROL_BIT:
-        # Each read of a control file is a request of its own, whatever its size.
-        return FileInfo(fh=handle, direct_io=True, keep_cache=False)
-    # Only this mount changes a node's bytes, through the same pages; a publish gives changed files
-    # new nodes.
-    return FileInfo(fh=handle, keep_cache=True)
 
 
 class Transport(pyfuse3.Operations):
@@ -150,36 +103,44 @@ class Transport(pyfuse3.Operations):
         self._files = handlers.files
         self._listings = handlers.listings
         self._reaper = handlers.reaper
+        self._told = handlers.state.told
+        self._entry = Entries(self._told).entry
+
+    def _begin(self, name: str, arguments: Sequence[object]) -> None:
+        """Counts a request, and notes whose it is: that comes last, if it comes."""
+        self.requests[name] = self.requests.get(name, 0) + 1
+        caller = arguments[-1] if arguments else None
+        self._told.thread = caller.pid if isinstance(caller, RequestContext) else 0
 
     @_answering
     def lookup(self, parent_inode: int, name: bytes, ctx: RequestContext) -> EntryAttributes:
         entry = self._names.lookup(NodeId(parent_inode), name, ctx)
-        return _NOTHING if entry is None else _attributes(entry)
+        return NOTHING if entry is None else self._entry(entry)
 
     @_answering
     def mknod(
         self, parent_inode: int, name: bytes, mode: int, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
-        return _attributes(self._names.make(NodeId(parent_inode), name, mode, ctx, rdev=rdev))
+        return self._entry(self._names.make(NodeId(parent_inode), name, mode, ctx, rdev=rdev))
 
     @_answering_later
     async def mkdir(
         self, parent_inode: int, name: bytes, mode: int, ctx: RequestContext
     ) -> EntryAttributes:
         parent = NodeId(parent_inode)
-        return _attributes(await self._names.make_directory(parent, name, mode, ctx))
+        return self._entry(await self._names.make_directory(parent, name, mode, ctx))
 
     @_answering
     def symlink(
         self, parent_inode: int, name: bytes, target: bytes, ctx: RequestContext
     ) -> EntryAttributes:
-        return _attributes(self._names.symlink(NodeId(parent_inode), name, target, ctx))
+        return self._entry(self._names.symlink(NodeId(parent_inode), name, target, ctx))
 
     @_answering
     def link(
         self, inode: int, new_parent_inode: int, new_name: bytes, ctx: RequestContext
     ) -> EntryAttributes:
-        return _attributes(self._names.link(NodeId(inode), NodeId(new_parent_inode), new_name, ctx))
+        return self._entry(self._names.link(NodeId(inode), NodeId(new_parent_inode), new_name, ctx))
 
     @_answering
     def unlink(self, parent_inode: int, name: bytes, ctx: RequestContext) -> None:
@@ -216,7 +177,7 @@ class Transport(pyfuse3.Operations):
 
     @_answering
     def getattr(self, inode: int, ctx: RequestContext) -> EntryAttributes:
-        return _attributes(self._metadata.getattr(NodeId(inode)))
+        return self._entry(self._metadata.getattr(NodeId(inode)))
 
     @_answering
     def setattr(
@@ -236,7 +197,7 @@ class Transport(pyfuse3.Operations):
             attr.st_mtime_ns if fields.update_mtime else None,
             attr.st_ctime_ns if fields.update_ctime else None,
         )
-        return _attributes(self._metadata.setattr(NodeId(inode), wanted, ctx))
+        return self._entry(self._metadata.setattr(NodeId(inode), wanted, ctx))
 
     @_answering
     def getxattr(self, inode: int, name: bytes, ctx: RequestContext) -> bytes:
@@ -270,14 +231,14 @@ class Transport(pyfuse3.Operations):
 
     @_answering
     def open(self, inode: int, flags: int, ctx: RequestContext) -> FileInfo:
-        return _opened(inode, self._files.open(NodeId(inode), flags, ctx))
+        return opened(inode, self._files.open(NodeId(inode), flags, ctx))
 
     @_answering
     def create(
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: RequestContext
     ) -> tuple[FileInfo, EntryAttributes]:
         handle, entry = self._files.create(NodeId(parent_inode), name, mode, flags, ctx)
-        return _opened(entry.node, handle), _attributes(entry)
+        return opened(entry.node, handle), self._entry(entry)
 
     @_answering_later
     async def read(self, fh: int, off: int, size: int) -> bytes:
@@ -309,7 +270,7 @@ class Transport(pyfuse3.Operations):
         taken = []
         for item in self._listings.readdir(HandleId(fh), start_id):
             name, node, _, next_offset, _ = item
-            if not pyfuse3.readdir_reply(token, name, _attributes(item.entry), next_offset):
+            if not pyfuse3.readdir_reply(token, name, self._entry(item.entry), next_offset):
                 break
             if next_offset > DOT_ENTRIES:
                 taken.append(node)

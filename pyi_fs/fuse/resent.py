@@ -101,7 +101,7 @@ class Resent:
     def __init__(self, handlers: Handlers, ledger: MemoryLedger, interrupted: Interrupted) -> None:
         """Keeps what the last server was doing."""
         self._handlers = handlers
-        self._entry = Entries(handlers.state.nodes).entry
+        self._entry = Entries(handlers.state.nodes, handlers.state.told).entry
         self._words = ledger.words
         self._ledger = ledger
         self._done = ledger.table(DONE_TABLE)

@@ -22,7 +22,8 @@ from pyi_fs.fuse.ledger import Ledger, NoLedger
 from pyi_fs.fuse.nodes import NodeTable
 from pyi_fs.fuse.publishing import Publication
 from pyi_fs.fuse.syncing import GroupSync
-from pyi_fs.ids import Position
+from pyi_fs.fuse.told import Told
+from pyi_fs.ids import NodeId, Position
 
 RunInThread = Callable[..., Awaitable[Any]]
 
@@ -62,6 +63,7 @@ class MountState:
         self.clock = clock
         self.nodes = NodeTable(session, self.ledger)
         self.handles = Handles(self.ledger)
+        self.told = Told()
         self.invalidation = Invalidation(notifier, run_in_thread)
         self._kept_views = KeptViews(self.ledger)
         self.publication = Publication(
@@ -128,6 +130,11 @@ class MountState:
     def told_unwritten(self) -> None:
         """Somebody was refused a command for it: the next one goes on with what had come."""
         self._unwritten = 0
+
+    def has_changed(self, directory: NodeId) -> None:
+        """A request has changed what is in a directory, and is about to be answered."""
+        if self.told.has_changed(directory):
+            self.invalidation.attributes(directory)
 
     def branch_of(self, view: View) -> Branch:
         """Returns the branch that a view's files are written to; `ReadOnlyError`."""

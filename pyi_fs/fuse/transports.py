@@ -83,6 +83,7 @@ def made(
         if is_continued:
             assert isinstance(ledger, MemoryLedger), "BUG: going on with nothing"
             interrupted = Takeover(transport.handlers, ledger).restore()
+            transport.state.told.succeed()
             transport.go_on(Resent(transport.handlers, ledger, interrupted))
         return transport
     if name == PYFUSE3:

@@ -1,13 +1,12 @@
 """What stat is told about records."""
 
 import os
-import time
 
-from pyi_fs.fuse.attributes import blocks_of, data_bytes, is_in_flux, space_of
+from pyi_fs.fuse.attributes import blocks_of, data_bytes, space_of
 from pyi_fs.ids import ROOT_INODE, SegmentId
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent
-from pyi_fs.model.inode import Inode, with_fields
+from pyi_fs.model.inode import Inode
 
 
 def scattered(count):
@@ -46,12 +45,3 @@ def test_space_is_that_of_the_disk_in_blocks_of_4_kib(tmp_path):
     assert space.block_bytes == 4096
     assert space.name_bytes_max == 255
     assert space.blocks * 4096 == disk.f_blocks * disk.f_frsize
-
-
-def test_only_a_directory_that_changed_just_now_is_in_flux():
-    now = time.time_ns()
-    hour_ago = now - 3600 * 10**9
-    directory = Inode(0o040755, 2, 0, 0, 0, 0, 0, now, 0, ROOT_INODE, b"d")
-    assert is_in_flux(directory)
-    assert not is_in_flux(with_fields(directory, ctime_ns=hour_ago))
-    assert not is_in_flux(with_fields(directory, mode=0o100644))

@@ -13,7 +13,7 @@ KEEP_CACHE, DIRECT_IO, CACHE_DIR = 2, 1, 8
 def test_entries_of_files_last_and_of_control_files_do_not(rig):
     node = rig.make(1, "file")
     inode = rig.session.root.tree.existing(node)
-    entries = Entries(rig.state.nodes)
+    entries = Entries(rig.state.nodes, rig.state.told)
     lasting = EntryOut.from_buffer_copy(entries.entry(Entry(node, inode)))
     passing = EntryOut.from_buffer_copy(entries.entry(Entry(node, inode, lasting=False)))
     assert lasting.nodeid == passing.nodeid == node

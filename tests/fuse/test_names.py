@@ -154,3 +154,29 @@ async def test_directories_of_the_control_directory_are_snapshots_and_branches(r
     await rig.names.remove_directory(rig.node(".pyi/snapshots"), b"kept", OWNER)
     with pytest.raises(NotFoundError):
         rig.look(".pyi/snapshots/kept")
+
+
+CHANGES = {
+    "make": lambda rig, d, e: rig.names.make(d, b"new", FILE, OWNER),
+    "link": lambda rig, d, e: rig.names.link(rig.look("d/f").node, d, b"new", OWNER),
+    "unlink": lambda rig, d, e: rig.names.remove(d, b"f", OWNER, directory=False),
+    "rmdir": lambda rig, d, e: rig.names.remove(d, b"sub", OWNER, directory=True),
+    "rename": lambda rig, d, e: rig.names.rename(d, b"f", d, b"new", 0, OWNER),
+    "move": lambda rig, d, e: rig.names.rename(d, b"f", e, b"f", 0, OWNER),
+    "move here": lambda rig, d, e: rig.names.rename(e, b"g", d, b"g", 0, OWNER),
+    "create": lambda rig, d, e: rig.files.create(d, b"new", FILE, 0, OWNER),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("thread", [1, 2])
+def test_who_changes_a_directory_spoils_what_others_were_told_of_it(rig, change, thread):
+    d, e = rig.make(ROOT, "d", DIRECTORY), rig.make(ROOT, "e", DIRECTORY)
+    rig.make(d, "f"), rig.make(d, "sub", DIRECTORY), rig.make(e, "g")
+    rig.state.told.thread = 1
+    for directory in (d, e):
+        rig.state.told.note(directory)
+    rig.state.told.thread = thread
+    CHANGES[change](rig, d, e)
+    touched = [d, e] if change == "move" else [e, d] if change == "move here" else [d]
+    assert rig.kernel.changed == (touched if thread == 2 else [])

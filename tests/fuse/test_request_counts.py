@@ -1,10 +1,11 @@
 """What each operation asks of a transport, pinned, with the reason for each request."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from bench.requests import SEEN, WRITTEN, Way, benches, counted
+from bench.requests import SEEN, WRITTEN, Operation, Way, benches, counted, create, missing
 from pyi_fs.fuse.transports import DIRECT, PYFUSE3
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
@@ -57,3 +58,33 @@ def test_every_operation_asks_for_no_more_than_it_must(tmp_path: Path, transport
         found = counted(bench)
     assert found.keys() == (WRITTEN | SEEN).keys() == WANTED.keys()
     assert found == WANTED | OTHERS[transport]
+
+
+def test_a_directory_that_changed_just_now_is_asked_for_once(
+    tmp_path: Path, transport: str
+) -> None:
+    """The kernel drops its attributes itself at each change; it may keep the next ones at once."""
+    with benches(tmp_path, Way(transport, 50)) as (bench,):
+        first, second = bench.mountpoint / "d" / "f", bench.mountpoint / "d" / "g"
+
+        def cost(operation: Operation, path: Path) -> dict[str, int]:
+            return bench.cost(operation, path, settles=False)
+
+        def look(path: Path) -> None:
+            os.stat(path)
+
+        create(first)
+        made = cost(create, second)
+        # The directory's GETATTR, once, and what is as ever.
+        assert made == {"getattr": 1, **WANTED["create + write + close"]} | _first_close(made)
+        looked = cost(look, second)
+        # The directory, which has one file more, and the file, which was written.
+        assert looked == {"getattr": 2}
+        assert cost(look, second) == {}
+        assert cost(missing, second) == {"lookup": 1}
+        assert cost(missing, second) == {}
+
+
+def _first_close(made: dict[str, int]) -> dict[str, int]:
+    """Returns the FLUSH that the first close of a mount asks for."""
+    return {"flush": 1} if "flush" in made else {}
