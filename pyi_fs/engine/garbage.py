@@ -18,15 +18,15 @@ from pyi_fs import limits
 from pyi_fs.engine import collector
 from pyi_fs.engine.budget import Closing, Deletion, Given, for_budget, for_retention
 from pyi_fs.engine.held import frozen, readable
-from pyi_fs.engine.marking import Marked, Trim, live_chunks, occupied_bytes, trims
+from pyi_fs.engine.marking import Marked, Trim, live_chunks, trims
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.retention import DEFAULT, Policy, Removal, floor
 from pyi_fs.engine.roots import NOTHING, Without, roots_of
-from pyi_fs.engine.sealing import note_whole, sync_roots
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.trimming import trim
 from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.errors import BusyError, NotFoundError, StoreError
-from pyi_fs.ids import LayerId, SnapshotId, WorkspaceName, segment_layer
+from pyi_fs.ids import LayerId, SnapshotId, WorkspaceName
 from pyi_fs.model.operation import (
     CloseUndo,
     DeleteSnapshot,
@@ -38,7 +38,7 @@ from pyi_fs.model.operation import (
     UnpinSnapshot,
 )
 from pyi_fs.model.refs import Refs
-from pyi_fs.store import layout, reserve, sealmap, sweep
+from pyi_fs.store import layout, reserve, sweep
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.packs import list_packs, pack_path, remove_abandoned
 from pyi_fs.store.reserve import with_reserve
@@ -210,7 +210,7 @@ def carry_out_locked(
     collected = collector.execute(store, planned.layers, clock_ns=clock_ns)
     notes += [f"layer {layer:010x} came to be needed" for layer in collected.skipped]
     progress("trimming maps")
-    maps, map_bytes = _trim(store, clock_ns)
+    maps, map_bytes = trim(store, *_positions(store, clock_ns, NOTHING, grace=True))
     remove_abandoned(store.storage)
     progress("marking chunks")
     packs = pack_bytes = 0
@@ -298,36 +298,6 @@ def _deletion(clock_ns: Clock, snapshot: SnapshotId, reason: str, refs: Refs) ->
     if why is not None:
         raise NotFoundError(f"snapshot {snapshot} stays as it is: {why} by now")
     return DeleteSnapshot(time.time_ns(), snapshot, reason)
-
-
-def _trim(store: Store, clock_ns: Clock) -> tuple[int, int]:
-    """Trims all maps that can be; returns how many, and the bytes given back."""
-    unwritten = unwritten_segments(store)
-    positions, blocked = _positions(store, clock_ns, NOTHING, grace=True)
-    found = trims(store, positions, (), blocked, unwritten)
-    if not found:
-        return 0, 0
-    sync_roots(store, positions)
-    layers = {segment_layer(trim.segment) for trim in found}
-    notes = [layout.noted(layer) for layer in layers]
-    count, freed_bytes = 0, sum(map(store.storage.allocated_bytes, notes))
-    note_whole(store, layers)
-    freed_bytes -= sum(map(store.storage.allocated_bytes, notes))
-    for trim in found:
-        before = occupied_bytes(store, trim.segment)
-        path = layout.seal_map(trim.segment)
-        try:
-            store.storage.write_atomic(path, [sealmap.encode(list(trim.pieces))])
-        except FileNotFoundError:
-            # Its layer was removed with its workspace.
-            continue
-        if trim.is_scratch:
-            store.layers.forget_segment(trim.segment)
-            store.storage.remove(layout.scratch(trim.segment))
-            store.storage.remove(layout.runs(trim.segment))
-        count += 1
-        freed_bytes += before - occupied_bytes(store, trim.segment)
-    return count, freed_bytes
 
 
 def _condemned(store: Store, marked: Marked) -> bool:
