@@ -35,11 +35,14 @@ GARBAGE_BYTES_MAX = 256 * 1024 * 1024
 
 # Folding a frame costs 6-10 us: this bounds the fold of a branch, for which all programs of a mount
 # wait when its server has died, to about a tenth of a second. Of a base of more than 200,000 inodes
-# more may gather, one for so many of them: each has about 200 bytes in every table, which stay as
-# long as the lineage does, so that a record costs no more than 4 KB of disk.
+# more may gather, one for so many of them: each has about 200 bytes in every table, so that a
+# record costs no more than 4 KB of disk until a collection takes the tables that no fold needs.
 FOLD_RECORDS_MIN = 10_000
 FOLD_RECORDS_MAX = 50_000
 FOLD_RECORD_INODES = 20
+# Of the base tables on the way up from what is kept so many stay: the one that a fold begins with,
+# and the one of which `pyi-fsck --repair` makes that anew should it be damaged.
+TABLES_KEPT = 2
 # An overlay smaller than this is never worth a table, one larger than this fraction of its base
 # always is.
 CHECKPOINT_INODES_MIN = 10_000

@@ -2,8 +2,9 @@
 
 Why it is safe beside writers is in `docs/decisions/0003-garbage.md`; the order of execution: close
 what cannot be undone any more and delete snapshots (logs durable), remove layers, trim maps (roots
-and maps durable), condemn chunks, wait for who puts some, mark again, sweep packs. A crash anywhere
-leaves a store in which the next collection finds the rest.
+and maps durable), remove base tables (those that are left durable), condemn chunks, wait for who
+puts some, mark again, sweep packs. A crash anywhere leaves a store in which the next collection
+finds the rest.
 """
 
 import time
@@ -23,6 +24,7 @@ from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.retention import DEFAULT, Policy, Removal, floor
 from pyi_fs.engine.roots import NOTHING, Without, roots_of
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.tables import TableStep, remove_tables, unneeded_tables
 from pyi_fs.engine.trimming import trim
 from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.errors import BusyError, NotFoundError, StoreError
@@ -55,13 +57,15 @@ class _Consequences(NamedTuple):
 
     layers: collector.Plan
     trims: tuple[Trim, ...]
+    tables: tuple[TableStep, ...]
     packs: sweep.SweepPlan
     notes: tuple[str, ...]
 
     @property
     def frees_bytes(self) -> int:
         trimmed = sum(trim.frees_bytes for trim in self.trims)
-        return self.layers.frees_bytes + trimmed + self.packs.frees_bytes
+        tables = sum(step.size_bytes for step in self.tables)
+        return self.layers.frees_bytes + trimmed + tables + self.packs.frees_bytes
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class Plan:
     given: Given
     layers: collector.Plan
     trims: tuple[Trim, ...]
+    tables: tuple[TableStep, ...]
     packs: sweep.SweepPlan
     notes: tuple[str, ...]
     held_bytes: int
@@ -90,13 +95,13 @@ class Plan:
     @property
     def frees_bytes(self) -> int:
         """Returns the disk that execution gives back, if nothing comes between."""
-        return _Consequences(self.layers, self.trims, self.packs, ()).frees_bytes
+        return _Consequences(self.layers, self.trims, self.tables, self.packs, ()).frees_bytes
 
     def lines(self) -> list[str]:
         """Returns one line for each step."""
         lines = [str(item) for item in (*self.given.deletions, *self.given.closings)]
         lines += str(self.layers).splitlines()
-        lines += [str(trim) for trim in self.trims]
+        lines += [str(step) for step in (*self.trims, *self.tables)]
         lines += [str(step) for step in (*self.packs.remove, *self.packs.rewrite)]
         if self.packs.rewrite:
             lines.append(f"write what is wanted of them: {self.packs.new_bytes} bytes")
@@ -109,6 +114,7 @@ class Freed(NamedTuple):
     snapshots: int
     layers: int
     maps: int
+    tables: int
     packs: int
     freed_bytes: int
     notes: tuple[str, ...]
@@ -210,7 +216,9 @@ def carry_out_locked(
     collected = collector.execute(store, planned.layers, clock_ns=clock_ns)
     notes += [f"layer {layer:010x} came to be needed" for layer in collected.skipped]
     progress("trimming maps")
-    maps, map_bytes = trim(store, *_positions(store, clock_ns, NOTHING, grace=True))
+    maps, map_bytes = trim(store, *_positions(store, clock_ns)[:2])
+    progress("removing tables")
+    tables, table_bytes = _remove_tables(store, clock_ns)
     remove_abandoned(store.storage)
     progress("marking chunks")
     packs = pack_bytes = 0
@@ -234,8 +242,8 @@ def carry_out_locked(
             )
             packs, pack_bytes = swept.packs, swept.freed_bytes
             notes += [f"pack {pack.hex()[:16]} stays: {reason}" for pack, reason in swept.skipped]
-    freed_bytes = collected.freed_bytes + map_bytes + pack_bytes
-    return Freed(snapshots, collected.layers, maps, packs, freed_bytes, tuple(notes))
+    freed_bytes = collected.freed_bytes + map_bytes + table_bytes + pack_bytes
+    return Freed(snapshots, collected.layers, maps, tables, packs, freed_bytes, tuple(notes))
 
 
 def _no_packs(marked: Marked) -> list[str]:
@@ -300,6 +308,11 @@ def _deletion(clock_ns: Clock, snapshot: SnapshotId, reason: str, refs: Refs) ->
     return DeleteSnapshot(time.time_ns(), snapshot, reason)
 
 
+def _remove_tables(store: Store, clock_ns: Clock) -> tuple[int, int]:
+    reachable = _positions(store, clock_ns)
+    return remove_tables(store, reachable.positions, reachable.graph, reachable.blocked)
+
+
 def _condemned(store: Store, marked: Marked) -> bool:
     """Condemns what is not wanted; returns whether nobody was putting chunks afterwards."""
     sweep.condemn(store.index, marked.live)
@@ -310,15 +323,22 @@ def _condemned(store: Store, marked: Marked) -> bool:
     return True
 
 
+class _Reachable(NamedTuple):
+    """The positions that can be come back to, and the layers that stay as they are."""
+
+    positions: dict[LayerId, set[int]]
+    blocked: set[LayerId]
+    graph: LayerGraph
+
+
 def _positions(
-    store: Store, clock_ns: Clock, without: Without, *, grace: bool
-) -> tuple[dict[LayerId, set[int]], set[LayerId]]:
-    """Returns the positions that can be come back to, and the layers that stay as they are."""
+    store: Store, clock_ns: Clock, without: Without = NOTHING, *, grace: bool = True
+) -> _Reachable:
     now_ns = clock_ns()
     graph = LayerGraph(store)
     roots = readable(roots_of(store, now_ns=now_ns, without=without, grace=grace), graph)
     blocked = frozen(store, roots, graph, all_layers(store.storage), now_ns)
-    return roots.all_positions(), blocked
+    return _Reachable(roots.all_positions(), blocked, graph)
 
 
 def _consequences(store: Store, given: Given, clock_ns: Clock, *, grace: bool) -> _Consequences:
@@ -326,13 +346,20 @@ def _consequences(store: Store, given: Given, clock_ns: Clock, *, grace: bool) -
     layers = collector.plan(store, clock_ns=clock_ns, without=without, grace=grace)
     gone = {step.layer for step in layers.steps}
     unwritten = unwritten_segments(store)
-    positions, blocked = _positions(store, clock_ns, without, grace=grace)
+    positions, blocked, graph = _positions(store, clock_ns, without, grace=grace)
     smaller = trims(store, positions, gone, blocked, unwritten)
-    marked = live_chunks(store, without_layers=gone, trimmed=smaller, without=without)
+    tables = unneeded_tables(store, positions, graph, blocked, gone)
+    marked = live_chunks(
+        store,
+        without_layers=gone,
+        without_tables={step.layer for step in tables},
+        trimmed=smaller,
+        without=without,
+    )
     packs = _NO_PACKS
     if not marked.missing:
         packs = sweep.plan(store.storage, store.index, marked.live)
-    return _Consequences(layers, smaller, packs, (*layers.held, *_no_packs(marked)))
+    return _Consequences(layers, smaller, tables, packs, (*layers.held, *_no_packs(marked)))
 
 
 def _held_bytes(store: Store) -> int:

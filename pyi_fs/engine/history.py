@@ -21,7 +21,7 @@ from pyi_fs.ids import LayerId, Position, layer_name
 from pyi_fs.model.fold import fold
 from pyi_fs.model.mutation import Mutation
 from pyi_fs.model.touched import Touched
-from pyi_fs.model.tree import Tree, over, root_only
+from pyi_fs.model.tree import Base, Tree, over, root_only
 from pyi_fs.store import layout
 from pyi_fs.store.layer_sync import pass_once
 from pyi_fs.store.layers import Layers
@@ -51,11 +51,14 @@ class History:
         self._trees[position] = tree
         self._trees.move_to_end(position)
         while len(self._trees) > limits.FOLDED_TREES_MAX:
-            (layer, offset), _ = self._trees.popitem(last=False)
-            offsets = self._offsets[layer]
-            del offsets[bisect_left(offsets, offset)]
-            if not offsets:
-                del self._offsets[layer]
+            self._forget(next(iter(self._trees)))
+
+    def _forget(self, position: Position) -> None:
+        del self._trees[position]
+        offsets = self._offsets[position.layer]
+        del offsets[bisect_left(offsets, position.offset)]
+        if not offsets:
+            del self._offsets[position.layer]
 
     def note_touched(self, start: Position, end: Position, touched: Touched) -> None:
         """Keeps what was touched between two refs, if that lies in one layer: the caller knew it.
@@ -88,12 +91,27 @@ class History:
             way.append(self._parent(way[-1].layer))
             pass_once(passed, way[-1].layer)
             begin = self._begin(way[-1])
-        offset, tree = begin
+        offset, tree = self._nearer(way) or begin
         for step in reversed(way):
             tree = self._folded(tree, offset, step)
             offset = 0
         self.remember(position, tree)
         return tree
+
+    def _nearer(self, way: list[Position]) -> tuple[int, Tree] | None:
+        """Returns where to begin instead of at the end of a way, which is cut there, or None.
+
+        A table that was not there when the way passed its layer may be there now, and have been the
+        reason that the one it came to first was removed (`engine/tables.py`): what it came to then
+        is too old. From far to near, since newer ones come before older ones go.
+        """
+        found = None
+        for index in reversed(range(len(way) - 1)):
+            begin = self._begin(way[index])
+            if begin is not None:
+                found = begin
+                del way[index + 1 :]
+        return found
 
     def _begin(self, position: Position) -> tuple[int, Tree] | None:
         """Returns where to begin folding within a layer (0: with its first record), and the tree.
@@ -139,7 +157,22 @@ class History:
     def start_tree(self, layer: LayerId) -> Tree:
         """Returns the tree a layer begins with."""
         start = self._start(layer)
-        return start if start is not None else self.tree(self._parent(layer))
+        if start is not None:
+            return start
+        tree = self.tree(self._parent(layer))
+        # Again: see `_nearer`.
+        start = self._start(layer)
+        return start if start is not None else tree
+
+    def forget_removed_tables(self) -> None:
+        """Lets go of the base tables that a collection removed, and of kept trees over them.
+
+        Until then their blocks are not free. What a live tree or a view stands on stays.
+        """
+        removed = self.layers.forget_removed_tables()
+        ids = set(map(id, removed))
+        for position in [one for one, tree in self._trees.items() if id(_table(tree)) in ids]:
+            self._forget(position)
 
     def lineage(self, position: Position) -> list[Position]:
         """Returns the position, its layer's parent position, and so on to the first there is."""
@@ -239,6 +272,14 @@ class History:
         if end < position.offset:
             raise _no_more(position.layer, end, position.offset)
         return tree
+
+
+def _table(tree: Tree) -> Base:
+    """Returns what is below a tree and all trees it is over."""
+    base = tree.base
+    while isinstance(base, Tree):
+        base = base.base
+    return base
 
 
 def _no_more(layer: LayerId, end: int, offset: int) -> CorruptRecordError:

@@ -202,16 +202,17 @@ def live_chunks(
     store: Store,
     *,
     without_layers: Collection[LayerId] = (),
+    without_tables: Collection[LayerId] = (),
     trimmed: Iterable[Trim] = (),
     without: Without = NOTHING,
 ) -> Marked:
     """Returns every chunk that is wanted.
 
-    As it will be without some layers and snapshots, and with maps trimmed.
+    As it will be without some layers, base tables and snapshots, and with maps trimmed.
     """
     live: set[ChunkId] = set()
     smaller = {trim.segment: trim for trim in trimmed}
-    graph = LayerGraph(store, without_maps=smaller)
+    graph = LayerGraph(store, without_maps=smaller, without_tables=without_tables)
     partial: set[LayerId] = set()
     layers = all_layers(store.storage)
     for layer in set(layers).difference(without_layers):

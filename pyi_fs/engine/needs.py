@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.holders import Held, Holders
-from pyi_fs.engine.references import LayerGraph, all_layers
+from pyi_fs.engine.references import LayerGraph, all_layers, table_chunks
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.tables import Beginnings
 from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.format.treeobject import FileContent, decode_tree_object
 from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, TreeObjectId, segment_id
@@ -41,10 +42,12 @@ class Piece(NamedTuple):
 class Needs(NamedTuple):
     """What a store has and who needs it (0: nobody).
 
-    `maps`, `segments`: sealed ones; `scratch`: those that mounts left behind without sealing them.
+    `tables`: base tables that can go while their layers stay. `maps`, `segments`: sealed ones;
+    `scratch`: those that mounts left behind without sealing them.
     """
 
     layers: dict[LayerId, Holders]
+    tables: dict[LayerId, Holders]
     maps: dict[SegmentId, ExtentList]
     segments: dict[SegmentId, list[Piece]]
     scratch: dict[SegmentId, Holders]
@@ -56,8 +59,10 @@ def needs_of(store: Store, held: Held, progress: Progress = lambda _: None) -> N
     positions = held.by_position()
     maps = dict(_maps(store))
     unwritten = unwritten_segments(store) - maps.keys()
-    graph = LayerGraph(store, without_maps=maps)
     layers: dict[LayerId, Holders] = dict.fromkeys(all_layers(store.storage), 0)
+    beginnings = Beginnings(store)
+    tables: dict[LayerId, Holders] = {one: 0 for one in layers if beginnings.can_go(one)}
+    graph = LayerGraph(store, without_maps=maps, without_tables=tables)
     reached: dict[LayerId, set[LayerId]] = {}
     for root, offsets in positions.items():
         progress(layout.journal(root))
@@ -67,21 +72,37 @@ def needs_of(store: Store, held: Held, progress: Progress = lambda _: None) -> N
             holders |= bits
         for layer in reached[root]:
             layers[layer] = layers.get(layer, 0) | holders
+        for layer in tables.keys() & beginnings.of(root):
+            tables[layer] |= holders
     ranges = _reached_ranges(store, positions, reached, {*maps, *unwritten}, progress)
     segments = {segment: list(_pieces(ranges[segment])) for segment in maps}
     scratch = {one: reduce(or_, ranges[one].values(), 0) for one in unwritten}
-    chunks: dict[ChunkId, Holders] = defaultdict(int)
-    for layer, holders in layers.items():
-        found = graph.references(layer) if holders else None
-        for chunk in found.chunks if found is not None else ():
-            chunks[chunk] |= holders
+    chunks = _chunks_of_layers(store, graph, layers, tables)
     for segment, pieces in segments.items():
         for start, end, holders in pieces:
             for item in extent.overlapping(maps[segment], start, end):
                 chunks[item.chunk] |= holders
     progress("sealed snapshots")
     _add_objects(store, held, chunks)
-    return Needs(layers, maps, segments, scratch, dict(chunks))
+    return Needs(layers, tables, maps, segments, scratch, dict(chunks))
+
+
+def _chunks_of_layers(
+    store: Store,
+    graph: LayerGraph,
+    layers: Mapping[LayerId, Holders],
+    tables: Mapping[LayerId, Holders],
+) -> dict[ChunkId, Holders]:
+    """Returns who needs the chunks that journals and base tables name."""
+    chunks: dict[ChunkId, Holders] = defaultdict(int)
+    for layer, holders in layers.items():
+        found = graph.references(layer) if holders else None
+        for chunk in found.chunks if found is not None else ():
+            chunks[chunk] |= holders
+    for layer, holders in tables.items():
+        for chunk in table_chunks(store.storage, layer) if holders else ():
+            chunks[chunk] |= holders
+    return chunks
 
 
 _Ranges = dict[SegmentId, dict[tuple[int, int], Holders]]

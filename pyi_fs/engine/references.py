@@ -35,10 +35,20 @@ class References(NamedTuple):
 class LayerGraph:
     """The layers of a store and what each names; looks at each layer once."""
 
-    def __init__(self, store: Store, *, without_maps: Collection[SegmentId] = ()) -> None:
-        """Looks at nothing yet; passes over the seal maps of some segments."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        without_maps: Collection[SegmentId] = (),
+        without_tables: Collection[LayerId] = (),
+    ) -> None:
+        """Looks at nothing yet.
+
+        Passes over the seal maps of some segments, and the base tables of some layers.
+        """
         self._storage = store.storage
         self._without_maps = without_maps
+        self._without_tables = without_tables
         self._known: dict[LayerId, References | None] = {}
 
     def references(self, layer: LayerId) -> References | None:
@@ -46,19 +56,23 @@ class LayerGraph:
         found = self.readable(layer)
         if found is not None and found.is_partial:
             # Once more, for the reason.
-            return references_of(self._storage, layer, self._without_maps)
+            return self._read(layer, partly=False)
         return found
 
     def readable(self, layer: LayerId) -> References | None:
         """Returns as much as can be read of what a layer names, or None if it is gone."""
         if layer not in self._known:
             try:
-                self._known[layer] = references_of(
-                    self._storage, layer, self._without_maps, partly=True
-                )
+                self._known[layer] = self._read(layer, partly=True)
             except NotFoundError:
                 self._known[layer] = None
         return self._known[layer]
+
+    def _read(self, layer: LayerId, *, partly: bool) -> References:
+        has_base = layer not in self._without_tables
+        return references_of(
+            self._storage, layer, self._without_maps, partly=partly, with_base=has_base
+        )
 
     def reach(self, roots: Iterable[LayerId], *, partly: bool = False) -> set[LayerId]:
         """Returns the layers that are needed for the roots.
@@ -85,16 +99,18 @@ def references_of(
     without_maps: Collection[SegmentId] = (),
     *,
     partly: bool = False,
+    with_base: bool = True,
 ) -> References:
     """Returns what a layer names; `NotFoundError` if it is gone. O(its journal, base and maps).
 
-    `StoreError` if some of it cannot be read, unless what can be read will do (`partly`).
+    `StoreError` if some of it cannot be read, unless what can be read will do (`partly`). Its base
+    is passed over unless `with_base`.
     """
     layers: set[LayerId] = set()
     chunks: set[ChunkId] = set()
     is_partial = False
     try:
-        for part in _parts(storage, layer, without_maps):
+        for part in _parts(storage, layer, without_maps, with_base=with_base):
             try:
                 for extents, named in part:
                     layers.update(named)
@@ -116,12 +132,13 @@ _Named = tuple[ExtentList, tuple[LayerId, ...]]
 
 
 def _parts(
-    storage: Storage, layer: LayerId, without_maps: Collection[SegmentId]
+    storage: Storage, layer: LayerId, without_maps: Collection[SegmentId], *, with_base: bool
 ) -> Iterator[Iterator[_Named]]:
     """Yields what names something: header, journal, base table, maps, each to be read by itself."""
     yield _parent(storage, layer)
     yield _of_journal(storage, layer)
-    yield _of_base(storage, layer)
+    if with_base:
+        yield _of_base(storage, layer)
     for name in storage.list(layout.layer_directory(layer)):
         index = layout.segment_of(name, "map-")
         if index is not None and segment_id(layer, index) not in without_maps:
@@ -168,6 +185,16 @@ def _brought_along(mutation: Mutation) -> Iterator[ExtentList]:
                     yield inode.extents
         case _:
             return
+
+
+def table_chunks(storage: Storage, layer: LayerId) -> set[ChunkId]:
+    """Returns the chunks that the base table of a layer names, none if it has none."""
+    return {
+        item.chunk
+        for extents, _ in _of_base(storage, layer)
+        for item in extent.iterate(extents)
+        if item.kind == extent.CHUNK
+    }
 
 
 def open_base(storage: Storage, layer: LayerId) -> Table | None:

@@ -4,9 +4,10 @@ Workspaces, branches and snapshots. *Own* is what nobody else needs, *shared* wh
 needs too: layers in blocks allocated, chunks in bytes stored. *Frees* is what `pyi-gc` gives back
 once the thing is removed and cannot be brought back any more: what is its own and not in a pack
 that stays as it is, because more than half of it is wanted. It is worked out as collection does it:
-the layers that go, the blocks by which seal maps become smaller, the packs that go and those that
-are written anew. Exact while nobody writes; not counted are the chunk index, the directories
-`layers/xx` and `packs/xx`, and the record of the removal in the log.
+the layers that go, the base tables that no fold needs, the blocks by which seal maps become
+smaller, the packs that go and those that are written anew. Exact while nobody writes; not counted
+are the chunk index, the directories `layers/xx` and `packs/xx`, and the record of the removal in
+the log.
 
 Source: `engine/holders.py`, `engine/needs.py`; `docs/garbage.md`, *What removing gives back*.
 """
@@ -171,7 +172,7 @@ def _of_workspace(
         forecast.of(own_undo, closed=undo & ~own_undo),
         tuple(branches),
         tuple(snapshots),
-        forecast.layer_bytes(lambda holders: bool(holders) and not holders & ~whole),
+        forecast.whole_layer_bytes(whole),
     )
 
 
@@ -182,17 +183,27 @@ class Forecast:
         """Looks at the sizes of everything once."""
         self._store = store
         self._needs = needs
-        self._sizes = {layer: layer_bytes(store.storage, layer) for layer in needs.layers}
+        # A table goes before its layer does, so it is counted beside it.
+        self._table_sizes = {
+            layer: store.storage.disk.allocated_bytes(layout.base(layer)) for layer in needs.tables
+        }
+        self._sizes = {
+            layer: layer_bytes(store.storage, layer) - self._table_sizes.get(layer, 0)
+            for layer in needs.layers
+        }
         self._places: dict[ChunkId, tuple[PackId, int]] = {}
         self._wanted = dict.fromkeys(store.index.packs(), 0)
         self._pack_sizes = {pack: sweep.pack_size(store.storage, pack) for pack in self._wanted}
         # By who needs them: there are few different sets, whatever number of chunks.
         self._chunks: dict[Holders, list[ChunkId]] = defaultdict(list)
         self._layers: dict[Holders, list[LayerId]] = defaultdict(list)
+        self._tables: dict[Holders, int] = defaultdict(int)
         self._segments: dict[Holders, set[SegmentId]] = defaultdict(set)
         self._map_frees: dict[tuple[SegmentId, Holders], int] = {}
         for layer, holders in needs.layers.items():
             self._layers[holders].append(layer)
+        for layer, holders in needs.tables.items():
+            self._tables[holders] += self._table_sizes[layer]
         for segment, pieces in needs.segments.items():
             for piece in pieces:
                 self._segments[piece.holders].add(segment)
@@ -211,11 +222,22 @@ class Forecast:
         self._always_trimmed = [one for one in needs.segments if self._map_frees_of(one, 0)]
 
     def layer_bytes(self, wanted: Callable[[Holders], bool]) -> int:
-        """Returns the disk of the layers whose holders are of a kind."""
-        return sum(
+        """Returns the disk of the layers, and of base tables, whose holders are of a kind."""
+        layers = sum(
             self._sizes[layer]
             for holders, layers in self._layers.items()
             if wanted(holders)
+            for layer in layers
+        )
+        tables = sum(size for holders, size in self._tables.items() if wanted(holders))
+        return layers + tables
+
+    def whole_layer_bytes(self, removed: Holders) -> int:
+        """Returns the disk of the layers that some holders need and nobody else."""
+        return sum(
+            self._sizes[layer] + self._table_sizes.get(layer, 0)
+            for holders, layers in self._layers.items()
+            if holders and not holders & ~removed
             for layer in layers
         )
 
@@ -267,7 +289,10 @@ class Forecast:
             for segment in trimmed
             if segment_layer(segment) not in gone
         )
-        return sum(self._sizes[layer] for layer in gone) + maps + self._scratch(removed, gone)
+        layers = sum(self._sizes[layer] for layer in gone)
+        # Who needs a table needs its layer, so with a layer its table goes.
+        tables = sum(size for holders, size in self._tables.items() if not holders & ~removed)
+        return layers + tables + maps + self._scratch(removed, gone)
 
     def _scratch(self, removed: Holders, gone: set[LayerId]) -> int:
         """Returns the disk of the segments left unsealed of which nothing is needed any more."""

@@ -224,6 +224,18 @@ class Layers:
                 file.close()
         return found
 
+    def forget_table(self, layer: LayerId) -> None:
+        """Forgets the base table of a layer, which was removed: who uses it keeps it."""
+        self._tables.pop(layer, None)
+
+    def forget_removed_tables(self) -> list[Table]:
+        """Forgets the base tables that were removed from the store, and returns them.
+
+        Their blocks are free when nobody uses them any more. O(tables opened here).
+        """
+        removed = [one for one in list(self._tables) if not self._storage.exists(layout.base(one))]
+        return [self._tables.pop(layer) for layer in removed]
+
     def pin(self, layer: LayerId, text: str) -> None:
         """Notes durably that something starts from a layer.
 

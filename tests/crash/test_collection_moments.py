@@ -171,7 +171,42 @@ UNWRITTEN: list[Step] = [
 ]
 """Scratch of a layer that is left and not sealed, of a branch that nobody has open."""
 
+TABLES: list[Step] = [
+    make("a"),
+    write("a", 1, 9000),
+    SEAL,
+    CHECKPOINT,
+    make("b"),
+    write("b", 2, 9000),
+    named("kept"),
+    SEAL,
+    CHECKPOINT,
+    make("c"),
+    write("c", 3, 9000),
+    SEAL,
+    CHECKPOINT,
+    write("a", 4, 300, 40),
+    make_branch("side"),
+    write("c", 5, 300, 40, on="side"),
+    CHECKPOINT,
+    SYNC,
+    write("b", 6, 300, 40),
+    COLLECT,
+    CHECKPOINT,
+    restore("kept"),
+    make("d"),
+    write("d", 7, 9000),
+    SEAL,
+    CHECKPOINT,
+    write("d", 8, 300, 40),
+    ("drop side", lambda rig: rig.workspace.drop_branch("side")),
+    COLLECT,
+    SYNC,
+]
+"""Base tables that no fold needs go, beside others."""
+
 SCENARIOS = {
+    "tables": TABLES,
     "unwritten": UNWRITTEN,
     "trimmed": TRIMMED,
     "shared": SHARED,

@@ -6,14 +6,18 @@ from itertools import pairwise
 import pytest
 
 from pyi_fs import limits
+from pyi_fs.engine.checkpointing import write_base
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.history import History
 from pyi_fs.errors import CorruptRecordError, NotFoundError
+from pyi_fs.format.table import Table
 from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId, Position
 from pyi_fs.model.edit import apply
 from pyi_fs.model.mutation import Create
 from pyi_fs.model.tree import Tree, root_only
 from pyi_fs.store import layout
+from tests.support.engine_rig import noise
+from tests.support.table_rig import collect, grow, remove
 from tests.support.workspaces import Boot, Picture, Rig, assert_touched_covers, picture_of
 
 
@@ -260,3 +264,78 @@ def test_what_a_snapshot_knew_to_be_touched_is_not_read_again(
         trees = history.tree(a.position), history.tree(b.position)
         assert_touched_covers(*trees, touched)
     assert counts == []
+
+
+def test_a_table_that_comes_while_an_older_one_goes_is_where_folding_begins(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has passed its layer must not begin at what is left beyond: maps lack what it needs."""
+    grow(workspace, 3)
+    rolled = []
+    for number in range(2):
+        workspace.make(f"between{number}", noise(5_000, f"between{number}"))
+        workspace.seal_all()
+        position, _ = workspace.main.roll()
+        rolled.append((workspace.main.position.layer, position))
+    workspace.write("changes", b"in a new layer")
+    workspace.main.sync()
+    shown, present = workspace.picture(), workspace.main.position
+    other = Rig(workspace.storage, clock=workspace.clock)
+    history = History(other.store.layers)
+    base = other.store.layers.base
+    passed: list[Table | None] = []
+
+    def slow(of: LayerId) -> Table | None:
+        found = base(of)
+        if of == rolled[0][0] and not passed:
+            # Now two checkpoints end, and the store is collected.
+            passed.append(found)
+            for layer, position in rolled:
+                write_base(workspace.store, layer, position)
+            assert collect(workspace).tables == 3
+        return found
+
+    monkeypatch.setattr(other.store.layers, "base", slow)
+    tree = history.tree(present)
+    assert passed == [None]
+    assert picture_of(other.workspace.reader, tree) == shown
+    other.close()
+    workspace.restart()
+
+
+def test_a_layer_whose_table_comes_while_its_parent_is_folded_begins_with_it(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grow(workspace, 1)
+    position, _ = workspace.main.roll()
+    workspace.main.sync()
+    layer = workspace.main.position.layer
+    history = fresh(workspace)
+    tree = history.tree
+
+    def slow(of: Position) -> Tree:
+        write_base(workspace.store, layer, position)
+        return tree(of)
+
+    monkeypatch.setattr(history, "tree", slow)
+    assert history.start_tree(layer).base is workspace.store.layers.base(layer)
+
+
+def test_tables_that_were_removed_are_let_go_of_with_the_trees_over_them(workspace: Rig) -> None:
+    """Mapped files have their blocks until then."""
+    made = grow(workspace, 4)
+    history = fresh(workspace)
+    places = [Position(layer, history.layers.start(layer)) for layer in made]
+    kept = [history.tree(place) for place in places]
+    tables = [history.layers.base(layer) for layer in made]
+    assert [tree.base for tree in kept] == tables
+    # By another process: this one has them open.
+    other = Rig(workspace.storage, clock=workspace.clock)
+    assert remove(other) == 2
+    other.close()
+    assert [history.layers.base(layer) for layer in made] == tables
+    history.forget_removed_tables()
+    assert [history.layers.base(layer) for layer in made] == [None, None, *tables[2:]]
+    again = [history.tree(place) for place in places]
+    assert [new is old for new, old in zip(again, kept, strict=True)] == [False] * 2 + [True] * 2
+    assert [shown(workspace, tree) for tree in again] == [shown(workspace, tree) for tree in kept]

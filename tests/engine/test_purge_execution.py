@@ -7,6 +7,7 @@ import pytest
 from blake3 import blake3
 from xxhash import xxh3_64_intdigest
 
+from pyi_fs.engine import garbage
 from pyi_fs.engine.checkpointing import write_base
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.fsck import check_store
@@ -22,7 +23,7 @@ from pyi_fs.store import layout
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.packs import list_packs, read_pack_index
 from tests.support.engine_rig import contents, noise, opened, put, written
-from tests.support.garbage_rig import seal_everything
+from tests.support.garbage_rig import seal_everything, tomorrow
 from tests.support.plain_rig import materialised, newest, plain_paths
 from tests.support.purge_rig import (
     comparable,
@@ -177,6 +178,34 @@ def test_a_base_table_loses_it(tmp_path: Path) -> None:
             assert env.inode.xattr(b"user.note") == bytes(len(SECRET))
             assert env.inode.xattr(b"security.kept") == b"of the kernel"
             assert tree[b"d/link"].inode.target == b"-" * len(SECRET)
+        assert sound(store)
+
+
+def test_where_base_tables_were_removed(tmp_path: Path) -> None:
+    """Older ones had named the chunks of what the file held then, maps have them no more."""
+    with opened(tmp_path / "store") as store:
+        for number in range(6):
+            with written(store, "job") as (workspace, branch):
+                put(branch, b"env", SECRET + noise(100_000, f"env{number}"))
+                put(branch, b"keep%d" % number, noise(60_000, f"keep{number}"))
+                if number == 2:
+                    workspace.snapshot(branch, name="middle")
+            seal_everything(store)
+            _checkpoint(store, "job")
+        planned = garbage.plan(store, clock_ns=tomorrow)
+        assert garbage.carry_out(store, planned, clock_ns=tomorrow).tables == 2
+        before = pictures(store)
+        done = purge(store, "job", b"env")
+        assert (done.tables, done.notes) == (4, ())
+    with opened(tmp_path / "store") as store:
+        assert places(store, SECRET) == []
+        found = pictures(store)
+        assert found.keys() == before.keys()
+        for key, tree in found.items():
+            for path in tree.keys() - {b"env"}:
+                assert tree[path].data == before[key][path].data
+            if b"env" in tree:
+                assert tree[b"env"].data == bytes(len(SECRET) + 100_000)
         assert sound(store)
 
 

@@ -125,7 +125,31 @@ def seal_often(store: Store) -> None:
     seal_all_snapshots(store, "d")
 
 
+def checkpoint_often(store: Store) -> None:
+    """Base tables with snapshots between them, a fork that begins at one, some undone."""
+    with written(store, "a") as (workspace, branch):
+        for index in range(8):
+            put(branch, b"many/%d" % index, noise(30_000, f"many{index}"))
+            put(branch, b"turn", noise(250_000, f"turn{index}"))
+            if index in (2, 5):
+                workspace.snapshot(branch, name=f"at{index}")
+            position = branch.position
+            branch.roll()
+            branch.sync()
+            if index % 2:
+                seal_everything(store)
+            write_base(store, branch.position.layer, position)
+        workspace.restore(branch, "at2")
+        put(branch, b"turn", noise(50_000, "other way"))
+        workspace.snapshot(branch)
+    fork_workspace(store, "a", "at5", "e")
+    with written(store, "e") as (_, branch):
+        put(branch, b"turn", noise(50_000, "of the fork"))
+
+
 STATES = {
+    "tables": (fill, seal, checkpoint_often),
+    "tables, sealed": (fill, checkpoint_often, seal),
     "many packs": (fill, seal_often, seal, go_on),
     "scratch": (fill,),
     "sealed": (fill, seal),
@@ -298,6 +322,38 @@ def test_a_snapshot_and_a_workspace_of_a_random_store(tmp_path: Path, seed: int)
         ),
         remove=lambda store: remove_and_collect(store, gone),
     )
+
+
+@pytest.mark.parametrize("name", ["at2", "at5", "e"])
+def test_what_base_tables_stay_for(tmp_path: Path, name: str) -> None:
+    """With a snapshot, or a fork, go the tables that only it is folded from."""
+    with opened(tmp_path / "template") as store:
+        for step in (fill, checkpoint_often, seal):
+            step(store)
+        bases = len(list((store.path / "layers").glob("*/*/base")))
+        workspace = Workspace(store, WorkspaceName("a"))
+        snapshots = [one.name for one in workspace.refs.ordered()]
+        workspace.close()
+
+    def predicted(found: StoreUsage) -> int:
+        if name == "e":
+            return frees(of(found, "e").held, found) - of(found, "e").undo.frees_bytes
+        return frees(of(found, "a").snapshots[snapshots.index(name)].held, found)
+
+    def remove(store: Store) -> None:
+        if name == "e":
+            remove_and_collect(store, "e")
+        else:
+            delete(store, "a", snapshots.index(name))
+
+    measured(
+        tmp_path / "template",
+        tmp_path / "store",
+        *(["e"] if name == "e" else []),
+        predicted=predicted,
+        remove=remove,
+    )
+    assert len(list((tmp_path / "store" / "layers").glob("*/*/base"))) < bases - 1
 
 
 @pytest.mark.parametrize("index", range(6))
