@@ -150,6 +150,8 @@ class Background:
         # The next look is after something was written: what nobody writes does not grow.
         self._collect_look_at = now + limits.COLLECT_LOOK_SECONDS
         storage = self._workspace.store.storage
+        # Whoever removed them: a file that this process has mapped has its blocks.
+        self._workspace.history.forget_removed_tables()
         try:
             reason = is_collection_due(storage)
         except (OSError, PyiError) as error:
@@ -157,6 +159,7 @@ class Background:
             logger.warning("the store is not collected: %s", error)
             return _NEVER
         if reason is not None and await self._workers.do("gc"):
+            self._workspace.history.forget_removed_tables()
             record = read_record(storage)
             if record is not None:
                 freed = f"{record.snapshots} snapshots deleted, {record.freed_bytes} bytes freed"

@@ -6,6 +6,7 @@ gives up another one wants again; their mounts seal all the time. Nothing they k
 
 import os
 import random
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import command_process
-from tests.support.acceptance import Served
+from tests.support.acceptance import PATIENCE_SECONDS, Served
 from tests.support.acceptance_eager import EAGER, Collector
 from tests.support.engine_rig import noise
 
@@ -94,3 +95,56 @@ def test_what_mounts_write_again_while_it_is_collected_is_there(place: Path, is_
     for writer in writers:
         with Served(store, writer.mount.path.name, writer.mount.path) as mount:
             writer.check(mount.path)
+
+
+def bases(store: Path) -> set[str]:
+    return {path.parent.name for path in (store / "layers").glob("*/*/base")}
+
+
+def maps_removed_tables(mount: Served) -> bool:
+    maps = Path(f"/proc/{mount.process.pid}/maps").read_text()
+    return any(line.endswith("/base (deleted)") for line in maps.splitlines())
+
+
+def test_a_busy_branch_has_few_base_tables_however_long_it_is_written(
+    place: Path, is_long: bool
+) -> None:
+    """A table is due after 200 records here, for 10,000."""
+    settings = {
+        **EAGER["settings"],
+        "pyi_fs.limits.FOLD_RECORDS_MIN": 200,
+        "pyi_fs.engine.background._CHECKPOINT_SECONDS_MIN": 0,
+        "pyi_fs.limits.COLLECT_LOOK_SECONDS": 0.05,
+    }
+    store, rounds = place / "store", 40 if is_long else 8
+    collector = Collector(store)
+    made: set[str] = set()
+    written: Files = {}
+    with Served(store, "a", place / "a", **{**EAGER, "settings": settings}) as mount:
+        os.mkdir(mount.path / "d")
+        for number in range(rounds):
+            before, end = bases(store), time.monotonic() + PATIENCE_SECONDS
+            while bases(store) <= before:
+                assert time.monotonic() < end, f"no table: {mount.log}"
+                name = f"f{len(written) % 500}"
+                written[name] = noise(3_000, f"{number} {name}")
+                (mount.path / "d" / name).write_bytes(written[name])
+            made |= bases(store)
+            if number == rounds // 2:
+                mount.control("branch", "beside")
+            collector.run()
+            # Those that folds begin with, of the branch and of the one beside it, and new ones.
+            assert len(bases(store)) <= 6
+        end = time.monotonic() + PATIENCE_SECONDS
+        while maps_removed_tables(mount):
+            assert time.monotonic() < end, "removed tables are mapped, and have their blocks"
+            (mount.path / "d" / "f0").write_bytes(written["f0"])
+        for name, data in written.items():
+            assert (mount.path / "d" / name).read_bytes() == data
+    assert len(made) >= rounds
+    collector.run()
+    assert len(bases(store)) <= 4
+    assert command_process.run("fsck", "--store", store, "--verify-data").code == 0
+    with Served(store, "a", place / "a") as mount:
+        for name, data in written.items():
+            assert (mount.path / "d" / name).read_bytes() == data

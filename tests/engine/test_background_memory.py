@@ -8,6 +8,7 @@ import trio.testing
 from pyi_fs import limits
 from pyi_fs.cli.worker import worker_command
 from pyi_fs.engine.background import Background
+from pyi_fs.engine.checkpointing import write_base
 from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
@@ -103,3 +104,22 @@ async def test_memory_of_a_dropped_branch_is_given_back_when_undo_is_over(
     workspace.drop_branch("try")
     await trio.sleep(3600)
     assert called == [(("release",), 2 * limits.EPHEMERAL_UNDO_SECONDS)]
+
+
+async def test_base_tables_that_were_removed_are_let_go_of_when_something_is_written(
+    workspace, nursery, autojump_clock
+):
+    """By whom it may be: a file that is mapped has its blocks."""
+    branch, layers = workspace.open_branch("main"), workspace.store.layers
+    branch.commit(Create(ROOT_INODE, b"f", branch.next_inode(), 0o100644, 0, 0, 1))
+    position, _ = branch.roll()
+    branch.sync()
+    layer = branch.position.layer
+    write_base(workspace.store, layer, position)
+    table = layers.base(layer)
+    workspace.store.storage.remove(layout.base(layer))
+    assert layers.base(layer) is table
+    nursery.start_soon(background(workspace, clock=trio.current_time).run)
+    branch.commit(Create(ROOT_INODE, b"g", branch.next_inode(), 0o100644, 0, 0, 1))
+    await trio.sleep(limits.COLLECT_LOOK_SECONDS + 1)
+    assert layers.base(layer) is None
