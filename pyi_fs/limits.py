@@ -57,6 +57,9 @@ INODE_RANGE_MAX = 65_536
 # bound on read-ahead (64) and a few hundred clients that wait for a disk; others go uncounted.
 IN_FLIGHT_NOTED_MAX = 256
 
+# Mounts that one process serves: they share its core, and its descriptors.
+SESSIONS_MAX = 32
+
 # Names of workspaces, branches and snapshots.
 REF_NAME_LENGTH_MAX = 128
 # A message that would not fit one control write is refused rather than cut.

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol, overload
 
 from pyi_fs.api.files import Files
+from pyi_fs.api.mounting import mount
 from pyi_fs.api.opened import OpenFiles
 from pyi_fs.api.paths import AnyPath, encoded
 from pyi_fs.api.records import (
@@ -91,6 +92,8 @@ class Workspace(Files):
             raise
         self._opened = OpenFiles(session, self._branch, self._check)
         self._reclaim_at = SEGMENT_BYTES_MAX
+
+    mount = staticmethod(mount)
 
     @classmethod
     def open_workspace(

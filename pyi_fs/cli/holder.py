@@ -29,7 +29,10 @@ from pyi_fs.fuse.mount import Holder
 log = logging.getLogger(__name__)
 
 MOUNT_TABLE = "mount"
-"""Of the ledger: how the mount was made, for the server that goes on with it."""
+"""Of the ledger: how the mount was made, for the server that goes on with it.
+
+Nothing once it has ended.
+"""
 GAVE_UP = 3
 """Exit code of a server that does not try again: the holder ends, and with it the mount."""
 BUG = 70
@@ -173,32 +176,24 @@ def leaving_on_bug(holder: Holder | None) -> Iterator[None]:
 
 
 class NoNewHolder:
-    """Implements `fuse.mount.Holder` for a server that its holder started: its exit code tells."""
+    """Implements `fuse.mount.Holder` for a server that its holder started: its exit code tells.
+
+    But where a server goes on with other mounts, its end comes later: so the ledger tells, too.
+    """
 
     is_begun = True
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        """`ledger`: what the holder keeps."""
+        self._ledger = ledger
 
     def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
         """Nothing."""
 
     def end(self) -> None:
-        """Nothing."""
-
-
-async def hand_over_on_signal(holder: Holder, store: Path, refuse: Callable[[str], object]) -> None:
-    """Ends this process at `HAND_OVER_SIGNAL`, between two requests: the next one goes on.
-
-    Unless the program as it is installed now could not: then `refuse` is told why.
-    """
-    with trio.open_signal_receiver(HAND_OVER_SIGNAL) as signals:
-        async for _ in signals:
-            if not holder.is_begun:
-                continue
-            fault = await fault_of_program(store)
-            if not fault:
-                log.info("making room for the next server")
-                leave_to_successor(HAND_OVER)
-            log.error("no room is made for the next server: %s", fault)
-            refuse(fault)
+        """Lets no other server go on with the mount."""
+        self._ledger.put(MOUNT_TABLE, 0, None)
+        self._ledger.commit()
 
 
 async def fault_of_program(store: Path, command: Sequence[str] = ()) -> str:

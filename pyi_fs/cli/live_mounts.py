@@ -133,7 +133,10 @@ def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | No
     assert lock is not None
     storage.remove(path)
     lock.release()
-    if process is not None:
+    if process is not None and any(mount.pid == pid for _, mount in _entries(storage)):
+        # It serves others, and goes on.
+        os.close(process)
+    elif process is not None:
         # All is durable; what is left is the exit itself.
         select.select([process], [], [], _EXIT_SECONDS_MAX)
         os.close(process)

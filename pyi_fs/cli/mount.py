@@ -14,13 +14,13 @@ from typing import Any
 
 import click
 
-from pyi_fs.cli import checks, mount_helper, unmounting, workspaces
+from pyi_fs.cli import asking, checks, mount_helper, unmounting, workspaces
 from pyi_fs.cli.arguments import Place, Seconds, place
 from pyi_fs.cli.completion import directories, workspace_names
 from pyi_fs.cli.cycles import loading
 from pyi_fs.cli.daemon import Reporter, in_background
 from pyi_fs.cli.gc_settings import Size
-from pyi_fs.cli.log_file import FORMAT, LogFile, log_path
+from pyi_fs.cli.log_file import FORMAT, LogFile
 from pyi_fs.cli.mount_flags import check_flags
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_at
@@ -86,6 +86,12 @@ NAME = "pyi-mount"
 @click.option(
     "--no-holder", is_flag=True, help="Let the mount end with the process that serves it."
 )
+@click.option(
+    "--beside",
+    metavar="MOUNTPOINT",
+    shell_complete=directories,
+    help="Have the process of a live mount serve this one, too.",
+)
 @click.option("--flag", "flags", multiple=True, hidden=True)
 @click.option("--foreground", is_flag=True, help="Stay, and log to standard error.")
 @click.option(
@@ -121,7 +127,7 @@ def command(
 
     A workspace that does not exist is made. A snapshot mounts read-only. See docs/commands.md.
     """
-    if "" in (unmount, upgrade, mountpoint):
+    if "" in (unmount, upgrade, mountpoint, options["beside"]):
         # An empty variable of a script, which would be the current directory.
         raise click.UsageError("the mountpoint is empty")
     if unmount is not None:
@@ -160,6 +166,20 @@ def _check(store: Path, *, allow_other: bool) -> int:
 
 
 def _mount(
+    store: Path, where: Place, mountpoint: str, *, beside: str | None, **options: Any
+) -> int:
+    if beside is None:
+        return _mount_anew(store, where, mountpoint, **options)
+    asking.check_options(options)
+    asked, path = asking.check_beside(beside, store), Path(absolute(mountpoint))
+    request = MountRequest(store, where, path, options["branch"])
+    _check_mountpoint(path, over=False)
+    _make_workspace(request, options["source"], must_exist=options["must_exist"])
+    asking.ask(asked, where, options["branch"], path)
+    return 0
+
+
+def _mount_anew(
     store: Path,
     where: Place,
     mountpoint: str,
@@ -184,7 +204,7 @@ def _mount(
     if foreground:
         _serve_here(request)
         return 0
-    log = log_path(store, where.workspace, request.shown)
+    log = request.log
     in_background(
         partial(_serve_reporting, request, log),
         prepare=partial(_log_to, log),
@@ -260,7 +280,7 @@ def _show_names(request: MountRequest) -> None:
 
 def _serve_here(request: MountRequest) -> None:
     with loading():
-        from pyi_fs.cli.serving import serve
+        from pyi_fs.cli.sessions import serve
 
     _show_names(request)
     logging.basicConfig(level=logging.INFO, format=FORMAT)
@@ -277,7 +297,7 @@ def _serve_reporting(request: MountRequest, log: Path, reporter: Reporter) -> No
     with loading():
         from pyi_fs.cli.holder import ShellHolder, described
         from pyi_fs.cli.kept_locks import KeptLocks
-        from pyi_fs.cli.serving import serve
+        from pyi_fs.cli.sessions import serve
 
     _show_names(request)
     holder = locks = None

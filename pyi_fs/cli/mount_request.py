@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pyi_fs.cli.arguments import Place, device_label
+from pyi_fs.cli.log_file import log_path
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class MountRequest:
     def shown(self) -> str:
         """Returns a name for what is mounted: its branch, or `@` and its snapshot."""
         return self.branch or "main" if self.where.at is None else f"@{self.where.at}"
+
+    @property
+    def log(self) -> Path:
+        """Returns the file that a mount in the background logs to; `ForeignFileError`."""
+        return log_path(self.store, self.where.workspace, self.shown)
 
     def fields(self) -> dict[str, object]:
         """Returns it as numbers, texts, bytes and lists, for `from_fields`.

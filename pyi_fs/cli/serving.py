@@ -1,18 +1,15 @@
-"""The process that serves a mount, from opening the store to the end of the mount.
+"""What a mount is made of before it is made: its store, its workspace, what is at its root.
 
 Imports all that serving needs, so the command line imports this when it knows that it will serve.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import trio
-
-from pyi_fs.cli.cycles import settle
-from pyi_fs.cli.holder import hand_over_on_signal, leaving_on_bug
 from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.live_mounts import announcement
 from pyi_fs.cli.mount_flags import set_flags
@@ -43,19 +40,58 @@ _SPIN_US = 50.0
 _LASTING = (f"{layout.WORKSPACES}/", f"{layout.LEASES}/")
 
 
-def serve(
+@dataclass(frozen=True)
+class Opened:
+    """A mount whose workspace is open, to be made and served; nothing of it is shared with others.
+
+    `tell`: announces it anew. `tasks`: run beside its requests. `close`: gives everything up; who
+    waits for the mount's end then goes on. `holder`, `continued`: as for `mount.serve`.
+    """
+
+    request: MountRequest
+    session: Session
+    options: mount.MountOptions
+    tell: Callable[..., None]
+    tasks: Sequence[Callable[[], Awaitable[None]]]
+    close: Callable[[], None]
+    holder: Holder | None
+    continued: Continued | None
+    disk: DirectoryStorage
+
+    def ready(self) -> None:
+        """Says to others what can be asked of it, now that requests are answered."""
+        # What is used was entered again: what was inherited besides is not kept any longer.
+        self.disk.forget_inherited()
+        if self.request.writeback or self.notes_version:
+            # Whoever reads that asks the mount to flush, or to make room for a successor, which it
+            # can from now on.
+            self.tell(writeback=self.request.writeback, notes_version=self.notes_version)
+        if self.request.flags and os.geteuid() == 0 and self.continued is None:
+            set_flags(str(self.request.mountpoint), self.request.flags)
+
+    @property
+    def notes_version(self) -> int:
+        """Returns how it notes what a successor needs; 0: it will have none."""
+        return NOTES_VERSION if self.holder is not None and self.holder.is_begun else 0
+
+    def refuse_upgrade(self, reason: str) -> None:
+        """Tells who has asked for another program that this one stays."""
+        self.tell(
+            writeback=self.request.writeback, notes_version=self.notes_version, refusal=reason
+        )
+
+
+def opened(
     request: MountRequest,
     *,
-    ready: Callable[[], None],
     note: Callable[[str], None],
     holder: Holder | None = None,
     continued: Continued | None = None,
     kept_locks: KeptLocks | None = None,
-) -> None:
-    """Mounts, and returns when the mount has ended and all is durable.
+) -> Opened:
+    """Opens what a mount shows, and announces it; in any thread.
 
-    `ready` is called once requests are answered; `note` before that with what the user should know.
-    `PyiError` and `OSError` if it cannot be mounted.
+    `note` is told what the user should know. `PyiError`, `OSError`.
 
     With a `holder` the mount goes on when this process dies, with what is in `kept_locks`.
     `continued`: it is such a mount.
@@ -76,11 +112,7 @@ def serve(
         snapshot = root.id if isinstance(root, Snapshot) else None
         uid = os.getuid() if request.control_uid is None else request.control_uid
         session = Session(
-            workspace,
-            root,
-            read_only=branch is None,
-            control_uid=uid,
-            mountpoint=mountpoint,
+            workspace, root, read_only=branch is None, control_uid=uid, mountpoint=mountpoint
         )
         stack.callback(session.close)
         shown = None if branch is None else branch.name
@@ -88,28 +120,19 @@ def serve(
         tell()
         options = mount_options(request, snapshot)
         background = Background(
-            workspace,
-            worker=worker_command(request.store),
-            sync_interval=options.sync_interval,
+            workspace, worker=worker_command(request.store), sync_interval=options.sync_interval
         )
-        tasks: list[Callable[[], Awaitable[None]]] = [] if branch is None else [background.run]
-        if holder is not None:
-            refuse = partial(_refuse_upgrade, request, tell)
-            tasks.append(partial(hand_over_on_signal, holder, request.store, refuse))
-        settle()
-        with leaving_on_bug(holder):
-            trio.run(
-                partial(
-                    mount.serve,
-                    session,
-                    request.mountpoint,
-                    options,
-                    ready=partial(_ready, request, store, tell, ready, holder, continued),
-                    tasks=tasks,
-                    holder=holder,
-                    continued=continued,
-                )
-            )
+        return Opened(
+            request=request,
+            session=session,
+            options=options,
+            tell=tell,
+            tasks=[] if branch is None else [background.run],
+            close=stack.pop_all().close,
+            holder=holder,
+            continued=continued,
+            disk=_directory(store),
+        )
 
 
 def check(store: Path) -> None:
@@ -219,28 +242,3 @@ def mount_options(request: MountRequest, snapshot: str | None) -> mount.MountOpt
         # fusermount3 takes flags as words; mount(2) by root takes them afterwards.
         options=() if os.geteuid() == 0 else request.flags,
     )
-
-
-def _refuse_upgrade(request: MountRequest, tell: Callable[..., None], reason: str) -> None:
-    """Tells who has asked for another program that this one stays."""
-    tell(writeback=request.writeback, notes_version=NOTES_VERSION, refusal=reason)
-
-
-def _ready(
-    request: MountRequest,
-    store: Store,
-    tell: Callable[..., None],
-    ready: Callable[[], None],
-    holder: Holder | None,
-    continued: Continued | None,
-) -> None:
-    # What is used was entered again: what was inherited besides is not kept any longer.
-    _directory(store).forget_inherited()
-    notes_version = NOTES_VERSION if holder is not None and holder.is_begun else 0
-    if request.writeback or notes_version:
-        # Whoever reads that asks the mount to flush, or to make room for a successor, which it can
-        # from now on.
-        tell(writeback=request.writeback, notes_version=notes_version)
-    if request.flags and os.geteuid() == 0 and continued is None:
-        set_flags(str(request.mountpoint), request.flags)
-    ready()

@@ -50,7 +50,10 @@ def main() -> int:
     except FormatUnknownError as error:
         sys.stderr.write(f"pyi-mount: {error}: the mount ends\n")
         return GAVE_UP
-    described = ledger.table(MOUNT_TABLE)[0]
+    described = ledger.table(MOUNT_TABLE).get(0)
+    if described is None:
+        # It has ended, and what served it had others to go on with.
+        return 0
     request = MountRequest.from_fields(described["request"])
     set_oom_score(described["oom_score"])
     logging.basicConfig(level=logging.INFO, handlers=[LogFile(Path(os.fsdecode(described["log"])))])
@@ -89,13 +92,13 @@ def _check(store: Path) -> int:
 
 def _serve(request: MountRequest, continued: Continued, locks: KeptLocks) -> None:
     with loading():
-        from pyi_fs.cli.serving import serve
+        from pyi_fs.cli.sessions import serve
 
     serve(
         request,
         ready=lambda: log.info("going on at %s", request.mountpoint),
         note=log.info,
-        holder=NoNewHolder(),
+        holder=NoNewHolder(continued.ledger),
         continued=continued,
         kept_locks=locks,
     )

@@ -20,6 +20,7 @@ _OPERATION_DIGITS_MAX = 18
 # Digits of any script, as a number or a reference to one begins.
 _LIKE_A_NUMBER = re.compile(r"[-+#]?\d")
 _EPHEMERAL = "--ephemeral"
+_BLANKS = re.compile(rb"[ \t]+")
 
 
 class TakeCommand(NamedTuple):
@@ -49,6 +50,19 @@ class ForkCommand(NamedTuple):
 
     name: str
     start: str | None
+
+
+class MountCommand(NamedTuple):
+    """Serve another mount beside this one.
+
+    `workspace` None is this one's, `branch` None its first. `at`: a snapshot, to be shown
+    read-only. `mountpoint`: an absolute path.
+    """
+
+    workspace: str | None
+    branch: str | None
+    at: str | None
+    mountpoint: bytes
 
 
 def take_command(data: bytes) -> TakeCommand:
@@ -115,6 +129,35 @@ def fork_command(data: bytes) -> ForkCommand:
     if len(words) > 2:
         raise InvalidArgumentError(f"a workspace is forked with NAME [FROM]: {_shown(data)}")
     return ForkCommand(check_ref_name(words[0]), words[1] if len(words) == 2 else None)
+
+
+def mount_command(data: bytes) -> MountCommand:
+    """Returns the command of `WHAT MOUNTPOINT`; blanks in the path belong to it.
+
+    WHAT is `BRANCH` or `@SNAPSHOT` of this workspace, or of another one `WORKSPACE/BRANCH`,
+    `WORKSPACE/` (its first branch) or `WORKSPACE@SNAPSHOT`.
+    """
+    text = _checked(data, "what to mount").removesuffix(b"\n").lstrip(b" \t")
+    what, path = (*_BLANKS.split(text, maxsplit=1), b"")[:2]
+    if not path.startswith(b"/"):
+        raise InvalidArgumentError(
+            f"a mount is asked for with WHAT and an absolute MOUNTPOINT: {_shown(data)}"
+        )
+    if len(path) > limits.SYMLINK_BYTES_MAX:
+        raise NameTooLongError(f"a path has at most {limits.SYMLINK_BYTES_MAX} bytes")
+    (word,) = _words(what, "what to mount")
+    return _what_to_mount(word)._replace(mountpoint=path)
+
+
+def _what_to_mount(word: str) -> MountCommand:
+    workspace, at_sign, at = word.partition("@")
+    if at_sign:
+        if not at:
+            raise InvalidArgumentError(f"no snapshot after '@': {word}")
+        return MountCommand(check_ref_name(workspace) if workspace else None, None, at, b"")
+    before, slash, branch = word.rpartition("/")
+    workspace = check_ref_name(before) if slash else ""
+    return MountCommand(workspace or None, check_ref_name(branch) if branch else None, None, b"")
 
 
 def branch_name(data: bytes) -> str:

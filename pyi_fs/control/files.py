@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyi_fs.control import ahead, answers, commands
+from pyi_fs.control import ahead, answers, commands, mounting
 from pyi_fs.control.log import log_line
 from pyi_fs.control.session import Session
 from pyi_fs.control.streamed import Streamed
@@ -282,6 +282,7 @@ FILES: dict[bytes, ControlFile] = {
     ),
     b"branch": ControlFile(0o600, _branch, _make_branch, ahead=ahead.of_making),
     b"fork": ControlFile(0o600, _nothing, _fork, blocks=True),
+    b"mount": ControlFile(0o600, mounting.served, mounting.serve, blocks=True, wants_data=False),
     b"head": ControlFile(0o600, _head, _switch_head, ahead=ahead.of_switching),
     b"drop": ControlFile(0o600, _nothing, _drop, wants_data=False),
     b"log": ControlFile(0o400, _log),

@@ -10,6 +10,7 @@ r"""An open control file: which read or write is a new request, and which contin
   line. Any other write that is not at offset 0 is refused.
 """
 
+from pyi_fs.control import beside
 from pyi_fs.control.files import ControlFile
 from pyi_fs.control.refusals import Refusals, sentence
 from pyi_fs.control.session import Session
@@ -168,6 +169,7 @@ class ControlHandle:
         self._check_view()
         self._session.check_writable()
         if offset == 0:
+            beside.UID.set(self._uid)
             self._next = self._file.write(self._session, self._view, data)
             self._written = data
         elif self._file.go_on is not None and offset == len(self._written):

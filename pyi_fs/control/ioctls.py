@@ -22,8 +22,9 @@ def _number(index: int) -> int:
 SNAPSHOT = _number(0x50)
 RESTORE = _number(0x51)
 FORK = _number(0x52)
+MOUNT = _number(0x53)
 
-FILES = {SNAPSHOT: b"snapshot", RESTORE: b"restore", FORK: b"fork"}
+FILES = {SNAPSHOT: b"snapshot", RESTORE: b"restore", FORK: b"fork", MOUNT: b"mount"}
 """Which control file takes the command."""
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from pyi_fs.control.beside import Beside
 from pyi_fs.control.view import View, ViewChange
 from pyi_fs.engine.branch import Branch, PublishListener
 from pyi_fs.engine.undo import DropPlan, Plan
@@ -50,6 +51,7 @@ class Session:
         self.on_view_changed: Callable[[ViewChange], None] | None = None
         self.on_new_view: Callable[[View], None] | None = None
         self.publish_listener: PublishListener | None = None
+        self.beside: Beside | None = None
         self.mount_status: Callable[[], Mapping[str, object]] = dict
         self.views: dict[ViewNumber, View] = {}
         self._view_count = 0

@@ -70,14 +70,15 @@ class Mounted:
         """Returns whether it still is where it was."""
         return (self.number, str(self.mountpoint)) in _mounts()
 
-    def unmount_command(self) -> list[str]:
-        """Returns the command that takes it away, also while it is in use.
 
-        A command, since a thread of the process that serves the mount must not wait for it.
-        """
-        if os.geteuid() == 0:
-            return ["umount", "--lazy", "--no-canonicalize", str(self.mountpoint)]
-        return ["fusermount3", "-u", "-z", "--", str(self.mountpoint)]
+def unmount_command(mountpoint: Path) -> list[str]:
+    """Returns the command that takes a mount away, also while it is in use.
+
+    A command, since a thread of the process that serves the mount must not wait for it.
+    """
+    if os.geteuid() == 0:
+        return ["umount", "--lazy", "--no-canonicalize", str(mountpoint)]
+    return ["fusermount3", "-u", "-z", "--", str(mountpoint)]
 
 
 def mount(mountpoint: Path, options: DeviceOptions) -> Mounted:
@@ -88,10 +89,23 @@ def mount(mountpoint: Path, options: DeviceOptions) -> Mounted:
     mountpoint = mountpoint.resolve()
     if not stat.S_ISDIR(mountpoint.stat().st_mode):
         raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(mountpoint))
+    return _mounted(mountpoint, mountpoint, options)
+
+
+def mount_on(directory: int, mountpoint: Path, options: DeviceOptions) -> Mounted:
+    """Mounts on an open directory, whose path that is: asks nobody what is on the way there.
+
+    For a process that serves mounts. `OSError`, `BusyError`.
+    """
+    return _mounted(Path(f"/proc/self/fd/{directory}"), mountpoint, options)
+
+
+def _mounted(target: Path, mountpoint: Path, options: DeviceOptions) -> Mounted:
     before = _mounts()
     if os.geteuid() == 0:
-        device = _mount_privileged(mountpoint, options)
+        device = _mount_privileged(target, options)
     else:
+        # It has privileges, so it is told a path, and looks at it itself.
         device = _mount_by_helper(mountpoint, options)
     added = [number for number, path in _mounts() - before if path == str(mountpoint)]
     if not added:

@@ -19,6 +19,7 @@ from functools import partial
 
 import trio
 
+from pyi_fs.control.beside import THREAD
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
 from pyi_fs.fuse import protocol
 from pyi_fs.fuse.backings import KernelBackings, is_permitted
@@ -71,7 +72,6 @@ _UNANSWERED = frozenset((Opcode.FORGET, Opcode.BATCH_FORGET, Opcode.INTERRUPT, O
 _NOT_WAITED_FOR = _ENDED | {errno.ENOENT}
 _REQUEST_MASK = protocol.RESENT - 1
 _REQUEST, _COUNTED = Word.REQUEST.value, Word.COUNTED.value
-_NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
 
 
 class DirectTransport:
@@ -128,7 +128,7 @@ class DirectTransport:
     @property
     def requests(self) -> dict[str, int]:
         """Returns how often each request was made, by name."""
-        return {_name(opcode): count for opcode, count in self._counts.items()}
+        return {protocol.name_of(opcode): count for opcode, count in self._counts.items()}
 
     @property
     def passed_through(self) -> int | None:
@@ -242,7 +242,7 @@ class DirectTransport:
             else:
                 answer = handler(node, caller, body)
         except Exception as error:  # noqa: BLE001 - the one translator decides and logs
-            number = self.translator.errno_of(error, _name(opcode))
+            number = self.translator.errno_of(error, protocol.name_of(opcode))
             answer = None if opcode in _UNANSWERED else number
         if isinstance(answer, bytes):
             # Nearly always.
@@ -273,7 +273,7 @@ class DirectTransport:
             return b""
         elif opcode != Opcode.NOTIFY_REPLY:
             if opcode not in _UNKNOWN:
-                log.info("the kernel asked for %s", _name(opcode))
+                log.info("the kernel asked for %s", protocol.name_of(opcode))
             return errno.ENOSYS
         return None
 
@@ -329,6 +329,8 @@ class DirectTransport:
             later = later._replace(body=partial(self._in_flight.tried, request, later.body))
         else:
             place = self._in_flight.begin(request)
+        # The task begins with it.
+        THREAD.set(thread)
         self._nursery.start_soon(self._finish, opcode, unique, later, scope, place)
 
     async def _finish(
@@ -341,7 +343,7 @@ class DirectTransport:
                 try:
                     body = await later.body()
                 except Exception as error:  # noqa: BLE001 - the one translator decides and logs
-                    self._refuse(unique, self.translator.errno_of(error, _name(opcode)))
+                    self._refuse(unique, self.translator.errno_of(error, protocol.name_of(opcode)))
                 else:
                     self._answer(unique, body)
             if scope.cancelled_caught:
@@ -393,7 +395,3 @@ class DirectTransport:
         """This server has answered something: its end is none of those that end a mount."""
         self._is_unproven = False
         self._words[Word.UNANSWERED] = 0
-
-
-def _name(opcode: int) -> str:
-    return _NAMES.get(opcode) or f"opcode {opcode}"

@@ -11,7 +11,8 @@ This object stands there and hands everything on to trio but
 
 Fairness: every 64th request goes through trio's own wait, so that timers, signals and other tasks
 run; while a worker thread is out (`run_in_thread`), or a task has something to do, every request
-does, since its answer arrives through trio. Idle costs nothing: when the last few polls found
+does, since its answer arrives through trio; and so does every one that finds another mount's, where
+a process serves several (`fuse/polling.py`). Idle costs nothing: when the last few polls found
 nothing there is no more polling, until requests come close together again. Each time that was in
 vain it takes twice as many of them: where all cores are busy the client waits for the very core
 that polls, and its request comes as soon as the loop sleeps. Who polls holds one
@@ -19,7 +20,6 @@ of the machine's tokens (`fuse/polling_tokens.py`), from the first poll to the n
 64 requests at the latest, when others get their turn; without one this mount sleeps at once.
 """
 
-import select
 import time
 from collections import deque
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from typing import Any
 
 import trio
 
-from pyi_fs.fuse.polling_tokens import PollingTokens
+from pyi_fs.fuse.polling import Polling
 
 # A real yield costs 12 us; one in 64 requests is 0.2 us each, and 64 requests are about 2 ms of
 # other tasks' patience.
@@ -107,24 +107,24 @@ class Facade:
     def __init__(
         self,
         spin_us: float,
-        tokens: PollingTokens,
+        polling: Polling,
         *,
         before_wait: Callable[[], bool] | None = None,
     ) -> None:
-        """`tokens`: this mount's share in who may poll.
+        """`polling`: what this loop shares with others of its process.
 
         `before_wait` is called before each wait until it returns True.
         """
         self.lowlevel = _Lowlevel(self.wait_readable)
         self._spin_seconds = spin_us * 1e-6
-        self._tokens = tokens
+        self._polling = polling
+        self._tokens = polling.tokens
+        self._device = -1
         self._before_wait = before_wait
-        self._poll: select.poll | None = None
         self._turn = 0
         self._misses = 0
         self._patience = 1
         self._close = 0
-        self._others = 0
         self._was_there = False
 
     def __getattr__(self, name: str) -> Any:
@@ -147,16 +147,18 @@ class Facade:
             self.end_task()
 
     def close(self) -> None:
-        """Gives up what the loop has for itself: no more waiting."""
-        self._tokens.close()
+        """Gives up what the loop has for itself, and its place in polls: no more waiting."""
+        if self._device >= 0:
+            self._polling.remove(self._device)
+            self._device = -1
 
     def begin_task(self) -> None:
         """A task has something to do beside the loop: until `end_task`, the loop yields to it."""
-        self._others += 1
+        self._polling.others += 1
 
     def end_task(self) -> None:
         """The task is done."""
-        self._others -= 1
+        self._polling.others -= 1
 
     def is_likely_ready(self) -> bool:
         """Returns whether to read the next request without waiting for it: the last was there.
@@ -164,7 +166,7 @@ class Facade:
         So it is where the client has the same core, or there are many. Saves a system call; whoever
         finds nothing then says so by `was_not_ready`.
         """
-        if self._was_there and not self._others and (self._turn + 1) % _YIELD_EVERY:
+        if self._was_there and not self._polling.others and (self._turn + 1) % _YIELD_EVERY:
             self._turn += 1
             return True
         return False
@@ -179,7 +181,7 @@ class Facade:
             self._before_wait = None
         self._turn += 1
         is_resting = self._misses >= _MISSES_MAX
-        if self._turn % _YIELD_EVERY and not self._others and self._is_ready_soon(device):
+        if self._turn % _YIELD_EVERY and not self._polling.others and self._is_ready_soon(device):
             return
         if self._tokens.is_held:
             self._tokens.give_back()
@@ -197,19 +199,25 @@ class Facade:
             self._patience = min(2 * self._patience, _PATIENCE_MAX)
 
     def _is_ready_soon(self, device: int) -> bool:
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(device, select.POLLIN)
-        poll = self._poll.poll
-        if poll(0):
-            self._was_there = True
-            return True
+        polling = self._polling
+        if self._device < 0:
+            self._device = device
+            polling.add(device)
+        poll = polling.poll
+        found = poll(0)
+        if found:
+            # Whose turn it is where others are served, too, is found out each time.
+            self._was_there = not polling.is_shared
+            return polling.is_for(device, found)
         self._was_there = False
         if self._spin_seconds <= 0 or self._misses >= _MISSES_MAX or not self._tokens.take():
             return False
         end = time.perf_counter() + self._spin_seconds
         while time.perf_counter() < end:
-            if poll(0):
+            found = poll(0)
+            if found:
+                if not polling.is_for(device, found):
+                    return False
                 self._misses = 0
                 self._patience = max(self._patience // 2, 1)
                 return True

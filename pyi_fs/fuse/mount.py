@@ -1,9 +1,13 @@
-"""One session at one mountpoint: its requests and background tasks, in one nursery."""
+"""One session at one mountpoint: its requests and background tasks, in one nursery.
+
+A process may have several, of which each ends by itself; signals are for all (`Shared`).
+"""
 
 import logging
+import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +24,9 @@ from pyi_fs.fuse.device import DeviceOptions, Mounted
 from pyi_fs.fuse.ledger import Ledger, MemoryLedger, NoLedger, Word
 from pyi_fs.fuse.letting_go import let_go_of_unused
 from pyi_fs.fuse.mounted_inside import MountedInside
+from pyi_fs.fuse.polling import Polling
+from pyi_fs.fuse.polling_tokens import PollingTokens
+from pyi_fs.fuse.spare_cores import spare_cores
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.translate import report
 from pyi_fs.fuse.transports import Transport
@@ -83,10 +90,39 @@ class Continued:
     ledger: MemoryLedger
 
 
+class Shared:
+    """What the sessions of one process share; see `shared_until_signal`."""
+
+    def __init__(self) -> None:
+        """Opens nothing yet."""
+        self.polling = Polling(PollingTokens(spare_cores()))
+        self.ending = trio.Event()
+        """Set when all of them are to be unmounted."""
+
+
+@asynccontextmanager
+async def shared_until_signal() -> AsyncIterator[Shared]:
+    """Gives what sessions share; SIGTERM or SIGINT ends them all, a second one the process.
+
+    In the main thread. From the beginning: a signal must not find the default action.
+    """
+    shared, failed = Shared(), None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_end_on_signal, shared)
+        try:
+            yield shared
+        except BaseException as error:  # noqa: BLE001 - it must not become one of a group
+            failed = error
+        nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
+
+
 async def serve(
     session: Session,
-    mountpoint: Path,
+    mountpoint: Path | Mounted,
     options: MountOptions,
+    shared: Shared,
     *,
     ready: Callable[[], None],
     tasks: Sequence[Callable[[], Awaitable[None]]] = (),
@@ -95,9 +131,9 @@ async def serve(
 ) -> None:
     """Mounts, answers until the mount is gone, and leaves everything durable.
 
-    `ready` is called once, when requests are answered. `tasks` run beside them and are cancelled at
-    the end; what one raises is logged and ends that task alone. SIGTERM and SIGINT unmount. Must
-    run in the main thread. `OSError` or `PyiError` if it cannot be mounted.
+    `mountpoint`: where, or a mount just made. `ready` is called once requests are answered. `tasks`
+    run beside them and are cancelled at the end; what one raises is logged and ends that task
+    alone. `OSError` or `PyiError` if it cannot be mounted.
 
     `holder`: what is to keep the mount if this process dies; used where kernel and transport allow
     it. A mistake of ours that ends the loop is then raised without unmounting. `continued`: goes on
@@ -114,26 +150,32 @@ async def serve(
             holder.begin(mounted, ledger)
         ready()
 
-    transport = transports.made(
-        options.transport,
-        session,
-        mounted.device,
-        spin_us=options.spin_us,
-        writeback=options.writeback,
-        ready=greeted,
-        ledger=ledger,
-        is_continued=continued is not None,
-    )
+    try:
+        inside = MountedInside(mounted.number)
+        transport = transports.made(
+            options.transport,
+            session,
+            mounted.device,
+            spin_us=options.spin_us,
+            writeback=options.writeback,
+            ready=greeted,
+            polling=shared.polling,
+            ledger=ledger,
+            is_continued=continued is not None,
+        )
+    except BaseException:
+        if continued is None:
+            await _give_up(mounted)
+        raise
     state = transport.state
     if options.writeback:
         state.flush_kernel = KernelFlush(state, mounted.mountpoint)
     session.mount_status = partial(_status, transport)
-    inside = MountedInside(mounted.number)
     if holder is not None:
         state.invalidation.spares_names = lambda: holder.is_begun and inside.any()
     is_over = False
     try:
-        refused = await _run(transport, mounted, options, tasks)
+        refused = await _run(transport, mounted, options, shared, tasks)
         is_over = True
     finally:
         inside.close()
@@ -150,14 +192,14 @@ async def _run(
     transport: Transport,
     mounted: Mounted,
     options: MountOptions,
+    shared: Shared,
     tasks: Sequence[Callable[[], Awaitable[None]]],
 ) -> UnsupportedError | None:
     """Answers until the mount is gone; returns why it could not, if it could not."""
     state = transport.state
     refused = None
     async with trio.open_nursery() as nursery:
-        # Started before the first request: a signal must not find the default action.
-        await nursery.start(_unmount_on_signal, state, mounted, transport)
+        nursery.start_soon(_unmount_at_end, state, mounted, transport, shared)
         nursery.start_soon(let_go_of_unused, state, options.sync_interval)
         if options.writeback:
             nursery.start_soon(_flush_every, state, options.sync_interval)
@@ -175,16 +217,21 @@ async def _run(
 
 
 def _mounted(
-    session: Session, mountpoint: Path, options: MountOptions, holder: Holder | None
+    session: Session, mountpoint: Path | Mounted, options: MountOptions, holder: Holder | None
 ) -> tuple[Mounted, Ledger]:
     """Mounts; the ledger survives if there may be somebody to keep it."""
-    mounted = device.mount(
-        mountpoint,
-        DeviceOptions(options.fsname, options.allow_other, session.read_only, options.options),
-    )
+    if isinstance(mountpoint, Mounted):
+        mounted = mountpoint
+    else:
+        mounted = device.mount(mountpoint, device_options(options, read_only=session.read_only))
     device.raise_limits(mounted.number, options.read_ahead_kb)
     is_direct = transports.chosen(options.transport) == transports.DIRECT
     return mounted, MemoryLedger() if holder is not None and is_direct else NoLedger()
+
+
+def device_options(options: MountOptions, *, read_only: bool) -> DeviceOptions:
+    """Returns what mount(2) is told."""
+    return DeviceOptions(options.fsname, options.allow_other, read_only, options.options)
 
 
 def _status(transport: Transport) -> dict[str, object]:
@@ -200,34 +247,46 @@ def _status(transport: Transport) -> dict[str, object]:
     }
 
 
-async def _unmount_on_signal(
-    state: MountState,
-    mounted: Mounted,
-    transport: Transport,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+async def _end_on_signal(
+    shared: Shared, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         task_status.started()
         async for number in signals:
-            log.info("%s: unmounting %s", signal.Signals(number).name, mounted.mountpoint)
-            with trio.move_on_after(_FLUSH_SECONDS_MAX):
-                # What is open then is cut off, and what the kernel still holds of it is lost.
-                await _flush(state)
-            with _reported("unmounting"):
-                await _unmount(mounted)
-            # Nobody uses it: the loop ends by itself. Somebody does: it ends without them.
-            await trio.sleep(_LINGER_SECONDS)
-            transport.stop()
+            log.info("%s: ending all mounts of this process", signal.Signals(number).name)
+            shared.ending.set()
             return
+
+
+async def _unmount_at_end(
+    state: MountState, mounted: Mounted, transport: Transport, shared: Shared
+) -> None:
+    await shared.ending.wait()
+    log.info("unmounting %s", mounted.mountpoint)
+    with trio.move_on_after(_FLUSH_SECONDS_MAX):
+        # What is open then is cut off, and what the kernel still holds of it is lost.
+        await _flush(state)
+    with _reported("unmounting"):
+        await _unmount(mounted)
+    # Nobody uses it: the loop ends by itself. Somebody does: it ends without them.
+    await trio.sleep(_LINGER_SECONDS)
+    transport.stop()
 
 
 async def _unmount(mounted: Mounted) -> None:
     if mounted.is_mounted():
         done = await trio.run_process(
-            mounted.unmount_command(), check=False, capture_stderr=True, stdin=b""
+            device.unmount_command(mounted.mountpoint), check=False, capture_stderr=True, stdin=b""
         )
         if done.returncode:
             log.error("unmount: %s", done.stderr.decode(errors="replace").strip())
+
+
+async def _give_up(mounted: Mounted) -> None:
+    """Unmounts what is not served: who looks there would wait while the process has others."""
+    os.close(mounted.device)
+    with trio.CancelScope(shield=True):
+        await _unmount(mounted)
 
 
 async def _leave(state: MountState, mounted: Mounted) -> None:

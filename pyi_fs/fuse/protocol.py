@@ -102,6 +102,14 @@ class Opcode(IntEnum):
     COPY_FILE_RANGE_64 = 53
 
 
+_NAMES = {opcode.value: opcode.name.lower() for opcode in Opcode}
+
+
+def name_of(opcode: int) -> str:
+    """Returns what a request is called in messages, also one that we do not know."""
+    return _NAMES.get(opcode) or f"opcode {opcode}"
+
+
 class InitFlag(IntFlag):
     """What kernel and server agree on; above bit 31 in the second word."""
 

@@ -15,9 +15,8 @@ from pyi_fs.fuse.direct_transport import DirectTransport
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.ledger import Ledger, MemoryLedger
-from pyi_fs.fuse.polling_tokens import PollingTokens
+from pyi_fs.fuse.polling import Polling
 from pyi_fs.fuse.resent import Resent
-from pyi_fs.fuse.spare_cores import spare_cores
 from pyi_fs.fuse.state import MountState
 from pyi_fs.fuse.takeover import Takeover
 
@@ -65,20 +64,23 @@ def made(
     spin_us: float,
     writeback: bool,
     ready: Callable[[], None],
+    polling: Polling,
     ledger: Ledger | None = None,
     is_continued: bool = False,
 ) -> Transport:
     """Returns the transport of that name for a device, which it takes over.
 
     `spin_us`: how long to poll for the next request; `writeback`: the kernel's writeback cache.
-    `ready` is called once, when requests are answered. `ledger`: where the direct transport notes
-    what a successor needs; `is_continued`: the server before has noted things there, and is dead.
+    `ready` is called once, when requests are answered. `polling`: that of this process. `ledger`:
+    where the direct transport notes what a successor needs; `is_continued`: the server before has
+    noted things there, and is dead.
     `InvalidArgumentError` for another name.
     """
     name = chosen(name)
     if name == DIRECT:
+        facade = Facade(spin_us, polling)
         transport = _direct(
-            session, device, spin_us, writeback, ready, ledger, is_continued=is_continued
+            session, device, facade, writeback, ready, ledger, is_continued=is_continued
         )
         if is_continued:
             assert isinstance(ledger, MemoryLedger), "BUG: going on with nothing"
@@ -87,7 +89,7 @@ def made(
             transport.go_on(Resent(transport.handlers, ledger, interrupted))
         return transport
     if name == PYFUSE3:
-        return _Pyfuse3(session, device, spin_us, writeback=writeback, ready=ready)
+        return _Pyfuse3(session, device, spin_us, polling, writeback=writeback, ready=ready)
     raise InvalidArgumentError(f"no transport '{name}': one of {', '.join(NAMES)}")
 
 
@@ -101,14 +103,13 @@ def chosen(name: str) -> str:
 def _direct(
     session: Session,
     device: int,
-    spin_us: float,
+    facade: Facade,
     writeback: bool,
     ready: Callable[[], None],
     ledger: Ledger | None,
     *,
     is_continued: bool,
 ) -> DirectTransport:
-    facade = Facade(spin_us, PollingTokens(spare_cores()))
     notifier = DirectNotifier(device)
     state = MountState(session, notifier, facade.run_in_thread, ledger=ledger)
 
@@ -133,6 +134,7 @@ class _Pyfuse3:
         session: Session,
         device: int,
         spin_us: float,
+        polling: Polling,
         *,
         writeback: bool,
         ready: Callable[[], None],
@@ -151,7 +153,7 @@ class _Pyfuse3:
 
         self._pyfuse3 = pyfuse3_transport
         self._session_fd = handshake.session_fd
-        self._facade = Facade(spin_us, PollingTokens(spare_cores()), before_wait=finish_handshake)
+        self._facade = Facade(spin_us, polling, before_wait=finish_handshake)
         self.state = MountState(session, notifier, self._facade.run_in_thread)
         self._transport = pyfuse3_transport.Transport(Handlers(self.state), writeback=writeback)
 

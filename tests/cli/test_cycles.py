@@ -1,11 +1,12 @@
 """When Python looks for garbage."""
 
 import gc
+import weakref
 from importlib import import_module
 
 import pytest
 
-from pyi_fs.cli.cycles import loading, settle
+from pyi_fs.cli.cycles import let_go, loading, settle
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,19 @@ def test_what_a_server_began_with_is_never_looked_at_and_what_it_leaves_is():
     cycle.append(cycle)
     del cycle
     assert gc.collect() >= 1
+
+
+def test_what_a_session_had_is_freed_also_what_was_put_aside():
+    class Part:
+        pass
+
+    parts = [Part(), Part()]
+    parts[0].other, parts[1].other = parts[1], parts[0]  # type: ignore[attr-defined]
+    ended = weakref.ref(parts[0])
+    settle()
+    del parts
+    gc.collect()
+    assert ended() is not None
+    let_go()
+    assert ended() is None
+    assert gc.get_freeze_count() > 0

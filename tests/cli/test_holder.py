@@ -149,8 +149,9 @@ def test_a_mistake_ends_a_server_that_has_a_holder_at_once():
     """With no `finally` run: a lock that is given up could be another process's."""
     program = (
         "from pyi_fs.cli.holder import NoNewHolder, leaving_on_bug\n"
+        "from pyi_fs.fuse.ledger import MemoryLedger\n"
         "try:\n"
-        "    with leaving_on_bug(NoNewHolder()):\n"
+        "    with leaving_on_bug(NoNewHolder(MemoryLedger())):\n"
         "        raise RuntimeError\n"
         "finally:\n"
         "    print('closed')\n"

@@ -80,3 +80,40 @@ def test_a_file_that_is_not_ours_is_passed_over(storage):
     lock.write_text('{"pid": 1}')
     assert live_mounts(storage) == []
     lock.release()
+
+
+SEVERAL = """
+import sys
+from pyi_fs.cli.live_mounts import announcement
+from pyi_fs.store.directory_storage import DirectoryStorage
+storage = DirectoryStorage(sys.argv[1])
+with announcement(storage) as first:
+    with announcement(storage) as second:
+        first("ws", "main", None, "/mnt/x", False)
+        second("ws", "try", None, "/mnt/y", False)
+        print("announced", flush=True)
+        sys.stdin.readline()
+    sys.stdin.read()
+"""
+
+
+def test_the_end_of_a_mount_is_not_that_of_a_process_that_serves_others(storage, tmp_path):
+    """It would be waited for in vain: here until the pipe is closed, which is afterwards."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SEVERAL, str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"announced\n"
+        assert [one.mountpoint for one in live_mounts(storage)] == ["/mnt/x", "/mnt/y"]
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        wait_for_end(storage, "/mnt/y", "ws", None)
+        assert process.poll() is None
+        assert [one.mountpoint for one in live_mounts(storage)] == ["/mnt/x"]
+        process.stdin.close()
+        wait_for_end(storage, "/mnt/x", "ws", None)

@@ -74,3 +74,35 @@ def test_no_link_in_a_store_leads_a_log_elsewhere(tmp_path):
     for find in (lambda: log_path(store, "ws", "main"), lambda: log_directory(store, "ws")):
         with pytest.raises(ForeignFileError, match="logs: not a directory"):
             find()
+
+
+BESIDE = """
+import logging, os, sys, threading
+from contextvars import copy_context
+from pathlib import Path
+from pyi_fs.cli.log_file import LogFile, log_beside
+first, second = map(Path, sys.argv[1:])
+logging.basicConfig(level=logging.INFO, handlers=[LogFile(first)])
+def beside():
+    log = log_beside(second)
+    logging.info("of the second")
+    thread = threading.Thread(target=copy_context().run, args=(logging.info, "of its thread"))
+    thread.start()
+    thread.join()
+    log.close()
+    logging.info("after its end")
+copy_context().run(beside)
+logging.info("of the first")
+os.write(2, b"last words\\n")
+"""
+
+
+def test_what_is_logged_of_a_mount_beside_another_is_in_its_own_log(tmp_path):
+    first, second = tmp_path / "a" / "log", tmp_path / "b" / "log"
+    program = [sys.executable, "-c", BESIDE, str(first), str(second)]
+    subprocess.run(program, cwd=ROOT, env=environment(), check=True)
+    told = [line.rpartition(": ")[2] for line in second.read_text().splitlines()]
+    assert told == ["of the second", "of its thread"]
+    told = [line.rpartition(": ")[2] for line in first.read_text().splitlines()]
+    assert told == ["of the first", "last words"]
+    assert stat.S_IMODE(second.stat().st_mode) == 0o600

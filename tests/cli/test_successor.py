@@ -12,6 +12,7 @@ from pyi_fs.cli.holder import (
     GAVE_UP,
     HAND_OVER,
     MOUNT_TABLE,
+    NoNewHolder,
     blame,
     oom_kills,
     successor_command,
@@ -123,3 +124,12 @@ def test_nothing_is_imported_from_the_current_directory(tmp_path):
     for command in (successor_command(), worker_command(Path("none"))):
         done = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, stdin=None)
         assert done.returncode != 99
+
+
+def test_a_mount_that_has_ended_is_not_gone_on_with(tmp_path):
+    """Its server went on with others, so its holder learned of the end when that one died."""
+    ledger = noted(tmp_path)
+    NoNewHolder(ledger).end()
+    done = successor(ledger, 137)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ledger.words[Word.TAKEOVERS] == 0

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pyi_fs import limits
 from pyi_fs.control import commands
-from pyi_fs.control.commands import BranchCommand, RestoreCommand, TakeCommand
+from pyi_fs.control.commands import BranchCommand, MountCommand, RestoreCommand, TakeCommand
 from pyi_fs.control.refusals import sentence
 from pyi_fs.errors import InvalidArgumentError, NameTooLongError, NotFoundError, RequestError
 
@@ -188,3 +188,49 @@ def test_every_text_is_a_command_or_is_refused_in_one_sentence(data: bytes):
             assert len(told) > 10
             assert told.count(b"\n") == 1
             assert told.endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "command"),
+    [
+        (b"try /m\n", MountCommand(None, "try", None, b"/m")),
+        (b"  try\t /m/a b \n", MountCommand(None, "try", None, b"/m/a b ")),
+        (b"try /m\xff", MountCommand(None, "try", None, b"/m\xff")),
+        (b"@good /m", MountCommand(None, None, "good", b"/m")),
+        (b"other/ /m", MountCommand("other", None, None, b"/m")),
+        (b"other/try /m", MountCommand("other", "try", None, b"/m")),
+        (b"other@12-3fa9c1 /m", MountCommand("other", None, "12-3fa9c1", b"/m")),
+    ],
+)
+def test_a_mount_is_what_and_where(data: bytes, command: MountCommand):
+    assert commands.mount_command(data) == command
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        (b"", "absolute MOUNTPOINT"),
+        (b"try", "absolute MOUNTPOINT"),
+        (b"/m", "absolute MOUNTPOINT"),
+        (b"try m", "absolute MOUNTPOINT"),
+        (b"try ../m", "absolute MOUNTPOINT"),
+        (b"try other /m", "absolute MOUNTPOINT"),
+        (b"/ /m", "not a name"),
+        (b"a/b/c /m", "not a name"),
+        (b"a/b@c /m", "not a name"),
+        (b"@ /m", "no snapshot after"),
+        (b"other@ /m", "no snapshot after"),
+        (b"..@c /m", "not a name"),
+        (b"1st /m", "not a name"),
+        (b"try /m\0", "NUL"),
+        ("größe /m".encode(), "plain ASCII"),
+    ],
+)
+def test_a_wrong_mount_is_told_why(data: bytes, word: str):
+    with pytest.raises(InvalidArgumentError, match=word):
+        commands.mount_command(data)
+
+
+def test_a_mountpoint_has_a_longest_path():
+    with pytest.raises(NameTooLongError):
+        commands.mount_command(b"try /" + b"x" * limits.SYMLINK_BYTES_MAX)

@@ -32,6 +32,7 @@ def test_the_roots_directory_has_all_files_and_directories(rig: Rig):
         "head",
         "last",
         "log",
+        "mount",
         "redo",
         "restore",
         "snapshot",

@@ -376,5 +376,5 @@ def test_a_fork_that_is_refused_leaves_nothing(rig: Rig, store: Store, data, exp
     assert rig.read(".pyi/error").endswith(b"\n")
 
 
-def test_only_a_fork_waits_for_a_disk():
-    assert [name for name, file in FILES.items() if file.blocks] == [b"fork"]
+def test_only_forks_and_mounts_wait():
+    assert [name for name, file in FILES.items() if file.blocks] == [b"fork", b"mount"]

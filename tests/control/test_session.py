@@ -327,15 +327,14 @@ def test_a_read_only_mount_changes_nothing(store: Store, rig: Rig):
     rig.close()
     fixed = Rig(store, read_only=True)
     count = fixed.workspace.refresh().operation_count
-    requests = {
-        "snapshot": b"two",
+    requests = dict.fromkeys(("snapshot", "fork"), b"two") | {
         "restore": b"one",
         "undo": b"\n",
         "redo": b"\n",
         "branch": b"y",
         "head": b"x",
         "drop": b"x",
-        "fork": b"y",
+        "mount": b"x /mnt/x",
     }
     for name, data in requests.items():
         for path in (f".pyi/{name}", f".pyi/branches/x/.pyi/{name}"):

@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from pyi_fs.fuse.facade import Facade, YieldlessLock
+from pyi_fs.fuse.polling import Polling
 from pyi_fs.fuse.polling_tokens import PollingTokens
 
 NO_TOKENS = PollingTokens(0)
@@ -133,7 +134,7 @@ async def test_who_was_woken_for_nothing_stays_the_first_in_the_queue():
 async def test_a_request_that_is_there_is_taken_without_a_yield_but_every_64th(device):
     reading, writing = device
     os.write(writing, b"x")
-    facade = Facade(0, NO_TOKENS)
+    facade = Facade(0, Polling(NO_TOKENS))
     yields = 0
 
     class Count(trio.abc.Instrument):
@@ -152,7 +153,7 @@ async def test_a_request_that_is_there_is_taken_without_a_yield_but_every_64th(d
 async def test_other_tasks_run_while_a_thread_is_out(device):
     reading, writing = device
     os.write(writing, b"x")
-    facade = Facade(0, NO_TOKENS)
+    facade = Facade(0, Polling(NO_TOKENS))
     release = trio.Event()
 
     def leave_and_come_back():
@@ -196,7 +197,7 @@ def clock(monkeypatch):
 
 async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, clock, tokens):
     reading, writing = device
-    facade = Facade(100, tokens)
+    facade = Facade(100, Polling(tokens))
     spent = []
     for _ in range(8):
         async with trio.open_nursery() as nursery:
@@ -225,7 +226,7 @@ async def test_polling_stops_when_it_finds_nothing_and_begins_again(device, cloc
 
 async def test_polling_in_vain_takes_twice_as_many_close_requests_each_time(device, clock, tokens):
     reading, writing = device
-    facade = Facade(100, tokens)
+    facade = Facade(100, Polling(tokens))
     polled = []
     for _ in range(4 + 1 + 4 + 2 + 4 + 4 + 4):
         async with trio.open_nursery() as nursery:
@@ -259,7 +260,7 @@ def polled(device, monkeypatch):
 
 async def test_who_polls_holds_a_token_until_it_sleeps(device, polled, tokens, neighbour):
     reading, writing = device
-    facade = Facade(100, tokens)
+    facade = Facade(100, Polling(tokens))
     await facade.lowlevel.wait_readable(reading)
     assert tokens.is_held
     assert not neighbour.take()
@@ -275,7 +276,7 @@ async def test_a_mount_that_is_never_without_requests_gives_others_a_turn(
     device, polled, tokens, neighbour
 ):
     reading, _ = device
-    facade = Facade(100, tokens)
+    facade = Facade(100, Polling(tokens))
     for _ in range(63):
         await facade.lowlevel.wait_readable(reading)
     assert tokens.is_held
@@ -294,7 +295,7 @@ async def test_a_mount_without_a_token_sleeps_at_once_and_asks_again(
         return 0.0
 
     monkeypatch.setattr("pyi_fs.fuse.facade.time.perf_counter", clock)
-    facade = Facade(100, tokens)
+    facade = Facade(100, Polling(tokens))
     assert neighbour.take()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(facade.lowlevel.wait_readable, reading)
@@ -322,13 +323,13 @@ async def test_a_mount_without_a_token_sleeps_at_once_and_asks_again(
 async def test_a_request_that_is_there_needs_no_token(device, tokens):
     reading, writing = device
     os.write(writing, b"x")
-    await Facade(100, tokens).lowlevel.wait_readable(reading)
+    await Facade(100, Polling(tokens)).lowlevel.wait_readable(reading)
     assert not tokens.is_held
 
 
 async def test_where_the_last_request_was_there_at_once_the_next_is_likely(device):
     reading, writing = device
-    facade = Facade(0, NO_TOKENS)
+    facade = Facade(0, Polling(NO_TOKENS))
     assert not facade.is_likely_ready()
     os.write(writing, b"x")
     await facade.wait_readable(reading)
@@ -345,7 +346,7 @@ async def test_where_the_last_request_was_there_at_once_the_next_is_likely(devic
 async def test_every_64th_request_is_waited_for_all_the_same(device):
     reading, writing = device
     os.write(writing, b"x")
-    facade = Facade(0, NO_TOKENS)
+    facade = Facade(0, Polling(NO_TOKENS))
     with trio.testing.assert_no_checkpoints():
         await facade.wait_readable(reading)
         for _ in range(62):
@@ -356,7 +357,7 @@ async def test_every_64th_request_is_waited_for_all_the_same(device):
 
 
 async def test_everything_else_is_trios():
-    facade = Facade(0, NO_TOKENS)
+    facade = Facade(0, Polling(NO_TOKENS))
     assert facade.open_nursery is trio.open_nursery
     assert facade.ClosedResourceError is trio.ClosedResourceError
     assert facade.lowlevel.current_task() is trio.lowlevel.current_task()
@@ -366,7 +367,7 @@ async def test_the_hook_before_waiting_is_called_until_it_is_done(device):
     reading, writing = device
     os.write(writing, b"x")
     answers = [False, False, True]
-    facade = Facade(0, NO_TOKENS, before_wait=lambda: answers.pop(0))
+    facade = Facade(0, Polling(NO_TOKENS), before_wait=lambda: answers.pop(0))
     for _ in range(5):
         await facade.lowlevel.wait_readable(reading)
     assert answers == []

@@ -9,7 +9,7 @@ import pytest
 
 from pyi_fs.fuse import protocol
 from pyi_fs.fuse import protocol_replies as replies
-from pyi_fs.fuse.device import DeviceOptions, mount
+from pyi_fs.fuse.device import DeviceOptions, mount, unmount_command
 from pyi_fs.fuse.protocol import InitFlag, Opcode
 
 pytestmark = pytest.mark.mount
@@ -32,7 +32,7 @@ class Kernel:
         self.answer(unique, protocol.init_reply(45, flags, 131072, background_max=8, congestion=8))
 
     def close(self):
-        subprocess.run(self.mounted.unmount_command(), check=True)
+        subprocess.run(unmount_command(self.mounted.mountpoint), check=True)
         # With the last descriptor goes the connection, and whoever still waits has an error.
         os.close(self.device)
 

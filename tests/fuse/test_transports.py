@@ -7,6 +7,8 @@ import pytest
 
 from pyi_fs.errors import InvalidArgumentError
 from pyi_fs.fuse import transports
+from pyi_fs.fuse.polling import Polling
+from pyi_fs.fuse.polling_tokens import PollingTokens
 from pyi_fs.fuse.protocol import InitFlag
 from pyi_fs.fuse.transports import AUTO, DIRECT, PYFUSE3
 from tests.support.mounting import ROOT, mounted
@@ -19,7 +21,13 @@ def _nothing() -> None:
 def made(session, name):
     """Returns a transport that never runs."""
     return transports.made(
-        name, session, os.open("/dev/null", os.O_RDWR), spin_us=0, writeback=False, ready=_nothing
+        name,
+        session,
+        os.open("/dev/null", os.O_RDWR),
+        spin_us=0,
+        writeback=False,
+        ready=_nothing,
+        polling=Polling(PollingTokens(0)),
     )
 
 

@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.errors import AlreadyExistsError
-from pyi_fs.fuse.mount import MountOptions, serve
+from pyi_fs.fuse.mount import MountOptions, serve, shared_until_signal
 from pyi_fs.ids import WorkspaceName
 from tests.support import acceptance_death
 from tests.support.settings import apply_settings
@@ -88,7 +87,12 @@ def _serve(session: Session, workspace: Workspace, mountpoint: Path, options: Mo
         sync_interval=options.sync_interval,
     )
     tasks: list[Any] = [] if session.read_only else [background.run]
-    trio.run(partial(serve, session, mountpoint, options, ready=_ready, tasks=tasks))
+
+    async def run() -> None:
+        async with shared_until_signal() as shared:
+            await serve(session, mountpoint, options, shared, ready=_ready, tasks=tasks)
+
+    trio.run(run)
 
 
 def _ready() -> None:

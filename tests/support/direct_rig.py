@@ -11,6 +11,7 @@ import trio
 from pyi_fs.fuse.direct_transport import DirectTransport
 from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.handlers import Handlers
+from pyi_fs.fuse.polling import Polling
 from pyi_fs.fuse.polling_tokens import PollingTokens
 from pyi_fs.fuse.protocol import Opcode
 from tests.support.fuse_rig import Rig
@@ -26,7 +27,7 @@ class DirectRig(Rig):
     def __init__(self, directory: Path, *, writeback: bool = False, **options: Any) -> None:
         """Begins before INIT; `options` are those of `Rig`."""
         super().__init__(directory, **options)
-        self.facade = Facade(0, PollingTokens(0))
+        self.facade = Facade(0, Polling(PollingTokens(0)))
         # MountState took a function that the facade's stands in for; both run threads of trio.
         self.state.run_in_thread = self.facade.run_in_thread
         self.kernel_side, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -26,7 +26,7 @@ from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.fuse import device
-from pyi_fs.fuse.mount import MountOptions, serve
+from pyi_fs.fuse.mount import MountOptions, serve, shared_until_signal
 from pyi_fs.ids import WorkspaceName
 from tests.support import injection, seeded_bugs
 
@@ -70,7 +70,8 @@ def main(store_path: str, name: str, mountpoint: str, options: str = "{}") -> No
 
     async def run() -> None:
         tasks = [] if session.read_only else [background.run]
-        await serve(session, Path(mountpoint), mount_options, ready=ready, tasks=tasks)
+        async with shared_until_signal() as shared:
+            await serve(session, Path(mountpoint), mount_options, shared, ready=ready, tasks=tasks)
 
     try:
         trio.run(run)

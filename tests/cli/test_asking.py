@@ -1,0 +1,88 @@
+"""`pyi-mount --beside`: what it asks for, and what it refuses before it asks."""
+
+from pathlib import Path
+
+import pytest
+
+from pyi_fs.cli.mount import command
+from tests.support.commands import call, run
+from tests.support.several import served
+
+DIRECT = "--transport=direct"
+
+
+@pytest.mark.mount
+def test_a_new_mount_is_served_by_the_process_of_another(store, mountpoint, mount, tmp_path):
+    mount("ws", DIRECT)
+    (mountpoint / "f").write_text("one")
+    (mountpoint / ".pyi/branch").write_text("try\n")
+    for name in ("try", "fork", "then", "new"):
+        (tmp_path / name).mkdir()
+    told = ""
+    for words in (
+        ["--branch", "try", "ws", tmp_path / "try"],
+        ["--from", "ws", "fork", tmp_path / "fork"],
+        ["fork@1", tmp_path / "then"],
+        ["new", tmp_path / "new"],
+    ):
+        done = run("mount", "--beside", mountpoint, *words)
+        assert done.code == 0, done.errors
+        assert done.output == ""
+        told = done.errors
+    assert "new empty workspace 'new'" in told
+    found = served(store)
+    assert len({one.pid for one in found.values()}) == 1
+    assert {name: (one.workspace, one.branch) for name, one in found.items()} == {
+        "mnt": ("ws", "main"),
+        "try": ("ws", "try"),
+        "fork": ("fork", "main"),
+        "then": ("fork", None),
+        "new": ("new", "main"),
+    }
+    (tmp_path / "fork/f").write_text("two")
+    assert (tmp_path / "then/f").read_text() == (mountpoint / "f").read_text() == "one"
+
+
+@pytest.mark.mount
+def test_what_the_process_refuses_is_one_line(store, mountpoint, mount, tmp_path):
+    mount("ws", DIRECT)
+    (tmp_path / "m").mkdir()
+    (mountpoint / "inside").mkdir()
+
+    def said(*words: object) -> str:
+        done = run("mount", "--beside", mountpoint, *words)
+        assert (done.code, done.output) == (1, "")
+        assert done.errors.count("\n") == 1
+        return done.errors
+
+    assert f"'main' of 'ws' is in use: {mountpoint}" in said("ws", tmp_path / "m")
+    assert "no branch 'nosuch'" in said("--branch", "nosuch", "ws", tmp_path / "m")
+    assert "no workspace 'nosuch'" in said("--must-exist", "nosuch", tmp_path / "m")
+    assert "lies in the mounted workspace" in said("ws@1", mountpoint / "inside")
+    assert "a mountpoint already" in said("ws@1", mountpoint)
+    other = tmp_path / "elsewhere"
+    assert f"is of the store {store}" in said("--store", other, "ws@1", tmp_path / "m")
+
+
+def test_what_is_no_mount_of_ours_cannot_be_asked(tmp_path: Path):
+    def said(beside: object) -> str:
+        done = call(command, "--store", tmp_path / "store", "--beside", beside, "ws", tmp_path)
+        assert done.code == 1
+        return done.errors
+
+    assert "nothing is mounted" in said(tmp_path)
+    assert "is a mount of type proc" in said("/proc")
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--writeback", "--read-only", "--over", "--no-holder", "--foreground", "--spin-us=5"],
+)
+def test_options_of_another_process_are_refused(tmp_path: Path, option: str):
+    done = call(command, "--beside", tmp_path, option, "ws", tmp_path)
+    assert done.code == 2
+    assert f"--beside excludes {option.partition('=')[0]}:" in done.errors
+
+
+def test_an_empty_variable_is_no_mountpoint(tmp_path: Path):
+    assert call(command, "--beside", "", "ws", tmp_path).code == 2
