@@ -12,7 +12,7 @@ Invariants:
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pyi_fs import limits
 from pyi_fs.engine.intervals import Intervals
@@ -35,9 +35,10 @@ _REMEMBERED_RECORDS = 2_000
 class History:
     """Folds positions of a store's layers."""
 
-    def __init__(self, layers: Layers) -> None:
-        """Starts with nothing folded."""
+    def __init__(self, layers: Layers, *, passing: Collection[LayerId] = ()) -> None:
+        """Starts with nothing folded; does as if layers of `passing` had no base table."""
         self.layers = layers
+        self._passing = passing
         self.survival = Survival(layers)
         self._trees: OrderedDict[Position, Tree] = OrderedDict()
         # Of the trees above: their offsets in each layer, sorted.
@@ -244,7 +245,7 @@ class History:
         return parent
 
     def _start(self, layer: LayerId) -> Tree | None:
-        base = self.layers.base(layer)
+        base = self.layers.base(layer) if layer not in self._passing else None
         if base is not None:
             return over(base)
         root = self.layers.header(layer).root

@@ -2,7 +2,8 @@
 
 Wanted are the chunks that the files of a layer name that stays, and the tree objects of kept
 snapshots with the chunks these name. Of a sealed segment only those bytes are wanted that some
-root's tree reaches: the others were reached by what is gone by now, and leave the map.
+root's tree reaches, folded in any of the ways of `engine/tables.py`: the others were reached by
+what is gone by now, and leave the map.
 """
 
 import stat
@@ -13,12 +14,12 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from pyi_fs.engine.held import frozen
-from pyi_fs.engine.history import History
 from pyi_fs.engine.references import LayerGraph, all_layers
 from pyi_fs.engine.roots import NOTHING, Without, logged_names, roots_of
 from pyi_fs.engine.salvage import salvaged
 from pyi_fs.engine.sealing import trees_reaching
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.tables import Folds
 from pyi_fs.errors import NotFoundError, StoreError
 from pyi_fs.format.treeobject import FileContent, decode_tree_object
 from pyi_fs.ids import (
@@ -122,8 +123,8 @@ def _reached(
     """
     found: dict[SegmentId, set[tuple[int, int]]] = defaultdict(set)
     unknown: set[LayerId] = set()
-    history = History(store.layers)
-    for tree, candidates in trees_reaching(store, history, segments, positions, unknown):
+    folds = Folds(store)
+    for tree, candidates in trees_reaching(store, folds.of, segments, positions, unknown):
         for number in candidates:
             inode = tree.inode(number)
             if inode is None or not inode.extents:

@@ -16,7 +16,7 @@ from pyi_fs.engine.history import History
 from pyi_fs.engine.holders import Held, Holders
 from pyi_fs.engine.references import LayerGraph, all_layers, table_chunks
 from pyi_fs.engine.store import Store
-from pyi_fs.engine.tables import Beginnings
+from pyi_fs.engine.tables import Beginnings, Folds
 from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.format.treeobject import FileContent, decode_tree_object
 from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, TreeObjectId, segment_id
@@ -129,11 +129,11 @@ def _reached_ranges(
     """Returns the ranges of sealed segments that trees of the positions reach; they may overlap."""
     ranges: _Ranges = defaultdict(lambda: defaultdict(int))
     candidates = _Candidates(store, segments)
-    history = History(store.layers)
+    folds = Folds(store)
     for root, offsets in positions.items():
         progress(layout.journal(root))
         numbers = candidates.of(reached[root])
-        if numbers:
+        for history in folds.of(root) if numbers else ():
             _collect(store, history, root, offsets, numbers, ranges)
     return ranges
 

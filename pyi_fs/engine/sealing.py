@@ -94,7 +94,7 @@ def seal_held(
     kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
     for segment in wanted & given.keys():
         kept[segment].pieces = given[segment]
-    for tree, candidates in trees_reaching(store, history, wanted, positions, blocked):
+    for tree, candidates in trees_reaching(store, lambda _: [history], wanted, positions, blocked):
         for number in candidates:
             inode = tree.inode(number)
             if inode is not None and inode.extents:
@@ -152,13 +152,14 @@ def note_whole(store: Store, layers: Iterable[LayerId]) -> None:
 
 def trees_reaching(
     store: Store,
-    history: History,
+    histories: Callable[[LayerId], Iterable[History]],
     wanted: set[SegmentId],
     positions: dict[LayerId, set[int]],
     blocked: set[LayerId],
 ) -> Iterator[tuple[Tree, set[InodeNumber]]]:
     """Yields every root's tree that may reach the segments, with the inodes that may.
 
+    `histories`: by whom the roots in a layer are folded, each in its turn.
     Of a root whose tree cannot be made, the layers it may reach are added to `blocked`.
     """
     layers = {segment_layer(segment) for segment in wanted}
@@ -171,8 +172,9 @@ def trees_reaching(
     candidates = _candidates(store, wanted, needed)
     for layer in reaching:
         try:
-            for _, tree in history.trees(layer, positions[layer]):
-                yield tree, candidates
+            for history in histories(layer):
+                for _, tree in history.trees(layer, positions[layer]):
+                    yield tree, candidates
         except StoreError:
             blocked |= reached[layer]
 

@@ -1,16 +1,17 @@
 """Base tables that no fold begins with any more: which those are, and removing them.
 
 A fold begins with the first base table on the way up from its layer. So of the tables of a lineage
-the last one counts, and one more: what `pyi-fsck --repair` makes a damaged one of. A table stays if
-it is among the first `limits.TABLES_KEPT` on the way up from a layer in which a root lies
-(`engine/roots.py`), or from one that no root needs and that is there all the same: somebody may be
-making it. It stays if its layer has no parent (there is nothing it is a fold of), and where nobody
-can say what is needed (`engine/held.py`).
+the last one counts, and one more: what `pyi-fsck --repair` makes a damaged one of, and what was the
+last one for who folded before that was written (`Folds`). A table stays if it is among the first
+`limits.TABLES_KEPT` on the way up from a layer in which a root lies (`engine/roots.py`), or from
+one that no root needs and that is there all the same: somebody may be making it. It stays if its
+layer has no parent (there is nothing it is a fold of), and where nobody can say what is needed
+(`engine/held.py`).
 
 Invariants:
 - A root's tree is folded from the same table before and after, so it is the same to the extent:
-  seal maps are trimmed to what these trees reach, and another table, with the journals after it,
-  may name bytes that a map has no more.
+  seal maps are trimmed to what these trees reach (`Folds`), and an older table, with the journals
+  after it, may name bytes that a map has no more.
 - What comes to be a root later lies in a layer of one, or in one that began there: its fold begins
   with the same table, or with a newer one.
 - The tables that folds begin with are durable, and the roots, before another one goes: a power loss
@@ -21,11 +22,12 @@ Invariants:
 Source: `docs/decisions/0012-base-tables.md`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
 from pyi_fs import limits
+from pyi_fs.engine.history import History
 from pyi_fs.engine.references import LayerGraph, all_layers
 from pyi_fs.engine.sealing import sync_roots
 from pyi_fs.engine.store import Store
@@ -83,6 +85,32 @@ class Beginnings:
         except (NotFoundError, StoreError):
             return None
         return LayerId(parent[0]) if parent is not None else None
+
+
+class Folds:
+    """All ways in which somebody may have folded a position, or may have to.
+
+    From the first table on the way up, and from what comes after that: a process has folded it when
+    the first one was still being written, and goes on with that tree; or the first is damaged, and
+    made anew. Seal maps keep what either way reaches.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Looks at nothing yet."""
+        self._beginnings = Beginnings(store)
+        self._layers = store.layers
+        self._first = History(store.layers)
+        self._second: tuple[LayerId, History] | None = None
+
+    def of(self, layer: LayerId) -> Iterator[History]:
+        """Yields who folds positions of a layer in each of these ways."""
+        yield self._first
+        for first in self._beginnings.of(layer)[:1]:
+            if not self._beginnings.can_go(first):
+                continue
+            if self._second is None or self._second[0] != first:
+                self._second = first, History(self._layers, passing={first})
+            yield self._second[1]
 
 
 class _Sorted(NamedTuple):

@@ -1,5 +1,6 @@
 """Base tables go when no fold needs them; what roots are folded to is the same to the extent."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -15,8 +16,9 @@ from pyi_fs.engine.repair import repair
 from pyi_fs.engine.roots import roots_of
 from pyi_fs.engine.sealing import seal
 from pyi_fs.engine.store import Store
-from pyi_fs.engine.tables import Beginnings, unneeded_tables
+from pyi_fs.engine.tables import Beginnings, Folds, unneeded_tables
 from pyi_fs.engine.undo import plan_undo
+from pyi_fs.format.table import Table
 from pyi_fs.ids import LayerId
 from pyi_fs.store import layout
 from pyi_fs.store.directory_storage import DirectoryStorage
@@ -240,12 +242,57 @@ def test_a_damaged_table_is_made_again_of_the_one_before_it(tmp_path: Path) -> N
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)
-    # What was written between the two is in the maps no more: it is in the damaged one alone.
     assert layout.base(made[-1]) in {step.file for step in repair(tmp_path / "store")}
     rig = Rig(DirectoryStorage(tmp_path / "store"))
-    for name in ("main0", "main1", "main2"):
-        assert rig.read(name) == shown[name.encode()][-1]
+    assert rig.picture() == shown
     rig.close()
+    assert check_directory(tmp_path / "store", verify_data=True) == []
+
+
+def test_positions_are_folded_from_the_first_table_and_from_what_comes_after_it(
+    workspace: Rig,
+) -> None:
+    made = grow(workspace, 4)
+    layers, folds_of = workspace.store.layers, Folds(workspace.store).of
+    found = {layer: [one.start_tree(layer) for one in folds_of(layer)] for layer in made}
+    for older, layer in pairwise(made):
+        assert [tree.base for tree in found[layer]] == [layers.base(layer), layers.base(older)]
+    assert not isinstance(found[made[0]][1].base, Table)
+    # What has no table on its way up is folded in one way.
+    first = workspace.workspace.history.lineage(workspace.main.position)[-1].layer
+    assert len(list(folds_of(first))) == 1
+
+
+@pytest.mark.parametrize("kind", ["branch", "snapshot"])
+def test_what_was_folded_while_a_table_was_written_is_readable_ever_after(
+    workspace: Rig, kind: str
+) -> None:
+    """A process keeps that tree, which names segments where the table has chunks."""
+    grow(workspace, 2)
+    workspace.make("a", noise(9_000, "a"))
+    workspace.seal_all()
+    position, frozen = workspace.main.roll()
+    layer = workspace.main.position.layer
+    workspace.make("b", b"in the new layer")
+    workspace.main.sync()
+    workspace.snapshot("meanwhile")
+    other = in_another_process(workspace)
+    if kind == "branch":
+        other.workspace.make_branch("side", other.workspace.find_snapshot("meanwhile"))
+        other.make("of the side", b"y", on="side")
+        other.branch("side").sync()
+        tree = other.branch("side").tree
+    else:
+        snapshot = other.workspace.find_snapshot("meanwhile")
+        tree = other.workspace.snapshot_tree(snapshot)
+    write_base(workspace.store, layer, position)
+    base = workspace.store.layers.base(layer)
+    assert base is not None
+    workspace.main.rebase(frozen, base)
+    collect(workspace)
+    inode = tree.existing(tree.resolve(b"a"))
+    assert other.workspace.reader.read_all(inode) == noise(9_000, "a")
+    other.close()
 
 
 def test_an_unsealed_segment_is_sealed_with_all_that_roots_reach(workspace: Rig) -> None:

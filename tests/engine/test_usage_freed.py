@@ -131,6 +131,9 @@ def checkpoint_often(store: Store) -> None:
         for index in range(8):
             put(branch, b"many/%d" % index, noise(30_000, f"many{index}"))
             put(branch, b"turn", noise(250_000, f"turn{index}"))
+            for number in range(150 if index in (5, 7) else 0):
+                # A map of several blocks, which is kept for who has no table of it.
+                put(branch, b"small/%d-%d" % (index, number), noise(20, f"{index} {number}"))
             if index in (2, 5):
                 workspace.snapshot(branch, name=f"at{index}")
             position = branch.position

@@ -2,7 +2,7 @@
 
 Chains with and without tables, snapshots, branches, forks, restores, undo, leases: every root is
 folded to the same before and after, by somebody who has nothing in memory; and when maps have been
-trimmed to what these trees reach, everything can still be read.
+trimmed to what these trees reach, everything can still be read, by who has folded it long ago, too.
 """
 
 from collections.abc import Iterator
@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 
 from pyi_fs import limits
 from pyi_fs.engine import garbage
+from pyi_fs.engine.checkpointing import write_base
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.errors import RequestError
+from pyi_fs.model.tree import Tree
 from tests.support.engine_rig import noise
 from tests.support.fixtures import empty_chunk_index
 from tests.support.garbage_rig import NOTHING_KEPT, soon
 from tests.support.storage import MemoryStorage
 from tests.support.table_rig import folds, remove
-from tests.support.workspaces import IndexShelf, Rig, new_workspace
+from tests.support.workspaces import IndexShelf, Picture, Rig, new_workspace, picture_of
 
 __all__ = ["empty_chunk_index"]
 pytestmark = pytest.mark.slow
@@ -43,7 +45,7 @@ class Story:
 
     def __init__(self, storage: MemoryStorage, data: st.DataObject) -> None:
         self.rigs = [new_workspace(storage)]
-        self.readers: list[Rig] = []
+        self.readers: list[tuple[Rig, Tree, Picture]] = []
         self.removed = 0
         self._draw = data.draw
         self._count = 0
@@ -68,6 +70,20 @@ class Story:
             self.write(rig, on)
             rig.seal_all()
             rig.checkpoint(on=on)
+
+    def look_meanwhile(self, rig: Rig, on: str) -> None:
+        """Somebody folds what is after a table while that is being written."""
+        self.write(rig, on)
+        rig.seal_all()
+        branch = rig.branch(on)
+        position, frozen = branch.roll()
+        self.write(rig, on)
+        branch.sync()
+        self._look(rig, rig.snapshot(on=on))
+        write_base(rig.store, branch.position.layer, position)
+        base = rig.store.layers.base(branch.position.layer)
+        assert base is not None
+        branch.rebase(frozen, base)
 
     def roll(self, rig: Rig, on: str) -> None:
         rig.branch(on).roll()
@@ -113,9 +129,16 @@ class Story:
 
     def read(self, rig: Rig, on: str) -> None:
         """Another process looks at a snapshot, and goes on doing so."""
+        self._look(rig, self._snapshot(rig))
+
+    def _look(self, rig: Rig, snapshot: str) -> None:
         reader = Rig(rig.storage, rig.workspace.name, clock=rig.clock)
-        self.readers.append(reader)
-        reader.picture_at(self._snapshot(rig))
+        try:
+            tree = reader.workspace.snapshot_tree(reader.workspace.find_snapshot(snapshot))
+        except RequestError:
+            reader.close()
+            raise
+        self.readers.append((reader, tree, picture_of(rig.workspace.reader, tree)))
 
     def again(self, rig: Rig, on: str) -> None:
         rig.restart()
@@ -134,16 +157,25 @@ class Story:
             assert one.branch_pictures() == pictures
             one.snapshot_pictures()
             one.workspace.leases.close()
+        for reader, tree, picture in self.readers:
+            assert picture_of(reader.workspace.reader, tree) == picture
 
     def end(self) -> None:
         for _ in range(2):
             self.collect(self.rigs[0], "main")
-        for rig in (*self.readers, *self.rigs):
+        for rig in (*(reader for reader, _, _ in self.readers), *self.rigs):
             rig.close()
 
 
 _ACTS = [
-    *[Story.write, Story.checkpoint, Story.checkpoint, Story.checkpoint, Story.roll, Story.seal],
+    *[
+        Story.write,
+        Story.checkpoint,
+        Story.checkpoint,
+        Story.look_meanwhile,
+        Story.roll,
+        Story.seal,
+    ],
     *[Story.snapshot, Story.snapshot, Story.delete, Story.branch, Story.fork, Story.restore],
     *[Story.restore_path, Story.undo, Story.redo, Story.read, Story.again, Story.collect],
 ]
