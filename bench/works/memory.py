@@ -13,7 +13,7 @@ from bench.trees import edit, make_tree, some_files
 WORK = "memory"
 
 
-def _memory(process: int) -> dict[str, float]:
+def memory_of(process: int) -> dict[str, float]:
     """Returns MB by field of `smaps_rollup`."""
     found = {}
     for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]:
@@ -22,7 +22,7 @@ def _memory(process: int) -> dict[str, float]:
     return found
 
 
-class _Mounts:
+class Mounts:
     """Mounts of one store, to be looked at."""
 
     def __init__(self, base: Path) -> None:
@@ -59,10 +59,10 @@ def measure(base: Path, results: Results, quick: bool) -> None:
     """Adds MB of private dirty memory in the states that matter, and of forks of one base."""
     files, forks, churn = (2000, 5, 2.0) if quick else (200_000, 50, 60.0)
     make_tree(base / "source", files)
-    mounts = _Mounts(base)
+    mounts = Mounts(base)
 
     def private(what: str, tree: Path, less: float = 0.0) -> float:
-        value = _memory(mounts.process(tree))["Private_Dirty"]
+        value = memory_of(mounts.process(tree))["Private_Dirty"]
         results.add(Row(WORK, what, "MB"), "pyi-fs", value - less)
         return value
 
@@ -77,7 +77,7 @@ def measure(base: Path, results: Results, quick: bool) -> None:
         changed = min(files, 100_000)
         edit(tree, [f"d{index // 200}/f{index}.txt" for index in range(changed)])
         private(f"more after changing {changed:,} files", tree, walked)
-        before = _memory(mounts.process(tree))["Private_Dirty"]
+        before = memory_of(mounts.process(tree))["Private_Dirty"]
         _churn(tree, churn)
         private(f"more after {churn:.0f} s of churn", tree, before)
         _forks(mounts, forks, results)
@@ -102,14 +102,14 @@ def _churn(tree: Path, seconds: float) -> None:
     shutil.rmtree(directory)
 
 
-def _forks(mounts: _Mounts, count: int, results: Results) -> None:
+def _forks(mounts: Mounts, count: int, results: Results) -> None:
     trees = [mounts.mount(f"fork{index}", "--from", "work") for index in range(count)]
     for tree in trees:
         for name in some_files(200):
             (tree / name).read_bytes()
         edit(tree, some_files(10))
     for field in ("Private_Dirty", "Pss"):
-        total = sum(_memory(mounts.process(tree))[field] for tree in trees)
+        total = sum(memory_of(mounts.process(tree))[field] for tree in trees)
         results.add(
             Row(WORK, f"{count} forks of one base, each, {field}", "MB"), "pyi-fs", total / count
         )
