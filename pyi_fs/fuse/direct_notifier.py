@@ -5,7 +5,7 @@ import os
 
 from pyi_fs.fuse import device as fuse_device
 from pyi_fs.fuse import protocol
-from pyi_fs.ids import NodeId
+from pyi_fs.ids import Buffer, NodeId
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,14 @@ class DirectNotifier:
     def epoch(self) -> None:
         """Has every name looked up again."""
         fuse_device.notify_epoch(self._device)
+
+    def store(self, node: NodeId, data: Buffer) -> None:
+        """Puts the first bytes of a file into the kernel's cache."""
+        try:
+            os.writev(self._device, (protocol.store_header(node, len(data)), data))
+        except OSError as error:
+            # A courtesy: the kernel asks for what it has not got.
+            log.debug("node %d is not filled: %s", node, error)
 
     def attributes(self, node: NodeId) -> None:
         """Has the attributes of a node asked for again."""

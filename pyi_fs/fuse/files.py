@@ -50,6 +50,8 @@ class FileHandlers:
             drop_capability(branch, number, inode, now)
             clear = bool(inode.mode & SETID_BITS) and not privileged
             branch.commit(SetAttributes(number, None, None, None, 0, None, None, now, clear))
+        if not self._state.is_write_cached:
+            self._state.prefill.opening(node, inode, flags)
         handle = FileHandle(view, number, node, writable=writable, privileged=privileged)
         return self._handles.add(handle)
 

@@ -22,7 +22,7 @@ from typing import Protocol
 
 import trio
 
-from pyi_fs.ids import NodeId
+from pyi_fs.ids import Buffer, NodeId
 
 NAMES_TOLD_MAX = 10_000
 """What is mounted inside is then lost: more are forgotten all at once, where the kernel can."""
@@ -41,6 +41,12 @@ class Notifier(Protocol):
 
     def epoch(self) -> None:
         """Makes every dentry be looked up again at its next use. Takes no lock."""
+
+    def store(self, node: NodeId, data: Buffer) -> None:
+        """Puts the first bytes of a file into the kernel's cache.
+
+        Takes the locks of its pages: only while nobody has the file open (`fuse/prefill.py`).
+        """
 
     def attributes(self, node: NodeId) -> None:
         """Drops the attributes of a node. Takes no lock."""

@@ -36,9 +36,12 @@ _BACKING_ID = struct.Struct("<I")
 _UNIQUE = struct.Struct("<Q")
 _INVAL_INODE = struct.Struct("<Qqq")
 _INVAL_ENTRY = struct.Struct("<QII")
+# node, offset, bytes
+_STORE = struct.Struct("<QQI4x")
 
 _NOTIFY_INVAL_INODE = 2
 _NOTIFY_INVAL_ENTRY = 3
+_NOTIFY_STORE = 4
 _NOTIFY_RESEND = 7
 RESENT = 1 << 63
 """In the number of a request that the kernel has sent again."""
@@ -253,6 +256,15 @@ def resend() -> bytes:
     Takes no lock that a client could hold. Since Linux 6.9, protocol 7.40.
     """
     return _notification(_NOTIFY_RESEND, b"")
+
+
+def store_header(node: int, size: int) -> bytes:
+    """Returns what stands before the first bytes of a file that are put into the kernel's cache.
+
+    Waits for the locks of the pages (`fuse/prefill.py`).
+    """
+    length = OUT_HEADER_BYTES + _STORE.size + size
+    return _OUT_HEADER.pack(length, _NOTIFY_STORE, 0) + _STORE.pack(node, 0, size)
 
 
 def forget_attributes(node: int) -> bytes:

@@ -34,7 +34,7 @@ from pyi_fs.fuse.listings import DOT_ENTRIES
 from pyi_fs.fuse.metadata import Wanted
 from pyi_fs.fuse.pyfuse3_entries import NOTHING, Entries, opened
 from pyi_fs.fuse.translate import Translator
-from pyi_fs.ids import NodeId
+from pyi_fs.ids import Buffer, NodeId
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -306,6 +306,14 @@ class KernelNotifier:
     def epoch(self) -> None:
         """Has every name looked up again."""
         device.notify_epoch(self._session_fd)
+
+    def store(self, node: NodeId, data: Buffer) -> None:
+        """Puts the first bytes of a file into the kernel's cache."""
+        try:
+            pyfuse3.notify_store(node, 0, bytes(data))
+        except OSError as error:
+            # A courtesy: the kernel asks for what it has not got.
+            log.debug("node %d is not filled: %s", node, error)
 
     def attributes(self, node: NodeId) -> None:
         """Has the attributes of a node asked for again."""

@@ -24,6 +24,7 @@ class Reaper:
         self._workspace = state.session.workspace
         self._nodes = state.nodes
         self._handles = state.handles
+        self._prefill = state.prefill
         self._note_given_up = state.note_given_up
         self._unheld: dict[Branch, list[InodeNumber]] = {}
 
@@ -34,7 +35,10 @@ class Reaper:
         """
         for node, count in forgotten:
             place = self._nodes.forget(node, count)
-            if place is not None and not self._handles.is_open(node):
+            if place is None:
+                continue
+            self._prefill.forgotten(node)
+            if not self._handles.is_open(node):
                 self._note(place)
         if self._unheld:
             self._reap()

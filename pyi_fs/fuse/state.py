@@ -20,6 +20,7 @@ from pyi_fs.fuse.invalidation import Invalidation, Notifier
 from pyi_fs.fuse.kept_views import KeptViews
 from pyi_fs.fuse.ledger import Ledger, NoLedger
 from pyi_fs.fuse.nodes import NodeTable
+from pyi_fs.fuse.prefill import Prefill
 from pyi_fs.fuse.publishing import Publication
 from pyi_fs.fuse.syncing import GroupSync
 from pyi_fs.fuse.told import Told
@@ -64,6 +65,7 @@ class MountState:
         self.nodes = NodeTable(session, self.ledger)
         self.handles = Handles(self.ledger)
         self.told = Told()
+        self.prefill = Prefill(self.handles, session.workspace.reader.read_nowait, notifier.store)
         self.invalidation = Invalidation(notifier, run_in_thread)
         self._kept_views = KeptViews(self.ledger)
         self.publication = Publication(

@@ -23,6 +23,8 @@ def test_notifier_writes_to_the_device_and_minds_nothing_unknown(rig, monkeypatc
     notifier = DirectNotifier(rig.transport_fd)
     notifier.attributes(NodeId(5))
     assert rig.kernel_side.recv(100) == protocol.forget_attributes(5)
+    notifier.store(NodeId(5), memoryview(b"content"))
+    assert rig.kernel_side.recv(100) == protocol.store_header(5, 7) + b"content"
     notifier.listing(NodeId(5))
     assert rig.kernel_side.recv(100) == protocol.forget_pages(5)
     notifier.entry(NodeId(1), b"name")
@@ -35,6 +37,8 @@ def test_notifier_writes_to_the_device_and_minds_nothing_unknown(rig, monkeypatc
 
     monkeypatch.setattr("pyi_fs.fuse.direct_notifier.os.write", write)
     notifier.attributes(NodeId(5))
+    monkeypatch.setattr("pyi_fs.fuse.direct_notifier.os.writev", write)
+    notifier.store(NodeId(5), b"content")
 
 
 @pytest.mark.parametrize("has_epoch", [True, False])

@@ -74,6 +74,8 @@ def test_notifications_have_unique_zero_and_their_code():
     attributes = protocol.forget_attributes(5)
     assert attributes == bytes(OutHeader(40, 2, 0)) + struct.pack("<Qqq", 5, -1, 0)
     assert protocol.forget_pages(5) == bytes(OutHeader(40, 2, 0)) + struct.pack("<Qqq", 5, 0, 0)
+    store = protocol.store_header(5, 100)
+    assert store == bytes(OutHeader(140, 4, 0)) + struct.pack("<QQII", 5, 0, 100, 0)
     entry = protocol.forget_entry(1, b"name")
     assert entry == bytes(OutHeader(37, 3, 0)) + struct.pack("<QII", 1, 4, 0) + b"name\0"
 

@@ -23,8 +23,9 @@ WANTED = {
     "missing name, again": {},
     "stat, cold": {"lookup": 1},
     "stat, warm": {},
-    # FLUSH: at the first close of a mount, refused for good.
-    "open + read + close, cold": {"open": 1, "read": 1, "flush": 1, "release": 1},
+    # What is in it came with the answer to OPEN (`fuse/prefill.py`). FLUSH: at the first close of a
+    # mount, refused for good.
+    "open + read + close, cold": {"open": 1, "flush": 1, "release": 1},
     # OPEN and RELEASE: decision 0006 says why they are not given up.
     "open + read + close, warm": {"open": 1, "release": 1},
     # READDIRPLUS begins; the rest of a listing is plain until somebody looks at what is in it. The

@@ -16,7 +16,7 @@ from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.handles import HandleId
 from pyi_fs.fuse.ledger import Ledger
 from pyi_fs.fuse.state import MountState
-from pyi_fs.ids import NodeId, WorkspaceName
+from pyi_fs.ids import Buffer, NodeId, WorkspaceName
 
 ROOT = NodeId(1)
 FILE = 0o100644
@@ -42,12 +42,17 @@ class NotingKernel:
         self.has_epoch = has_epoch
         self.epochs = 0
         self.changed: list[NodeId] = []
+        self.stored: list[tuple[NodeId, bytes]] = []
         self.listings: list[NodeId] = []
         self.entries: list[tuple[NodeId, bytes]] = []
 
     def epoch(self) -> None:
         """Notes it."""
         self.epochs += 1
+
+    def store(self, node: NodeId, data: Buffer) -> None:
+        """Notes it."""
+        self.stored.append((node, bytes(data)))
 
     def attributes(self, node: NodeId) -> None:
         """Notes it."""
