@@ -27,7 +27,11 @@ WITHOUT_TEST_FILE = {
 
 IMPORTS_ONLY_IN = {
     "pyfuse3": ("pyi_fs/fuse/pyfuse3_transport.py", "pyi_fs/fuse/pyfuse3_entries.py"),
-    "sqlite3": ("pyi_fs/store/index.py", "pyi_fs/store/index_schema.py"),
+    "sqlite3": (
+        "pyi_fs/store/index.py",
+        "pyi_fs/store/index_guard.py",
+        "pyi_fs/store/index_schema.py",
+    ),
     "sqlite_utils": ("pyi_fs/store/index.py", "pyi_fs/store/index_schema.py"),
     "immutables": ("pyi_fs/model/",),
     "click": ("pyi_fs/cli/",),

@@ -30,6 +30,8 @@ from pyi_fs.store.storage import Storage
 
 CACHE_BYTES_MAX = 32 << 20
 """Decoded chunks kept: a hundred mounts hold 3 GB at worst; 500 chunks of the average size."""
+NOWAIT_BYTES_MAX = 32 << 10
+"""A chunk of so many bytes is decoded and verified in some 40 us."""
 PUT_BATCH_CHUNKS = 32
 """Chunks of `put_many` looked up at once, and held until then: 8 MiB if all are of the largest."""
 
@@ -127,8 +129,19 @@ class ChunkStore:
         return self._read(chunk) if data is None else data
 
     def get_nowait(self, chunk: ChunkId) -> bytes | None:
-        """Returns the bytes of a chunk if they are in the cache, else None."""
-        return self._cache.get(chunk)
+        """Returns the bytes of a chunk that are at hand, else None.
+
+        In the cache, or of a small chunk in the kernel's memory: nothing waits, neither for a disk
+        nor for another thread, and decoding takes less than handing it over to one (95 us).
+        """
+        data = self._cache.get(chunk)
+        if data is None:
+            location = self._index.locate_nowait(chunk)
+            if location is not None and location.entry.raw_length <= NOWAIT_BYTES_MAX:
+                data = self._reader.read_entry_nowait(location.pack, location.entry)
+                if data is not None:
+                    self._cache.add(chunk, data)
+        return data
 
     def read_range(self, chunk: ChunkId, offset: int, length: int) -> bytes:
         """Returns `[offset, offset + length)` of a chunk, less at its end; raises as `get` does.

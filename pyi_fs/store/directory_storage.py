@@ -34,6 +34,7 @@ from pyi_fs.store.directory_files import (
     DirectorySharedFile,
     MemoryReadFile,
 )
+from pyi_fs.store.residency import is_resident
 from pyi_fs.store.storage import (
     TEMPORARY_SUFFIX,
     AppendFile,
@@ -185,6 +186,13 @@ class DirectoryStorage:
             return os.lstat(self._at(path)).st_mtime_ns
         except FileNotFoundError:
             return None
+
+    def is_in_memory(self, path: str) -> bool:
+        """Returns whether reading a file waits for no disk; see `Storage.is_in_memory`."""
+        try:
+            return is_resident(self.host_path(path))
+        except FileNotFoundError:
+            return True
 
     def free_bytes(self) -> int:
         """Returns how much more the disk takes of this user."""

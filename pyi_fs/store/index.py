@@ -13,20 +13,17 @@ Invariants:
 The only file that talks to SQLite. `store/index_schema.py` is the reference of the schema.
 """
 
-import errno
 import os
 import sqlite3
-import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from sqlite3 import connect
-from types import TracebackType
 from typing import NamedTuple, Protocol
 
 from pyi_fs.errors import (
     BusyError,
-    CorruptError,
     CorruptPackError,
     ForeignFileError,
     FormatTooNewError,
@@ -35,18 +32,21 @@ from pyi_fs.errors import (
 from pyi_fs.format.pack import PackEntry
 from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.store import index_schema, layout
+from pyi_fs.store.index_guard import BUSY_TIMEOUT_SECONDS, Guard, Transaction
 from pyi_fs.store.index_schema import SCHEMA_VERSION, ChunkLocation, location_of
 from pyi_fs.store.storage import Storage
 
 LOCK_PATH = f"{layout.INDEX}.lock"
-BUSY_TIMEOUT_SECONDS = 30.0
-"""How long a commit waits for those of other processes, each of which takes a millisecond."""
 CACHE_KIB = 2048
 """SQLite's own page cache, per process; what it misses is in the kernel's."""
 QUERY_IDS_MAX = 500
 """Ids in one statement: enough to amortise it, and far from SQLite's limit of 32,766 variables."""
 
+AT_HAND_SECONDS = 2.0
+"""What is all in memory is not gone a moment later: looking takes some 25 us a mebibyte."""
+
 _FILES = tuple(layout.INDEX + suffix for suffix in ("", "-wal", "-shm", "-journal"))
+_READ_FILES = _FILES[:2]
 _COLUMNS = "id, pack, offset, raw_length, stored_length, method"
 _ANY_TABLE = "SELECT 1 FROM sqlite_schema WHERE tbl_name <> '_sqlite_migrations' LIMIT 1"
 _LOCATE = f"SELECT {_COLUMNS} FROM chunk WHERE id = ?"
@@ -93,7 +93,8 @@ class ChunkIndex:
         Raises `FormatTooNewError` if a later version wrote it, `FormatUnknownError` if that is not
         our database, `CorruptError` if it is damaged (see `discard_index`).
         """
-        self._guard = _Guard()
+        self._guard = Guard()
+        self._looked_again, self._was_at_hand = 0.0, False
         self._storage = storage
         self._read_only = read_only
         with self._guard:
@@ -152,6 +153,27 @@ class ChunkIndex:
                 row = self._connection.execute(_LOCATE, (chunk,)).fetchone()
         return None if row is None else location_of(row)
 
+    def locate_nowait(self, chunk: ChunkId) -> ChunkLocation | None:
+        """Returns what `locate` would if that waits for no disk and no other thread, else None."""
+        if not self._is_at_hand() or not self._guard.try_enter():
+            return None
+        try:
+            row = self._connection.execute(_LOCATE, (chunk,)).fetchone()
+        except sqlite3.Error:
+            # Who waits for it is told why.
+            return None
+        finally:
+            self._guard.leave()
+        return None if row is None else location_of(row)
+
+    def _is_at_hand(self) -> bool:
+        """Returns whether all of the index was in the kernel's memory a moment ago."""
+        now = time.monotonic()
+        if now >= self._looked_again:
+            self._looked_again = now + AT_HAND_SECONDS
+            self._was_at_hand = all(map(self._storage.is_in_memory, _READ_FILES))
+        return self._was_at_hand
+
     def known(self, chunks: Iterable[ChunkId]) -> set[ChunkId]:
         """Returns those of the chunks that the index knows, condemned ones included."""
         return set(self.find(chunks))
@@ -169,7 +191,7 @@ class ChunkIndex:
                 query = f"SELECT id, condemned FROM chunk {where}"
                 rows = self._connection.execute(query, batch).fetchall()
                 if any(condemned is not None for _, condemned in rows):
-                    with _Transaction(self._connection):
+                    with Transaction(self._connection):
                         self._connection.execute(
                             f"UPDATE chunk SET condemned = NULL {where} AND condemned IS NOT NULL",
                             batch,
@@ -186,7 +208,7 @@ class ChunkIndex:
         A chunk that is known already stays where it is, unless it is condemned: then it is the new
         one from now on. With `durable` this and all earlier commits survive power loss on return.
         """
-        with self._guard, _Transaction(self._connection, durable=durable):
+        with self._guard, Transaction(self._connection, durable=durable):
             self._insert(pack, entries)
 
     def packs(self) -> set[PackId]:
@@ -196,7 +218,7 @@ class ChunkIndex:
 
     def sync(self) -> None:
         """Returns when all earlier commits, of any process, survive power loss."""
-        with self._guard, _Transaction(self._connection, durable=True):
+        with self._guard, Transaction(self._connection, durable=True):
             self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'syncs'")
 
     def rebuild(self, source: PackSource) -> PacksFound:
@@ -204,7 +226,7 @@ class ChunkIndex:
 
         One transaction: other processes see the old rows or the new. Condemnations are forgotten.
         """
-        with self._guard, _Transaction(self._connection, durable=True):
+        with self._guard, Transaction(self._connection, durable=True):
             self._connection.execute("DELETE FROM chunk")
             self._connection.execute("DELETE FROM pack")
             return self._add_all(source, source.list_packs())
@@ -226,13 +248,13 @@ class ChunkIndex:
         added = sorted(existing - indexed)
         if not added:
             return PacksFound(0, 0, ())
-        with self._guard, _Transaction(self._connection, durable=True):
+        with self._guard, Transaction(self._connection, durable=True):
             return self._add_all(source, added)
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         """Gives the connection for one write transaction: for the collector (`store/sweep.py`)."""
-        with self._guard, _Transaction(self._connection, durable=durable):
+        with self._guard, Transaction(self._connection, durable=durable):
             yield self._connection
 
     def compact(self) -> None:
@@ -315,62 +337,6 @@ def discard_index(storage: Storage) -> None:
     storage.sync_directory("")
 
 
-class _Guard:
-    """Lets one thread at a time at the connection, of the process that made it; maps errors."""
-
-    def __init__(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.RLock()
-
-    def __enter__(self) -> None:
-        assert os.getpid() == self._process, "BUG: the index was carried across a process fork"
-        self._lock.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-        if isinstance(error, sqlite3.Error):
-            raise _translated(error) from error
-
-
-class _Transaction:
-    """A write transaction; with `durable` its commit waits until the write-ahead log is on disk."""
-
-    def __init__(self, connection: sqlite3.Connection, *, durable: bool = False) -> None:
-        self._connection = connection
-        self._durable = durable
-
-    def __enter__(self) -> None:
-        if self._durable:
-            self._connection.execute("PRAGMA synchronous = FULL")
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error:
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            raise
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        try:
-            if error is None:
-                self._connection.execute("COMMIT")
-        finally:
-            # Also after a COMMIT that failed, which leaves the transaction open.
-            if self._connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    self._connection.execute("ROLLBACK")
-            if self._durable:
-                self._connection.execute("PRAGMA synchronous = NORMAL")
-
-
 def _batches(chunks: Iterable[ChunkId]) -> Iterator[list[ChunkId]]:
     rest = iter(chunks)
     while batch := list(islice(rest, QUERY_IDS_MAX)):
@@ -379,18 +345,3 @@ def _batches(chunks: Iterable[ChunkId]) -> Iterator[list[ChunkId]]:
 
 def _marks(batch: Sequence[ChunkId]) -> str:
     return ",".join("?" * len(batch))
-
-
-# The last: a table or a column is not there.
-_OTHER_DATABASE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-
-
-def _translated(error: sqlite3.Error) -> Exception:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), layout.INDEX)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return BusyError(f"{layout.INDEX}: another process locks it for {BUSY_TIMEOUT_SECONDS:g} s")
-    if code in _OTHER_DATABASE:
-        return CorruptError(layout.INDEX, 0, "a sound database", str(error))
-    return OSError(errno.EIO, str(error), layout.INDEX)

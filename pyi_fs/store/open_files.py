@@ -48,6 +48,22 @@ class OpenFiles(Generic[K]):
                 self._evict()
             return found
 
+    def acquire_nowait(self, key: K) -> OpenFile | None:
+        """Returns the file of a key if it is open and no other thread is here, else None.
+
+        `release` is owed.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            found = self._open.get(key)
+            if found is not None:
+                self._open.move_to_end(key)
+                found.users += 1
+            return found
+        finally:
+            self._lock.release()
+
     def release(self, found: OpenFile) -> None:
         """Gives back what `acquire` returned."""
         with self._lock:

@@ -256,6 +256,22 @@ class PackReader:
             self._open.release(opened)
         return decode_entry(entry, data, pack_path(pack))
 
+    def read_entry_nowait(self, pack: PackId, entry: PackEntry) -> bytes | None:
+        """Returns what `read_entry` does if nothing has to be waited for, else None.
+
+        None also for what is damaged: who waits for it is told.
+        """
+        opened = self._open.acquire_nowait(pack)
+        if opened is None:
+            return None
+        try:
+            data = opened.file.read_at_nowait(entry.offset, entry.length)
+            return None if data is None else decode_entry(entry, data, pack_path(pack))
+        except (OSError, CorruptPackError):
+            return None
+        finally:
+            self._open.release(opened)
+
     def list_packs(self) -> list[PackId]:
         """Returns the ids of all packs."""
         return list(list_packs(self._storage))

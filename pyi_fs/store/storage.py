@@ -20,6 +20,7 @@ from pyi_fs.ids import Buffer
 
 PUNCH_BLOCK_BYTES = 4096
 """Holes are punched in whole blocks: zeroing the edges of others is a write that frees nothing."""
+LOOKED_THROUGH_BYTES_MAX = 64 << 20
 TEMPORARY_SUFFIX = ".tmp"
 """Ends every name that `write_atomic` may leave behind in a crash; such a file means nothing."""
 
@@ -186,6 +187,16 @@ class Storage(Protocol):
 
     def touched_ns(self, path: str) -> int | None:
         """Returns when a file was last written or touched, or None if it is not there."""
+
+    def is_in_memory(self, path: str) -> bool:
+        """Returns whether all of a file is in the kernel's memory: reading it waits for no disk.
+
+        True also of one that is not there. If False, the kernel begins to read it.
+
+        Such a file stays open for as long as this process lives (`store/residency.py`). Looking
+        takes some 25 us a mebibyte, so a file of more than `LOOKED_THROUGH_BYTES_MAX` is
+        not looked through: False.
+        """
 
     def free_bytes(self) -> int:
         """Returns how much more the disk takes of this user."""

@@ -143,6 +143,10 @@ class TieredStorage:
                 return lock
             lock.release()
 
+    def is_in_memory(self, path: str) -> bool:
+        """Returns whether reading a file waits for no disk."""
+        return self._at(path, lambda tier: tier.is_in_memory(path))
+
     def free_bytes(self) -> int:
         """Returns how much more the disk takes of this user."""
         return self._disk.free_bytes()

@@ -12,9 +12,11 @@ from pyi_fs.errors import CorruptPackError, MissingChunkError
 from pyi_fs.format import pack as form
 from pyi_fs.ids import ChunkId
 from pyi_fs.store import layout
+from pyi_fs.store.chunks import NOWAIT_BYTES_MAX
 from pyi_fs.store.index import ChunkIndex
 from pyi_fs.store.packs import list_packs, pack_path, read_pack_index, verify_pack
 from tests.support.chunk_store import chunk_id, noise, opened
+from tests.support.memory_file import MemoryReadFile
 from tests.support.storage import MemoryStorage
 
 
@@ -148,12 +150,27 @@ def test_condemned_chunk_that_is_put_again_is_kept(storage: MemoryStorage, tmp_p
 # --- cache ---------------------------------------------------------------------------------------
 
 
-def test_nowait_answers_from_the_cache_only(storage: MemoryStorage) -> None:
+def test_nowait_answers_from_the_cache_and_from_packs_at_hand(
+    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = noise(3, NOWAIT_BYTES_MAX + 1)
     with opened(storage) as store:
-        chunk = store.put(noise(1))
-        assert store.get_nowait(chunk) is None
-        store.get(chunk)
-        assert store.get_nowait(chunk) == noise(1)
+        written = store.put(noise(1))
+        assert store.get_nowait(written) is None
+        store.get(written)
+        assert store.get_nowait(written) == noise(1)
+        store.put_many([noise(2), large, noise(4)])
+        store.flush()
+    with opened(storage) as store:
+        assert store.get_nowait(chunk_id(noise(1))) is None, "the pack is not open"
+        store.get_once(chunk_id(noise(4)))
+        assert store.get_nowait(chunk_id(noise(1))) == noise(1)
+        assert store.get_nowait(chunk_id(large)) is None
+        assert store.get_nowait(chunk_id(noise(5))) is None
+        # From the cache: what the pack has is not looked at again.
+        monkeypatch.setattr(MemoryReadFile, "read_at_nowait", lambda *_: None)
+        assert store.get_nowait(chunk_id(noise(1))) == noise(1)
+        assert store.get_nowait(chunk_id(noise(2))) is None, "not in the kernel's memory"
 
 
 def test_cache_is_bounded_in_bytes_and_keeps_what_was_used_last(storage: MemoryStorage) -> None:
@@ -242,10 +259,14 @@ def test_chunk_that_moves_while_it_is_read_is_found_at_its_new_place(
         assert reader.get(chunk) == noise(1)
 
 
-def test_what_is_got_once_is_not_kept(storage: MemoryStorage) -> None:
+def test_what_is_got_once_is_not_kept(
+    storage: MemoryStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with opened(storage) as store:
         chunk = store.put(noise(1))
         store.flush()
         assert store.get_once(chunk) == noise(1)
-        assert store.get_nowait(chunk) is None
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryReadFile, "read_at_nowait", lambda *_: None)
+            assert store.get_nowait(chunk) is None
         assert store.get(chunk) == store.get_once(chunk)

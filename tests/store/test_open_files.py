@@ -1,5 +1,7 @@
 """A bounded number of files is open, and none is closed while it is read."""
 
+import threading
+
 import pytest
 
 from pyi_fs.store.open_files import OpenFiles
@@ -37,6 +39,27 @@ def test_the_one_used_longest_ago_is_closed() -> None:
     assert list(files.keys()) == ["a", "c"]
     files.close()
     assert not any(opened.is_open(name) for name in "abc")
+
+
+def test_nowait_gives_what_is_open_and_nobody_is_at() -> None:
+    opened = Opened()
+    files = OpenFiles(opened, 2)
+    assert files.acquire_nowait("a") is None
+    assert opened.files == {}
+    for name in ("a", "b"):
+        files.release(files.acquire(name))
+    found = files.acquire_nowait("a")
+    assert found is not None
+    assert found.file.read_at(0, 1) == b"a"
+    # It was used last, and is being read.
+    files.release(files.acquire("c"))
+    assert [opened.is_open(name) for name in "abc"] == [True, False, True]
+    files.release(found)
+    lock: threading.Lock = vars(files)["_lock"]
+    with lock:
+        assert files.acquire_nowait("a") is None
+    files.close()
+    assert not opened.is_open("a")
 
 
 def test_one_that_is_read_stays_open_beyond_the_limit_and_when_forgotten() -> None:

@@ -69,6 +69,12 @@ def test_a_disk_says_how_much_it_takes(storage: Storage) -> None:
     assert storage.free_bytes() > 0
 
 
+def test_what_was_just_written_is_in_memory(storage: Storage) -> None:
+    storage.write_atomic("f", [b"content"], durable=False)
+    assert storage.is_in_memory("f")
+    assert storage.is_in_memory("nothing")
+
+
 def test_a_file_says_when_it_was_touched(storage: Storage) -> None:
     assert storage.touched_ns("a") is None
     storage.touch("a")

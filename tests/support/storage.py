@@ -21,6 +21,7 @@ from itertools import count
 
 from pyi_fs.ids import Buffer
 from pyi_fs.store.storage import (
+    LOOKED_THROUGH_BYTES_MAX,
     PUNCH_BLOCK_BYTES,
     TEMPORARY_SUFFIX,
     AppendFile,
@@ -238,6 +239,11 @@ class MemoryStorage:
 
     def touched_ns(self, path: str) -> int | None:
         return self._touched.get(path, 0) if path in self._names.seen else None
+
+    def is_in_memory(self, path: str) -> bool:
+        return path not in self._names.seen or len(self._file(path).content) <= (
+            LOOKED_THROUGH_BYTES_MAX
+        )
 
     def free_bytes(self) -> int:
         return 1 << 40
