@@ -29,6 +29,7 @@ from pyi_fs.cli.log_file import log_beside
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.process_title import set_command_line
 from pyi_fs.cli.serving import Opened, opened
+from pyi_fs.errors import BusyError
 from pyi_fs.fuse import mount
 from pyi_fs.fuse.device import Mounted
 from pyi_fs.fuse.mount import Continued, Holder, Shared
@@ -63,9 +64,10 @@ def serve(
 
 @dataclass
 class Start:
-    """A session that is to begin: `where` it is, or is mounted already; `done` when it answers.
+    """A session that is to begin; `done` when it answers.
 
-    `log`: a file for what is logged about it, None for that of the process.
+    `where`: the first is mounted there, or is mounted already where it was asked for. `log`: a file
+    for what is logged about it, None for that of the process.
     """
 
     opened: Opened
@@ -93,6 +95,7 @@ class Sessions:
         self._waiting = 0
         self._in, self._out = trio.open_memory_channel[Start](limits.SESSIONS_MAX)
         self._failed: BaseException | None = None
+        self._ending: trio.Event | None = None
 
     async def run(self, first: Opened, ready: Callable[[], None]) -> None:
         """Serves the first session and those that are asked for.
@@ -102,6 +105,7 @@ class Sessions:
         async with mount.shared_until_signal() as shared, trio.open_nursery() as nursery:
             if first.holder is not None:
                 nursery.start_soon(self._hand_over_on_signal, first.request.store)
+            self._ending = shared.ending
             nursery.start_soon(self._begin_given, shared, nursery)
             await self._give(Start(first, first.request.mountpoint, ready))
         if self._failed is not None:
@@ -134,13 +138,15 @@ class Sessions:
 
     async def _begun(self, start: Start) -> None:
         """Has a session begun, and returns once it answers; raises why it does not."""
+        if self._ending is not None and self._ending.is_set():
+            raise BusyError("this process is about to end, with all its mounts")
         await self._give(start)
         await start.done.wait()
         if start.error is not None:
             raise start.error
 
     async def _serve(self, start: Start, shared: Shared, nursery: trio.Nursery) -> None:
-        one, is_first = start.opened, not self.live
+        one = start.opened
         self.live.append(one)
         self._waiting -= 1
         self._has_changed()
@@ -148,7 +154,8 @@ class Sessions:
             await self._serve_to_the_end(start, shared)
         except Exception as error:  # noqa: BLE001 - told once the others have ended, too
             start.error = error
-            if is_first or start.done.is_set():
+            # Who asked for another one is told why it did not begin.
+            if start.done.is_set() or not isinstance(start.where, Mounted):
                 self._failed = self._failed or error
         self.live.remove(one)
         self._has_changed()

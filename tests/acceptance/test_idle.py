@@ -7,6 +7,7 @@ import pytest
 
 from pyi_fs.fuse.transports import DIRECT, PYFUSE3
 from tests.support.acceptance import disk_directory
+from tests.support.several import command, serve_beside
 from tests.support.takeover import Held
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
@@ -42,15 +43,39 @@ def test_a_mount_that_nobody_uses_is_never_woken(transport, options, request):
         held = Held(place, "--transport", transport, *options)
         (held.path / "f").write_text("work")
         (held.path / "f").read_text()
-        before: dict[str, int] = {}
-        for _ in range(WINDOWS_MAX):
-            if before == (before := switches(held)):
-                break
-            time.sleep(WINDOW_SECONDS)
-        else:
-            pytest.fail("it never came to rest")
-        assert len(before) >= (2 if transport == DIRECT else 1)
-        time.sleep(WINDOW_SECONDS)
-        assert switches(held) == before
+        assert len(rested(held)) >= (2 if transport == DIRECT else 1)
         held.unmount()
+        held.check()
+
+
+def rested(held: Held) -> dict[str, int]:
+    """Returns the threads of a mount's processes once none was woken in a minute, nor in the next.
+
+    With how often each was given a core until then.
+    """
+    before: dict[str, int] = {}
+    for _ in range(WINDOWS_MAX):
+        if before == (before := switches(held)):
+            break
+        time.sleep(WINDOW_SECONDS)
+    else:
+        pytest.fail("it never came to rest")
+    time.sleep(WINDOW_SECONDS)
+    assert switches(held) == before
+    return before
+
+
+def test_several_mounts_that_nobody_uses_do_not_wake_their_process(request):
+    if not request.config.getoption("--long"):
+        pytest.skip("takes minutes: with --long")
+    with disk_directory() as place:
+        held = Held(place, "--transport", DIRECT)
+        (held.path / "f").write_text("work")
+        for name in ("a", "b"):
+            command(held.path, "branch", f"{name}\n")
+            serve_beside(held.path, name, place / name)
+            (place / name / "g").write_text("work")
+        rested(held)
+        for path in (place / "a", held.path, place / "b"):
+            held.run("pyi-mount", "--unmount", str(path))
         held.check()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyi_fs.cli.mountinfo import mount_at
+from pyi_fs.fuse.device import kernel_release
 from pyi_fs.fuse.transports import DIRECT, PYFUSE3
 from tests.support.commands import ROOT, Done, run_command
 
@@ -83,6 +84,27 @@ def test_a_user_mounts_and_unmounts(user_shell, name):
     assert store == "65534 700"
     assert "store#ws" in source
     assert "nosuid,nodev" in source
+
+
+def test_a_users_mount_serves_others_with_that_users_rights(user_shell):
+    done = user_shell(
+        "pyi_mount --transport direct ws $D/mnt\n"
+        "u sh -c 'echo one > $0/f; echo try > $0/.pyi/branch; mkdir $1' $D/mnt $D/try\n"
+        "pyi_mount --beside $D/mnt --branch try ws $D/try\n"
+        "u sh -c 'cat $0/f; echo two > $0/f; stat -c %u $0/f' $D/try\n"
+        "u findmnt -no OPTIONS $D/try | grep -c nosuid,nodev\n"
+        "mkdir $D/roots\n"
+        "u sh -c 'echo @1 $0 > $1/.pyi/mount; cat $1/.pyi/error' $D/roots $D/mnt\n"
+        "kill -9 $(sed 's/.*\"pid\": \\([0-9]*\\).*/\\1/' $D/store/mounts/* | sort -u)\n"
+        "u cat $D/mnt/f $D/try/f\n"
+        "pyi_mount --unmount $D/mnt; pyi_mount --unmount $D/try\n"
+    )
+    lines = done.output.splitlines()
+    assert lines[:5] == ["code 0", "code 0", "one", "65534", "1"], done.errors
+    assert "/roots cannot be mounted on: " in lines[5]
+    assert "no write access" in lines[5]
+    if kernel_release() >= (6, 9):
+        assert lines[6:] == ["one", "two", "code 0", "code 0"], done.errors
 
 
 def test_what_a_user_may_not_is_one_line(user_shell, store, mount, tmp_path):

@@ -236,3 +236,30 @@ def test_each_has_a_log_of_its_own(store, three):
         lines = (store / "logs" / log).read_text().splitlines()
         assert any(line.endswith(f"unmounting {place}") for line in lines)
         assert sum("unmounting" in line for line in lines) == 1
+
+
+def private_kb(pid: int) -> int:
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    (found,) = (int(row.split()[1]) for row in rows if row.startswith("Private_Dirty"))
+    return found
+
+
+def test_a_mount_more_takes_a_fraction_of_a_process(store, three):
+    """And one that has ended leaves nothing: neither memory nor descriptors."""
+    pid = pid_of(store, three[0])
+    places = [three[0].parent / f"m{number}" for number in range(8)]
+    before = private_kb(pid)
+    for number, place in enumerate(places):
+        command(three[0], "fork", f"fork{number}\n")
+        serve_beside(three[0], f"fork{number}/", place)
+        (place / "new").write_text("x")
+    grown = (private_kb(pid) - before) / len(places)
+    assert grown < private_kb(pid) / 8, f"{grown} KB each"
+    descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+    for _ in range(3):
+        unmounted(places[0])
+        serve_beside(three[0], "fork0/", places[0])
+        (places[0] / "new").write_text("y")
+    assert len(os.listdir(f"/proc/{pid}/fd")) < descriptors + 18
+    for place in (*places, *three):
+        unmounted(place)

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs.errors import InvalidArgumentError
+from pyi_fs.fuse import device
+from pyi_fs.fuse.device import DeviceOptions
+from pyi_fs.fuse.mount import MountOptions, Shared, serve
 from tests.support.mounting import ROOT, Mount, MountFailedError, mounted
 
 pytestmark = [pytest.mark.mount, pytest.mark.slow]
@@ -185,3 +189,17 @@ def test_a_bug_in_the_background_does_not_end_the_mount(tmp_path):
         process.terminate()
         assert process.wait(60) == 0
     assert "BUG: leaving branch main" in log_path.read_text()
+
+
+async def test_what_is_mounted_and_cannot_be_served_is_given_up(tmp_path, rig):
+    """Else who looks there would wait: the process may go on with other mounts."""
+    place = tmp_path / "mnt"
+    place.mkdir()
+    mounted = device.mount(place, DeviceOptions("test"))
+    options = MountOptions("test", transport="nosuch")
+    with pytest.raises(InvalidArgumentError):
+        await serve(rig.session, mounted, options, Shared(), ready=lambda: None)
+    assert not mounted.is_mounted()
+    assert list(place.iterdir()) == []
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(mounted.device)
