@@ -6,6 +6,7 @@ Each round has some process that serves several: a mount that was served alone i
 import os
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,51 +23,70 @@ pytestmark = [
     pytest.mark.crash,
     pytest.mark.skipif(kernel_release() < (6, 9), reason="this kernel does not send again"),
 ]
+MOUNTS_MAX = 4
 KINDS = ("database", "logger", "mapping", "names", "lister", "builder")
 
 
 def started(kind: str, mount: Path, seed: int) -> Job:
     """Returns a job in a mount, in a directory of its own."""
-    directory = mount / f"{kind}-{seed}"
+    directory = mount / f"{mount.name}-{kind}-{seed}"
     directory.mkdir()
     return Job(kind, directory, seed, mount.parent / f"{mount.name}-{kind}-{seed}.out")
+
+
+class Used:
+    """A mount with jobs in it, and somebody who asks for names."""
+
+    def __init__(self, path: Path, kinds: Sequence[str]) -> None:
+        """Starts the jobs."""
+        self.path, self._prober = path, Prober(path)
+        self._jobs = [started(kind, path, number) for number, kind in enumerate(kinds)]
+
+    def check(self) -> None:
+        """Fails if it does not answer, or a job has ended."""
+        assert "takeovers" in status(self.path)
+        for job in self._jobs:
+            job.check()
+
+    def finish(self, held: Held) -> None:
+        """Lets the jobs check what they have, and ends the mount."""
+        lines = [job.finish() for job in self._jobs]
+        assert all(int(line.partition(":")[2]) > 0 for line in lines), lines
+        self._prober.stop()
+        held.run("pyi-mount", "--unmount", str(self.path))
+
+    def kill(self) -> None:
+        """Ends the jobs."""
+        for job in self._jobs:
+            job.kill()
 
 
 def test_no_job_in_any_mount_sees_the_death_of_their_server(request, monkeypatch):
     rounds = 25 if request.config.getoption("--long") else 3
     monkeypatch.setenv("PYI_MAPPED_BYTES", str(16 << 20))
-    dice, jobs = random.Random(20261129), list[Job]()
+    dice = random.Random(20261129)
     with disk_directory() as place:
         held = Held(place, "--transport", "direct")
-        mounts = [held.path]
-        jobs += [started(kind, held.path, number) for number, kind in enumerate(KINDS[:3])]
-        probers = [Prober(held.path)]
+        used = [Used(held.path, KINDS[:3])]
         try:
             for turn in range(rounds):
-                asked = dice.choice(mounts)
+                asked, new = dice.choice(used).path, place / f"mount{turn}"
                 command(asked, "fork", f"fork{turn}\n")
-                new = place / f"mount{turn}"
                 serve_beside(asked, f"fork{turn}/", new)
-                mounts.append(new)
-                probers.append(Prober(new))
-                jobs.append(started(KINDS[turn % len(KINDS)], new, 100 + turn))
+                used.append(Used(new, [KINDS[turn % len(KINDS)]]))
                 pids = [one.pid for one in served(held.store).values()]
                 several = next(pid for pid in pids if pids.count(pid) > 1)
                 time.sleep(dice.uniform(0.05, 0.5))
                 end(several)
-                for mount in mounts:
-                    assert "takeovers" in status(mount)
-                for job in jobs:
-                    job.check()
-            lines = [job.finish() for job in jobs]
-            for prober in probers:
-                prober.stop()
+                for one in used:
+                    one.check()
+                if len(used) > MOUNTS_MAX:
+                    used.pop(dice.randrange(len(used))).finish(held)
+            while used:
+                used.pop().finish(held)
         finally:
-            for job in jobs:
-                job.kill()
-        assert all(int(line.partition(":")[2]) > 0 for line in lines), lines
-        for mount in mounts:
-            held.run("pyi-mount", "--unmount", str(mount))
+            for one in used:
+                one.kill()
         held.check()
 
 

@@ -1,9 +1,11 @@
 """`pyi-mount --beside`: what it asks for, and what it refuses before it asks."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from pyi_fs import Workspace
 from pyi_fs.cli.mount import command
 from tests.support.commands import call, run
 from tests.support.several import served
@@ -41,6 +43,26 @@ def test_a_new_mount_is_served_by_the_process_of_another(store, mountpoint, moun
     }
     (tmp_path / "fork/f").write_text("two")
     assert (tmp_path / "then/f").read_text() == (mountpoint / "f").read_text() == "one"
+
+
+@pytest.mark.mount
+def test_a_program_has_its_fork_mounted(store, mountpoint, mount, tmp_path):
+    """By the Python API, whose own tests have no process that serves several."""
+    mount("ws", DIRECT)
+    (mountpoint / "f").write_text("one")
+    (mountpoint / ".pyi/fork").write_text("other\n")
+    for name in ("m", "then"):
+        (tmp_path / name).mkdir()
+    with Workspace.open("other") as other:
+        with pytest.raises(OSError, match="in use: python") as caught:
+            Workspace.mount("other", tmp_path / "m", beside=mountpoint)
+        assert caught.value.errno == errno.EBUSY
+        other.write("g", b"two")
+        kept = other.snapshot("kept")
+    assert Workspace.mount("other", tmp_path / "m", beside=mountpoint) == tmp_path / "m"
+    assert (tmp_path / "m/g").read_text() == "two"
+    Workspace.mount("other", tmp_path / "then", beside=tmp_path / "m", snapshot=kept.id)
+    assert (tmp_path / "then/f").read_text() == "one"
 
 
 @pytest.mark.mount

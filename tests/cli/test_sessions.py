@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pyi_fs.cli.mountinfo import mounts
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.fuse.device import kernel_release
@@ -236,6 +237,50 @@ def test_each_has_a_log_of_its_own(store, three):
         lines = (store / "logs" / log).read_text().splitlines()
         assert any(line.endswith(f"unmounting {place}") for line in lines)
         assert sum("unmounting" in line for line in lines) == 1
+
+
+# Ends the process once, when it has mounted what it was asked for: before it is served, or after.
+DEATH = """
+import os, signal
+from pyi_fs.cli.sessions import Sessions
+begin = Sessions._begin_beside
+def once():
+    if os.path.exists({flag!r}):
+        os.unlink({flag!r})
+        os.kill(os.getpid(), signal.SIGKILL)
+def dying(self, one, mounted):
+    if {moment!r} == "before":
+        once()
+    begin(self, one, mounted)
+    once()
+Sessions._begin_beside = dying
+"""
+
+
+@RESENDS
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("what", ["try", "other/", "@s"])
+def test_what_is_asked_for_is_mounted_once_whenever_the_process_dies(
+    store, mountpoint, mount, tmp_path, moment, what
+):
+    flag, death = tmp_path / "flag", tmp_path / "death"
+    death.mkdir()
+    (death / "sitecustomize.py").write_text(DEATH.format(flag=str(flag), moment=moment))
+    path = {**environment(), "PYTHONPATH": f"{death}:{ROOT}"}
+    assert run("mount", DIRECT, "ws", mountpoint, env=path).code == 0
+    (mountpoint / "f").write_text("one")
+    for name, text in (("snapshot", "s\n"), ("branch", "try\n"), ("fork", "other\n")):
+        command(mountpoint, name, text)
+    flag.touch()
+    serve_beside(mountpoint, what, tmp_path / "new")
+    assert not flag.exists()
+    assert (tmp_path / "new/f").read_text() == "one"
+    assert status(tmp_path / "new")["takeovers"] == (1 if moment == "after" else 0)
+    assert [mount.mountpoint for mount in mounts()].count(str(tmp_path / "new")) == 1
+    assert sorted(served(store)) == ["mnt", "new"]
+    for place in (tmp_path / "new", mountpoint):
+        unmounted(place)
+    is_sound(store)
 
 
 def private_kb(pid: int) -> int:
