@@ -23,7 +23,7 @@ from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.live_mounts import live_mounts
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, mount_at
-from pyi_fs.cli.mountpoints import answers, looked_at
+from pyi_fs.cli.mountpoints import led_to, looked_at
 from pyi_fs.cli.serving import Opened, opened
 from pyi_fs.control.beside import THREAD, UID
 from pyi_fs.control.commands import MountCommand
@@ -103,14 +103,14 @@ class Asked:
 
         If it had mounted, and not begun to serve, the mount is dead, and is taken away.
         """
-        mountpoint = str(request.mountpoint)
-        found = mount_at(mountpoint)
+        led = led_to(request.mountpoint)
+        found = mount_at(str(led or request.mountpoint))
         if found is None or found.type != FILESYSTEM_TYPE:
             return False
-        if answers(request.mountpoint):
+        if led is not None:
             storage, where = DirectoryStorage(request.store), request.where
             return any(
-                (live.mountpoint, live.workspace) == (mountpoint, where.workspace)
+                (live.mountpoint, live.workspace) == (str(led), where.workspace)
                 and (where.at is not None or live.branch == (request.branch or live.branch))
                 for live in live_mounts(storage)
             )

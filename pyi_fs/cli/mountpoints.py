@@ -60,10 +60,14 @@ def looked_at(path: Path) -> Iterator[tuple[int, Path]]:
             os.close(descriptor)
 
 
-def answers(path: Path) -> bool:
-    """Returns whether somebody serves what is mounted at a path; waits for that some seconds."""
+def led_to(path: Path) -> Path | None:
+    """Returns where a path leads, once that is answered; None if it leads nowhere, or is dead.
+
+    BLOCKS, at most some seconds: then `BusyError`.
+    """
     with _shell(path) as shell:
-        return _said(path, shell) != b"n"
+        is_there = _said(path, shell) in (_EMPTY, _USED)
+        return Path(os.readlink(f"/proc/{shell.pid}/cwd")) if is_there else None
 
 
 def _said(path: Path, shell: "subprocess.Popen[bytes]") -> bytes:

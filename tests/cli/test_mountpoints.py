@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyi_fs.cli import mountpoints
-from pyi_fs.cli.mountpoints import answers, looked_at
+from pyi_fs.cli.mountpoints import led_to, looked_at
 from pyi_fs.errors import (
     BusyError,
     DirectoryNotEmptyError,
@@ -93,5 +93,6 @@ def test_nothing_is_mounted_on_or_in_a_workspace(store, mountpoint, mount):
     (mountpoint.parent / "link").symlink_to(mountpoint / "inside")
     with pytest.raises(InvalidArgumentError, match=f"in the mounted workspace at {mountpoint}"):
         looked_at(mountpoint.parent / "link").__enter__()
-    assert answers(mountpoint)
+    assert led_to(mountpoint.parent / "link") == mountpoint / "inside"
+    assert led_to(mountpoint / "missing") is None
     assert run("mount", "--unmount", mountpoint).code == 0
