@@ -26,7 +26,7 @@ from pyi_fs.model.operation import (
 from pyi_fs.model.refs import BranchRef, Refs, Snapshot
 from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import LOG_SEED, read_log_synced
+from pyi_fs.store.log_note import LOG_SEED, read_log_synced
 from pyi_fs.store.storage import Storage
 
 

@@ -42,7 +42,8 @@ from pyi_fs.model.operation import (
 from pyi_fs.model.refs import BranchRef, Refs
 from pyi_fs.store import layout
 from pyi_fs.store.leases import leased
-from pyi_fs.store.oplog import OperationsLog, read_log_synced
+from pyi_fs.store.log_note import read_log_synced
+from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import Storage
 
 

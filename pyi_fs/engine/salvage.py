@@ -17,7 +17,7 @@ from pyi_fs.format.record import (
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.model.operation import Operation
 from pyi_fs.store import layout
-from pyi_fs.store.oplog import LOG_SEED
+from pyi_fs.store.log_note import LOG_SEED
 from pyi_fs.store.storage import Storage
 
 

@@ -19,9 +19,9 @@ from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex, discard_index
 from pyi_fs.store.layers import Layers
+from pyi_fs.store.log_note import read_log_synced
 from pyi_fs.store.memory import MemoryDirectory
 from pyi_fs.store.memory_bound import MemoryBound
-from pyi_fs.store.oplog import read_log_synced
 from pyi_fs.store.storage import TEMPORARY_SUFFIX, Storage
 from pyi_fs.store.tiers import TieredStorage
 

@@ -5,19 +5,15 @@ Invariants:
   free name, the next number) holds.
 - A torn last record is what a killed process leaves; the next writer, holding the lock, cuts it
   off. A bad record before the last sync is damage: `CorruptRecordError`, and nothing is cut.
-  `synced` beside the log notes how far that is (offset u64, XXH3-64 of it); it is itself not
-  synced and may be replaced by a smaller one: it can only be too low.
+  `synced` beside the log notes how far that is (`store/log_note.py`).
 - What `append` returned for survives `kill -9`; what `sync` returned for survives power loss.
 """
 
 import errno
-import struct
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-
-from xxhash import xxh3_64_intdigest
 
 from pyi_fs.errors import CorruptRecordError, CorruptTreeError, ForeignFileError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
@@ -35,12 +31,11 @@ from pyi_fs.model.refs import Refs
 from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
 from pyi_fs.store.framed import frames_of
+from pyi_fs.store.log_note import LOG_SEED, add_to_note, begin_note, read_log_synced
 from pyi_fs.store.reserve import with_reserve
 from pyi_fs.store.storage import AppendFile, ReadFile, SharedFile, Storage
 
-LOG_SEED = 0x6C6F67
 """The checksum seed of a log's records."""
-_NOTE = struct.Struct("<QQ")
 # What has to be possible on a full disk: what gives room back, and the two that a `Remove` may
 # need, which begins a layer when it is the first change of a mount.
 _GIVE_BACK = DropBranch | DeleteSnapshot | UnpinSnapshot | CloseUndo | Continue | Reserve
@@ -113,7 +108,8 @@ class OperationsLog:
         for directory in (layout.workspace_directory(workspace), layout.WORKSPACES, ""):
             storage.sync_directory(directory)
         # From here on a log that is gone is damage.
-        _write_note(storage, workspace, len(first_frame))
+        with suppress(OSError):
+            begin_note(storage, workspace, len(first_frame))
 
     @staticmethod
     def remove(storage: Storage, workspace: WorkspaceName) -> None:
@@ -297,7 +293,8 @@ class OperationsLog:
             turn.close()
             return
         try:
-            _write_note(self._storage, self._workspace, end)
+            with suppress(OSError):
+                add_to_note(self._storage, self._workspace, end)
         finally:
             turn.end_turn()
             turn.close()
@@ -348,15 +345,6 @@ class OperationsLog:
             raise CorruptRecordError(self._path, self._end, expected, error) from error
 
 
-def _note(end: int) -> bytes:
-    return _NOTE.pack(end, xxh3_64_intdigest(end.to_bytes(8, "little"), LOG_SEED))
-
-
-def _write_note(storage: Storage, workspace: WorkspaceName, end: int) -> None:
-    with suppress(OSError):
-        storage.write_atomic(layout.log_synced(workspace), [_note(end)], durable=False)
-
-
 def _remove_with_note(storage: Storage, workspace: WorkspaceName) -> None:
     directory = layout.workspace_directory(workspace)
     storage.remove(layout.log_synced(workspace))
@@ -372,18 +360,6 @@ def _check_not_lost(storage: Storage, workspace: WorkspaceName) -> None:
         raise CorruptRecordError(
             layout.operations_log(workspace), 0, f"a record (synced to {synced})", "nothing"
         )
-
-
-def read_log_synced(storage: Storage, workspace: WorkspaceName) -> int:
-    """Returns up to where a log was durable once, as far as that was noted; 0 if it was not."""
-    try:
-        data = storage.read(layout.log_synced(workspace))
-    except (FileNotFoundError, NotADirectoryError):
-        return 0
-    if len(data) != _NOTE.size:
-        return 0
-    end: int = _NOTE.unpack(data)[0]
-    return end if data == _note(end) else 0
 
 
 def has_operations(storage: Storage, workspace: WorkspaceName) -> bool:

@@ -13,7 +13,8 @@ from pyi_fs.model.operation import Begin, MakeBranch, Operation, Reserve
 from pyi_fs.model.refs import Refs
 from pyi_fs.store import layout
 from pyi_fs.store.directory_storage import DirectoryStorage
-from pyi_fs.store.oplog import OperationsLog, has_operations, read_log_synced
+from pyi_fs.store.log_note import read_log_synced
+from pyi_fs.store.oplog import OperationsLog, has_operations
 from pyi_fs.store.storage import SharedFile
 from tests.support.storage import Crash, CrashingStorage, FailingStorage, MemoryStorage
 
@@ -140,8 +141,8 @@ def test_a_damaged_note_counts_for_nothing(storage: MemoryStorage) -> None:
     log = OperationsLog(storage, NAME)
     log.append(reserve)
     log.sync()
-    note = storage.read(layout.log_synced(NAME))
-    for other in (b"", note[:-1], note[:8] + bytes(8), b"\xff" * 16, note * 2):
+    note = storage.read(layout.log_synced(NAME))[-16:]
+    for other in (b"", note[:-1], note[:8] + bytes(8), b"\xff" * 16):
         storage.write_atomic(layout.log_synced(NAME), [other])
         broken = damaged(storage, (storage.size_bytes(PATH) or 0) - 1)
         assert OperationsLog(broken, NAME).refs.inode_end == 2
