@@ -12,12 +12,13 @@ import mmap
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 
 from pyi_fs.ids import Buffer
-from pyi_fs.store.storage import punchable
+from pyi_fs.store.storage import AppendFile, punchable
+from pyi_fs.store.sync_together import sync_descriptors
 
 IOVEC_PARTS_MAX = 1024
 """More buffers in one `pwritev` are refused by the kernel (`UIO_MAXIOV`); they are joined first."""
@@ -86,7 +87,7 @@ class DirectoryAppendFile:
         self._size_bytes = offset + length
 
     @contextmanager
-    def _held(self) -> Iterator[int]:
+    def held(self) -> Iterator[int]:
         """Gives the descriptor, which stays open for the body; `EBADF` after `close`."""
         with self._lock:
             descriptor = self._descriptor
@@ -101,7 +102,7 @@ class DirectoryAppendFile:
                 self._close_if_unused()
 
     def read_at(self, offset: int, length: int) -> bytes:
-        # As `_held`, without the microsecond that it costs.
+        # As `held`, without the microsecond that it costs.
         with self._lock:
             # -1 after `close`: the kernel says EBADF.
             descriptor = self._descriptor
@@ -114,21 +115,21 @@ class DirectoryAppendFile:
                 self._close_if_unused()
 
     def sync(self) -> None:
-        with self._held() as descriptor:
+        with self.held() as descriptor:
             os.fdatasync(descriptor)
 
     def write_again(self, offset: int, data: Buffer) -> None:
         assert offset + len(data) <= self._size_bytes, "BUG: writes what was never there"
         view = memoryview(data)
         written = 0
-        with self._held() as descriptor:
+        with self.held() as descriptor:
             while written < len(view):
                 written += os.pwrite(descriptor, view[written:], offset + written)
 
     def punch(self, offset: int, length: int) -> None:
         start, end = punchable(offset, length)
         if start < end:
-            with self._held() as descriptor:
+            with self.held() as descriptor:
                 _punch_hole(descriptor, start, end - start)
 
     def truncate(self, size_bytes: int) -> None:
@@ -145,6 +146,22 @@ class DirectoryAppendFile:
         if self._closing >= 0 and not self._users:
             descriptor, self._closing = self._closing, -1
             os.close(descriptor)
+
+
+def sync_all(files: Sequence[AppendFile]) -> list[OSError | None]:
+    """Makes files durable at once; returns what the sync of each raised."""
+    outcomes: list[OSError | None] = [None] * len(files)
+    with ExitStack() as stack:
+        held: dict[int, int] = {}
+        for index, file in enumerate(files):
+            assert isinstance(file, DirectoryAppendFile), "BUG: a file of another storage"
+            try:
+                held[index] = stack.enter_context(file.held())
+            except OSError as error:
+                outcomes[index] = error
+        for index, outcome in zip(held, sync_descriptors(list(held.values())), strict=True):
+            outcomes[index] = outcome
+    return outcomes
 
 
 class DirectorySharedFile(DirectoryAppendFile):

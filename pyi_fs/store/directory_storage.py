@@ -33,6 +33,7 @@ from pyi_fs.store.directory_files import (
     DirectoryReadFile,
     DirectorySharedFile,
     MemoryReadFile,
+    sync_all,
 )
 from pyi_fs.store.residency import is_resident
 from pyi_fs.store.storage import (
@@ -111,6 +112,10 @@ class DirectoryStorage:
         # Random, not the process id: containers with process ids of their own may share a store.
         temporary = f"{path}.{os.urandom(8).hex()}{TEMPORARY_SUFFIX}"
         write_atomically(self, path, parts, temporary=temporary, durable=durable)
+
+    def sync_files(self, files: Sequence[AppendFile]) -> builtins.list[OSError | None]:
+        """Makes files durable, at once; see `Storage.sync_files`."""
+        return sync_all(files)
 
     def rename(self, old: str, new: str) -> None:
         """Renames a file, replacing `new`."""

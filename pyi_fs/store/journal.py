@@ -153,9 +153,17 @@ class JournalWriter:
         end = self.settled_end if end is None else end
         if end > self.synced_bytes:
             self._file.sync()
-            self.note(end)
-            self.synced_bytes = end
+            self.synced(end)
         return end
+
+    def file_to_sync(self, end: int) -> AppendFile | None:
+        """Returns the file, unless it is durable up to `end`; whoever synced it calls `synced`."""
+        return self._file if end > self.synced_bytes else None
+
+    def synced(self, end: int) -> None:
+        """The file was synced since it ended at `end`, and so was what its records name."""
+        self.note(end)
+        self.synced_bytes = end
 
     def write_again(self) -> None:
         """Writes what is not durable once more: a sync of it failed.

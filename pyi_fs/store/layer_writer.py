@@ -130,13 +130,10 @@ class LayerWriter:
                 self.scratch.write_again()
                 self._journal.write_again()
                 self._is_doubtful = False
-            self.scratch.sync()
-            if self._unsynced_names:
-                # Before the journal's sync notes that it is durable: without its name it is not.
-                self._journal.make_note()
-                sync_names(self._storage, self.layer)
-                self._unsynced_names = False
-            self._journal.sync(end)
+            if self._unsynced_names or self.scratch.has_names:
+                self._sync_names_too(end)
+            else:
+                self._sync_files(end)
             if self.scratch.has_given_back:
                 self._journal.sync_note()
         except BaseException:
@@ -149,6 +146,29 @@ class LayerWriter:
             # What superseded it may be cut off, should a power loss take what it stands on.
             self.scratch.keep_waiting(waited)
         reserve.refill(self._storage)
+
+    def _sync_names_too(self, end: int) -> None:
+        self.scratch.sync()
+        if self._unsynced_names:
+            # Before the journal's sync notes that it is durable: without its name it is not.
+            self._journal.make_note()
+            sync_names(self._storage, self.layer)
+            self._unsynced_names = False
+        self._journal.sync(end)
+
+    def _sync_files(self, end: int) -> None:
+        """Syncs data and records at once: which of the two comes first is as open as without it.
+
+        (The kernel writes pages when it likes.) What is noted as durable is so with its data.
+        """
+        unsynced, journal = self.scratch.begin_sync(), self._journal.file_to_sync(end)
+        files = [*unsynced.files, *([] if journal is None else [journal])]
+        outcomes = self._storage.sync_files(files)
+        self.scratch.end_sync(unsynced, outcomes[: len(unsynced.files)])
+        if journal is not None:
+            if outcomes[-1] is not None:
+                raise outcomes[-1]
+            self._journal.synced(end)
 
     def give_up(self) -> None:
         """The layer was collected: there is nothing that could be made durable."""

@@ -14,6 +14,7 @@ Invariants (decision 0001, *Giving scratch back*):
 
 import errno
 from bisect import bisect_left
+from collections.abc import Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple
@@ -55,6 +56,13 @@ class _Segment:
 
     def size(self) -> int:
         return self.file.size_bytes if self.file is not None else 0
+
+
+class Unsynced(NamedTuple):
+    """Files that are not durable, and of what segments up to which end."""
+
+    files: list[AppendFile]
+    ends: list[tuple[_Segment, AppendFile, int]]
 
 
 class ScratchWriter:
@@ -146,26 +154,38 @@ class ScratchWriter:
             else:
                 _add_range(found.dead, offset, offset + length)
 
+    @property
+    def has_names(self) -> bool:
+        """Returns whether a sync is about more than the content of files that are open here."""
+        return bool(self._inherited) or self.directory_dirty
+
+    def begin_sync(self) -> "Unsynced":
+        """Returns the files that are not durable; whoever has synced them says so to `end_sync`."""
+        with self._garbage_lock:
+            found = [
+                (state, state.file, state.size())
+                for state in self._segments.values()
+                if state.file is not None and state.size() > state.synced
+            ]
+        return Unsynced([file for _, file, _ in found], found)
+
+    def end_sync(self, unsynced: "Unsynced", outcomes: Sequence[OSError | None]) -> None:
+        """Notes what is durable; raises what a sync has raised."""
+        for outcome in outcomes:
+            # Sealed or given back in this moment: its bytes are in chunks, or garbage.
+            if outcome is not None and outcome.errno != errno.EBADF:
+                raise outcome
+        for state, _, end in unsynced.ends:
+            state.synced = max(state.synced, end)
+
     def sync(self) -> None:
         """Makes all appended data durable. May run in a thread while the owner appends."""
         for segment in self._inherited:
             with suppress(FileNotFoundError):
                 sync_file(self._storage, layout.scratch(segment), self._doubtful)
         self._inherited = []
-        with self._garbage_lock:
-            ends = [
-                (state, state.file, state.size())
-                for state in self._segments.values()
-                if state.file is not None
-            ]
-        for state, file, end in ends:
-            if end > state.synced:
-                try:
-                    file.sync()
-                except OSError as error:
-                    # Sealed or given back in this moment: its bytes are in chunks, or garbage.
-                    if error.errno != errno.EBADF:
-                        raise
+        unsynced = self.begin_sync()
+        self.end_sync(unsynced, self._storage.sync_files(unsynced.files))
         if self.directory_dirty:
             # Before: a segment begun meanwhile is the next one's.
             self.directory_dirty = False
@@ -174,8 +194,6 @@ class ScratchWriter:
             except OSError:
                 self.directory_dirty = True
                 raise
-        for state, _, end in ends:
-            state.synced = max(state.synced, end)
 
     def write_again(self) -> None:
         """Writes what is not durable and not garbage once more: a sync of it failed.

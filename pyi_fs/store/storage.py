@@ -155,6 +155,12 @@ class Storage(Protocol):
         are left out.
         """
 
+    def sync_files(self, files: Sequence[AppendFile]) -> list[OSError | None]:
+        """Makes files durable as `sync` of each does, in no order; returns what each raised.
+
+        At once where the kernel can. BLOCKS until all are done.
+        """
+
     def rename(self, old: str, new: str) -> None:
         """Renames a file, replacing `new`; durable after `sync_directory`."""
 

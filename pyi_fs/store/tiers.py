@@ -76,6 +76,10 @@ class TieredStorage:
         """Replaces a file where its layer is; see `Storage.write_atomic`."""
         self._at(path, lambda tier: tier.write_atomic(path, parts, durable=durable))
 
+    def sync_files(self, files: Sequence[AppendFile]) -> builtins.list[OSError | None]:
+        """Makes files durable, at once; see `Storage.sync_files`."""
+        return self._disk.sync_files(files)
+
     def rename(self, old: str, new: str) -> None:
         """Renames a file where its layer is, or a layer's directory wherever there is one."""
         if not _is_of_layer(old):

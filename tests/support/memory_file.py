@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pyi_fs.ids import Buffer
-from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, punchable
+from pyi_fs.store.storage import PUNCH_BLOCK_BYTES, AppendFile, punchable
 
 
 class MemoryFile:
@@ -242,3 +242,12 @@ def _zero_some(content: bytearray, within: range, chance: random.Random) -> None
 def os_error(number: int, path: str) -> OSError:
     """The error a system call would raise about that path."""
     return OSError(number, os.strerror(number), path)
+
+
+def sync_outcome(file: AppendFile) -> OSError | None:
+    """Returns what the sync of a file raises."""
+    try:
+        file.sync()
+    except OSError as error:
+        return error
+    return None

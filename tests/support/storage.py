@@ -37,6 +37,7 @@ from tests.support.memory_file import (
     MemoryReadFile,
     MemorySharedFile,
     os_error,
+    sync_outcome,
 )
 
 
@@ -137,6 +138,10 @@ class MemoryStorage:
         used = (f"{path}.{number}{TEMPORARY_SUFFIX}" for number in self._temporary_names)
         temporary = next(name for name in used if name not in self._names.seen)
         write_atomically(self, path, parts, temporary=temporary, durable=durable)
+
+    def sync_files(self, files: Sequence[AppendFile]) -> builtins.list[OSError | None]:
+        # Last first: nobody may count on an order, and the first is what the others name.
+        return [sync_outcome(file) for file in reversed(files)][::-1]
 
     def rename(self, old: str, new: str) -> None:
         self._before("rename", old)
