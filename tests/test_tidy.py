@@ -63,6 +63,7 @@ OPENS_STORE_FILES = (
     "pyi_fs/store/directory_storage.py",
     "pyi_fs/store/directory_files.py",
     "pyi_fs/store/residency.py",
+    "pyi_fs/store/sync_together.py",
 )
 DISK_CALLS = {
     "open", "os.open", "os.write", "os.pwrite", "os.pwritev", "os.writev", "os.rename",
