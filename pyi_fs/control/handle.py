@@ -40,6 +40,8 @@ class ControlHandle:
         self._answer: bytes | Streamed | None = None
         self._next: bytes = b""
         self._written: bytes = b""
+        self.is_continued = False
+        """Whether it was open in a process that is dead: what was read of it is not here."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns up to `size` bytes of the answer from `offset`; a new answer if that is 0.
@@ -55,6 +57,8 @@ class ControlHandle:
                 self._answer = self._asked()
         elif self._answer is None:
             self._answer = b"" if self._file.acts_on_read else self._asked()
+            if self.is_continued and isinstance(self._answer, Streamed):
+                self._answer.go_on_at(offset)
         if isinstance(self._answer, Streamed):
             with self._refusals.noted(self._uid):
                 return self._answer.part(offset, size)

@@ -25,6 +25,10 @@ class Streamed:
         self._made = bytearray()
         self._is_whole = False
 
+    def go_on_at(self, offset: int) -> None:
+        """Makes what another process gave out up to there: whoever read it goes on behind it."""
+        self._make(min(offset, limits.CONTROL_ANSWER_BYTES_MAX))
+
     def part(self, offset: int, size: int) -> bytes:
         """Returns some of the bytes from `offset` on; empty at the end and beyond it.
 

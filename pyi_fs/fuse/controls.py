@@ -265,7 +265,9 @@ class ControlHandlers:
         """Returns what a user had open when a server died."""
         control = self._nodes.control(node)
         if is_file:
-            return ControlFile(node, self._control.open(control, uid=uid))
+            file = self._control.open(control, uid=uid)
+            file.is_continued = True
+            return ControlFile(node, file)
         return ControlListing(node, self._control.entries(control))
 
     def opendir(self, node: NodeId, uid: int) -> HandleId:

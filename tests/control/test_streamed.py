@@ -46,6 +46,18 @@ def test_beyond_the_end_there_is_nothing() -> None:
     assert read_all(answer, 1 << 20) == b"".join(LINES[:100])
 
 
+def test_what_another_process_gave_out_is_made_whatever_it_is() -> None:
+    whole = b"".join(LINES) * 10
+    answer = Streamed(iter(LINES * 10))
+    offset = SKIPPED_BYTES_MAX + 3 * PART_BYTES_MAX
+    with pytest.raises(InvalidArgumentError):
+        Streamed(iter(LINES * 10)).part(offset, 10)
+    answer.go_on_at(offset)
+    assert answer.part(offset, 10) == whole[offset : offset + 10]
+    answer.go_on_at(len(whole) + 10)
+    assert answer.part(len(whole) + 10, 10) == b""
+
+
 def test_what_is_skipped_is_made_and_has_a_limit() -> None:
     made: list[bytes] = []
     answer = Streamed(counted(made))

@@ -7,6 +7,7 @@ open handles must be those of a server that was not killed.
 
 import os
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -313,4 +314,30 @@ def test_what_the_log_tells_is_readable_after_a_takeover(tmp_path):
     successor = Server(tmp_path / "store", server.leave())
     operations = successor.workspace.log.operations()
     assert all(log_line(number, operation) is not None for number, operation in operations)
+    successor.close()
+
+
+def test_a_log_that_is_being_read_goes_on_however_much_of_it_was_read(tmp_path, monkeypatch):
+    """What may be skipped of an answer is bounded; what another server gave out was read."""
+    monkeypatch.setattr("pyi_fs.control.streamed.SKIPPED_BYTES_MAX", 100)
+    monkeypatch.setattr("pyi_fs.control.streamed.PART_BYTES_MAX", 200)
+    server, _ = prepared(tmp_path / "store")
+    for number in range(20):
+        server.workspace.snapshot(server.branch, name=f"s{number}")
+    control = server.lookup("log", server.lookup(".pyi").nodeid).nodeid
+    handle = server.opened(control).fh
+
+    def read(of: Server, offset: int) -> bytes:
+        body = struct.pack("<QQIIQII", handle, offset, 4096, 0, 0, 0, 0)
+        error, found = of.serve(Opcode.READ, body, node=control, unique=UNIQUE + offset)
+        assert error == 0
+        return found
+
+    whole = b""
+    while part := read(server, len(whole)):
+        whole += part
+    assert len(whole) > 1000
+    successor = Server(tmp_path / "store", server.leave())
+    offset = len(whole) - 50
+    assert read(successor, offset) == whole[offset:]
     successor.close()
