@@ -16,6 +16,7 @@ Source: `fuse_notify_store`, `fuse_send_readpages`, `fuse_release_common` in fs/
 import os
 from collections.abc import Callable
 
+from pyi_fs.errors import PyiError
 from pyi_fs.fuse.handles import Handles
 from pyi_fs.ids import Buffer, NodeId
 from pyi_fs.model.inode import Inode
@@ -54,7 +55,11 @@ class Prefill:
         given = self._given.get(word, 0)
         if given & bit:
             return
-        data = self._read(inode, 0, size)
+        try:
+            data = self._read(inode, 0, size)
+        except (OSError, PyiError):
+            # A courtesy: whoever reads what is damaged is told, and what is sound can be read.
+            return
         if data is not None and len(data) == size:
             self._given[word] = given | bit
             self._store(node, data)

@@ -155,7 +155,11 @@ class ChunkIndex:
 
     def locate_nowait(self, chunk: ChunkId) -> ChunkLocation | None:
         """Returns what `locate` would if that waits for no disk and no other thread, else None."""
-        if not self._is_at_hand() or not self._guard.try_enter():
+        try:
+            if not self._is_at_hand() or not self._guard.try_enter():
+                return None
+        except OSError:
+            # No descriptor left, say: who waits for it is told, or finds it.
             return None
         try:
             row = self._connection.execute(_LOCATE, (chunk,)).fetchone()

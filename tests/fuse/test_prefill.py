@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from pyi_fs.errors import CorruptSegmentError
 from pyi_fs.fuse.prefill import PREFILL_BYTES_MAX, Prefill
 from pyi_fs.ids import NodeId
 from pyi_fs.model.inode import with_fields
@@ -85,6 +86,19 @@ async def test_what_is_not_at_hand_is_asked_for_and_given_another_time(rig):
         prefill = Prefill(rig.state.handles, lambda *_, data=at_hand: data, rig.kernel.store)
         prefill.opening(node, inode, READ)
         assert (rig.kernel.stored, prefill.given_count) == ([], 0)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "no"), CorruptSegmentError("scratch", 0, 4)])
+async def test_what_cannot_be_read_can_be_opened(rig, error):
+    """As before there was any of this: who reads the damaged part is told."""
+
+    def damaged(*_):
+        raise error
+
+    node = await made(rig)
+    prefill = Prefill(rig.state.handles, damaged, rig.kernel.store)
+    prefill.opening(node, rig.session.root.tree.existing(node), READ)
+    assert (rig.kernel.stored, prefill.given_count) == ([], 0)
 
 
 def test_files_that_are_forgotten_leave_nothing_behind(rig):

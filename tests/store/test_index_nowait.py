@@ -1,5 +1,6 @@
 """What the request loop asks of the index: only what waits for no disk and no other thread."""
 
+import errno
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -64,6 +65,18 @@ def test_nowait_looks_only_where_nothing_is_waited_for(
     assert index.locate_nowait(chunk_id(1)) is None
     at_hand[0], now[0] = True, now[0] + AT_HAND_SECONDS
     assert index.locate_nowait(chunk_id(1)) == location
+
+
+def test_nowait_has_nothing_to_say_where_the_kernel_cannot_be_asked(
+    storage: DirectoryStorage, index: ChunkIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> bool:
+        raise OSError(errno.EMFILE, "no descriptor left")
+
+    index.add_pack(pack_id(1), [entry(1)])
+    monkeypatch.setattr(storage, "is_in_memory", refuse)
+    assert index.locate_nowait(chunk_id(1)) is None
+    assert index.locate(chunk_id(1)) is not None
 
 
 def test_nowait_waits_for_no_other_thread_and_leaves_errors_to_who_waits(
