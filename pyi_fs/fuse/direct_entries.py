@@ -58,7 +58,7 @@ class Entries:
     """Encodes entries of a mount."""
 
     def __init__(self, nodes: NodeTable, told: Told) -> None:
-        """Looks numbers up in a mount's nodes, and notes who is told of directories."""
+        """Looks numbers up in a mount's nodes, and notes who is told of them."""
         self._nodes = nodes
         self._told = told
 
@@ -99,9 +99,10 @@ class Entries:
     def _measured(self, entry: Entry) -> tuple[Timeouts, int, int]:
         """Returns how long the kernel may keep a file, and its size in bytes and in blocks."""
         node, inode, is_lasting = entry
-        kept = _KEPT if is_lasting else _NOT_KEPT
+        kept = _NOT_KEPT
+        if is_lasting:
+            kept = _KEPT
+            self._told.note(node)
         if inode.is_directory:
-            if is_lasting:
-                self._told.note(node)
             return kept, DIRECTORY_BYTES, DIRECTORY_BLOCKS
         return kept, inode.size, blocks_of(inode) if inode.extents else 0

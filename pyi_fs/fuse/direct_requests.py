@@ -27,6 +27,7 @@ from pyi_fs.fuse.listings import DOT_ENTRIES
 from pyi_fs.fuse.metadata import Wanted
 from pyi_fs.fuse.nodes import CONTROL_BIT
 from pyi_fs.fuse.protocol import WRITE_KILL_SUIDGID, Opcode
+from pyi_fs.fuse.told import listing_of
 from pyi_fs.ids import Buffer, NodeId
 from pyi_fs.limits import FILE_BYTES_MAX
 
@@ -294,23 +295,23 @@ class Requests:
         return opened_directory(node, handle)
 
     def _readdir(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
-        return self._list(body, plus=False)
+        return self._list(node, body, plus=False)
 
     def _readdirplus(self, node: NodeId, caller: Caller, body: Buffer) -> Answer:
-        return self._list(body, plus=True)
+        return self._list(node, body, plus=True)
 
-    def _list(self, body: Buffer, *, plus: bool) -> bytes:
+    def _list(self, node: NodeId, body: Buffer, *, plus: bool) -> bytes:
         handle, offset, room = requests.read(body)
         parts: list[bytes] = []
         taken: list[NodeId] = []
         listed, ino_of = self._entries.listed, self._nodes.ino_of
         for item in self._listings.readdir(HandleId(handle), offset):
-            name, node, inode, next_offset, _ = item
+            name, child, inode, next_offset, _ = item
             is_told = plus and next_offset > DOT_ENTRIES
             if is_told:
                 part = listed(item)
             else:
-                part = replies.listed(ino_of(node), next_offset, inode.mode >> 12, name)
+                part = replies.listed(ino_of(child), next_offset, inode.mode >> 12, name)
                 # The kernel makes nothing of `.` and `..`, and counts no lookup of node 0.
                 part = NO_NODE + part if plus else part
             room -= len(part)
@@ -320,9 +321,11 @@ class Requests:
                 break
             parts.append(part)
             if is_told:
-                taken.append(node)
+                taken.append(child)
         # Counted when nothing can fail any more: an error would take the whole answer back.
         self._listings.listed(taken)
+        if taken:
+            self._state.told.note(listing_of(node))
         if self._state.ledger.survives:
             self._listings.keep(HandleId(handle))
         return b"".join(parts)

@@ -125,11 +125,18 @@ class MetadataHandlers:
         """Sets an attribute; whether it must or must not exist is the transport's question."""
         branch, number = self._for_xattr(node, name)
         branch.commit(SetXattr(number, name, value, self._state.clock()))
+        self._ctime_changed(node)
 
     def removexattr(self, node: NodeId, name: bytes) -> None:
         """Removes an attribute; `AttributeNotFoundError`."""
         branch, number = self._for_xattr(node, name)
         branch.commit(RemoveXattr(number, name, self._state.clock()))
+        self._ctime_changed(node)
+
+    def _ctime_changed(self, node: NodeId) -> None:
+        view, number = self._nodes.place(node)
+        above = self._nodes.node_of(view, view.tree.existing(number).parent)
+        self._state.has_changed(node, listed_in=above)
 
     def statfs(self) -> Space:
         """Returns the room on the store's disk."""

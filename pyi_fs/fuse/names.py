@@ -16,7 +16,7 @@ from pyi_fs.fuse.controls import CONTROL_NAME, ControlHandlers
 from pyi_fs.fuse.nodes import CONTROL_BIT, VIEW_BITS
 from pyi_fs.fuse.state import Caller, MountState
 from pyi_fs.ids import ROOT_INODE, InodeNumber, NodeId
-from pyi_fs.model.mutation import Create, Link, Remove, Rename
+from pyi_fs.model.mutation import RENAME_EXCHANGE, Create, Link, Remove, Rename
 from pyi_fs.model.temporary import temporary
 
 _LINK_MODE = stat.S_IFLNK | 0o777
@@ -156,7 +156,14 @@ class NameHandlers:
             raise CrossViewError("a file cannot move from one view to another")
         branch = self._state.branch_of(view)
         now = self._state.clock()
+        moved = [(branch.tree.lookup(directory, name), parent)]
+        if flags & RENAME_EXCHANGE:
+            moved.append((branch.tree.lookup(new_directory, new_name), new_parent))
         branch.commit(Rename(directory, name, new_directory, new_name, flags, now))
+        for number, listed_in in moved:
+            if number is not None:
+                # Its ctime has changed, and of a directory what is above it.
+                self._state.has_changed(self._nodes.node_of(view, number), listed_in=listed_in)
         self._state.has_changed(parent)
         if new_parent != parent:
             self._state.has_changed(new_parent)

@@ -18,7 +18,7 @@ class Entries:
     """Encodes entries of a mount."""
 
     def __init__(self, told: Told) -> None:
-        """Notes in `told` who is told of directories."""
+        """Notes in `told` who is told of what."""
         self._told = told
 
     def entry(self, entry: Entry) -> EntryAttributes:
@@ -34,8 +34,8 @@ class Entries:
         attributes.st_size = inode.size
         if mode & 0o170000 == 0o040000:
             attributes.st_size = DIRECTORY_BYTES
-            if lasting:
-                self._told.note(node)
+        if lasting:
+            self._told.note(node)
         attributes.st_blksize = BLOCK_SIZE
         attributes.st_blocks = blocks_of(inode)
         attributes.st_atime_ns = inode.atime_ns

@@ -23,7 +23,7 @@ from pyi_fs.fuse.nodes import NodeTable
 from pyi_fs.fuse.prefill import Prefill
 from pyi_fs.fuse.publishing import Publication
 from pyi_fs.fuse.syncing import GroupSync
-from pyi_fs.fuse.told import Told
+from pyi_fs.fuse.told import Told, listing_of
 from pyi_fs.ids import NodeId, Position
 
 RunInThread = Callable[..., Awaitable[Any]]
@@ -133,10 +133,16 @@ class MountState:
         """Somebody was refused a command for it: the next one goes on with what had come."""
         self._unwritten = 0
 
-    def has_changed(self, directory: NodeId) -> None:
-        """A request has changed what is in a directory, and is about to be answered."""
-        if self.told.has_changed(directory):
-            self.invalidation.attributes(directory)
+    def has_changed(self, node: NodeId, *, listed_in: NodeId | None = None) -> None:
+        """A request has changed what is told of a node, and is about to be answered.
+
+        What is in a directory, or the ctime of something that listings of a directory tell of, too.
+        """
+        is_late = self.told.has_changed(node)
+        if listed_in is not None:
+            is_late |= self.told.is_told_to_others(listing_of(listed_in))
+        if is_late:
+            self.invalidation.attributes(node)
 
     def branch_of(self, view: View) -> Branch:
         """Returns the branch that a view's files are written to; `ReadOnlyError`."""

@@ -12,6 +12,7 @@ from pyi_fs.errors import (
     NotPermittedError,
     ReadOnlyError,
 )
+from pyi_fs.fuse.told import listing_of
 from pyi_fs.model.mutation import RENAME_EXCHANGE, RENAME_NOREPLACE
 from tests.support.fuse_rig import DIRECTORY, FILE, OTHER, OWNER, ROOT, Rig
 
@@ -180,3 +181,33 @@ def test_who_changes_a_directory_spoils_what_others_were_told_of_it(rig, change,
     CHANGES[change](rig, d, e)
     touched = [d, e] if change == "move" else [e, d] if change == "move here" else [d]
     assert rig.kernel.changed == (touched if thread == 2 else [])
+
+
+@pytest.mark.parametrize("is_listed", [False, True])
+@pytest.mark.parametrize("thread", [1, 2])
+def test_who_renames_something_spoils_what_others_were_told_of_it(rig, thread, is_listed):
+    d, e = rig.make(ROOT, "d", DIRECTORY), rig.make(ROOT, "e", DIRECTORY)
+    sub, file, other = rig.make(d, "sub", DIRECTORY), rig.make(d, "f"), rig.make(e, "g")
+    told = rig.state.told
+    told.thread = 1
+    for node in (listing_of(d), listing_of(e)) if is_listed else (sub, file, other):
+        told.note(node)
+    told.thread = thread
+    rig.names.rename(d, b"sub", e, b"sub", 0, OWNER)
+    rig.names.rename(d, b"f", e, b"g", RENAME_EXCHANGE, OWNER)
+    assert rig.kernel.changed == ([sub, file, other] if thread == 2 else [])
+
+
+@pytest.mark.parametrize("thread", [1, 2])
+def test_who_changes_extended_attributes_spoils_what_others_were_told(rig, thread):
+    node = rig.make(ROOT, "f")
+    told = rig.state.told
+    for change in (
+        lambda: rig.metadata.setxattr(node, b"user.x", b"1"),
+        lambda: rig.metadata.removexattr(node, b"user.x"),
+    ):
+        told.thread = 1
+        told.note(node)
+        told.thread = thread
+        change()
+    assert rig.kernel.changed == ([node, node] if thread == 2 else [])

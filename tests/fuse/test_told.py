@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyi_fs.fuse.told import DIRECTORIES_MIN, Told
+from pyi_fs.fuse.told import NODES_MIN, Told, listing_of
 from pyi_fs.ids import NodeId
 
 D, OTHER = NodeId(5), NodeId(6)
@@ -72,7 +72,7 @@ def test_a_successor_does_not_know_whom_the_server_before_told(told, clock):
 
 def test_what_was_told_long_ago_is_forgotten_and_not_before(told, clock):
     def walk(base: int) -> None:
-        for number in range(DIRECTORIES_MIN + 1):
+        for number in range(NODES_MIN + 1):
             note(told, 1, NodeId(base + number))
 
     note(told, 1)
@@ -89,4 +89,14 @@ def test_what_was_told_long_ago_is_forgotten_and_not_before(told, clock):
         clock[0] += 1.0
         walk(base)
     assert not has_changed(told, 2)
-    assert told.directory_count <= 2 * (DIRECTORIES_MIN + 1)
+    assert told.node_count <= 2 * (NODES_MIN + 1)
+
+
+def test_a_listing_is_remembered_for_all_that_it_tells_of(told):
+    note(told, 1, listing_of(D))
+    for _ in range(2):
+        told.thread = 2
+        assert told.is_told_to_others(listing_of(D))
+    told.thread = 1
+    assert not told.is_told_to_others(listing_of(D))
+    assert not has_changed(told, 2, D)
