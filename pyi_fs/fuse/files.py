@@ -69,6 +69,7 @@ class FileHandlers:
 
     def open_made(self, entry: Entry, flags: int, caller: Caller) -> tuple[HandleId, Entry]:
         """Opens a regular file that this request has made and looked up."""
+        self._state.prefill.made(entry.node)
         view, number = self._nodes.place(entry.node)
         handle = FileHandle(
             view,

@@ -26,12 +26,13 @@ PREFILL_BYTES_MAX = 65_536
 _NOT_READ = os.O_ACCMODE | os.O_TRUNC | os.O_DIRECT
 _BITS = 6
 _MASK = (1 << _BITS) - 1
+_PAGE_BYTES = 4096
 
 
 class Prefill:
     """Knows which files were given since the kernel knows them: one bit each."""
 
-    __slots__ = ("_given", "_handles", "_read", "_store")
+    __slots__ = ("_given", "_handles", "_made", "_read", "_store")
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Prefill:
         self._store = store
         # Node ids of a view are dense: 64 of them in a word.
         self._given: dict[int, int] = {}
+        self._made: dict[int, int] = {}
 
     def opening(self, node: NodeId, inode: Inode, flags: int) -> None:
         """A file is about to be opened: what is in it is given to the kernel, if that may be."""
@@ -53,7 +55,7 @@ class Prefill:
             return
         word, bit = node >> _BITS, 1 << (node & _MASK)
         given = self._given.get(word, 0)
-        if given & bit:
+        if given & bit or (self._made.get(word, 0) & bit and not size % _PAGE_BYTES):
             return
         try:
             data = self._read(inode, 0, size)
@@ -64,18 +66,29 @@ class Prefill:
             self._given[word] = given | bit
             self._store(node, data)
 
+    def made(self, node: NodeId) -> None:
+        """A file is made here: whole pages that are written to it the kernel keeps by itself."""
+        word = node >> _BITS
+        self._made[word] = self._made.get(word, 0) | 1 << (node & _MASK)
+
     def forgotten(self, node: NodeId) -> None:
         """The kernel does not know a node any more, nor its pages."""
         word = node >> _BITS
-        given = self._given.get(word)
-        if given is not None:
-            left = given & ~(1 << (node & _MASK))
-            if left:
-                self._given[word] = left
-            else:
-                del self._given[word]
+        for known in (self._given, self._made):
+            bits = known.get(word)
+            if bits is not None:
+                left = bits & ~(1 << (node & _MASK))
+                if left:
+                    known[word] = left
+                else:
+                    del known[word]
 
     @property
     def given_count(self) -> int:
         """Returns how many files the kernel was given and still knows."""
         return sum(word.bit_count() for word in self._given.values())
+
+    @property
+    def made_count(self) -> int:
+        """Returns how many files were made here that the kernel still knows."""
+        return sum(word.bit_count() for word in self._made.values())

@@ -52,6 +52,20 @@ async def test_nothing_is_put_into_what_is_open(rig):
     assert rig.kernel.stored == [(node, b"content")]
 
 
+@pytest.mark.parametrize(("size", "is_given"), [(4096, 0), (8192, 0), (4095, 1), (5000, 1)])
+async def test_whole_pages_of_what_was_made_here_are_there_already(rig, size, is_given):
+    # Of a page that was not filled by one write the kernel asks for the rest.
+    await rig.write("f", b"x" * size)
+    node = rig.node("f")
+    rig.reaper.release(opened(rig, node))
+    assert len(rig.kernel.stored) == is_given
+    assert rig.state.prefill.made_count == 1
+    rig.reaper.forget([(node, 1 << 20)])
+    assert rig.state.prefill.made_count == 0
+    opened(rig, rig.node("f"))
+    assert len(rig.kernel.stored) == is_given + 1
+
+
 @pytest.mark.parametrize("flags", [WRITE, os.O_RDWR, READ | os.O_TRUNC, READ | os.O_DIRECT])
 async def test_who_does_not_only_read_pages_is_given_nothing(rig, flags):
     opened(rig, await made(rig), flags)
@@ -59,7 +73,7 @@ async def test_who_does_not_only_read_pages_is_given_nothing(rig, flags):
 
 
 @pytest.mark.parametrize(
-    ("size", "is_given"), [(0, 0), (1, 1), (PREFILL_BYTES_MAX, 1), (PREFILL_BYTES_MAX + 1, 0)]
+    ("size", "is_given"), [(0, 0), (1, 1), (PREFILL_BYTES_MAX - 1, 1), (PREFILL_BYTES_MAX + 1, 0)]
 )
 async def test_small_files_only(rig, size, is_given):
     node = await made(rig, data=b"x" * size)
