@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from pyi_fs.cli.arguments import Place, parsed_label
-from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_at
-from pyi_fs.errors import InvalidArgumentError, NotFoundError, RequestError, UnsupportedError
+from pyi_fs.cli.mountinfo import absolute, our_mount_at
+from pyi_fs.errors import InvalidArgumentError, RequestError, UnsupportedError
 
 _ANSWER_BYTES_MAX = 1 << 16
 # As `MountRequest` has it when nobody asked for anything.
@@ -32,11 +32,7 @@ def check_beside(beside: str, store: Path) -> Path:
     store.
     """
     mountpoint = absolute(beside)
-    mount = mount_at(mountpoint)
-    if mount is None:
-        raise NotFoundError(f"nothing is mounted at {mountpoint}")
-    if mount.type != FILESYSTEM_TYPE:
-        raise InvalidArgumentError(f"{mountpoint} is a mount of type {mount.type}, not one of ours")
+    mount = our_mount_at(mountpoint)
     found, _ = parsed_label(mount.source)
     if found is not None and found != store:
         raise InvalidArgumentError(

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from pyi_fs.errors import NotFoundError
+from pyi_fs.errors import InvalidArgumentError, NotFoundError
 
 FILESYSTEM_TYPE = "fuse.pyi"
 _MOUNTINFO = Path("/proc/self/mountinfo")
@@ -84,6 +84,19 @@ def mount_at(mountpoint: str) -> Mount | None:
     parents = {mount.parent for mount in found}
     tops = [mount for mount in found if mount.number not in parents]
     return tops[-1] if tops else None
+
+
+def our_mount_at(mountpoint: str) -> Mount:
+    """Returns the topmost mount at exactly that path; `NotFoundError` if there is none.
+
+    `InvalidArgumentError` if it is not one of ours.
+    """
+    mount = mount_at(mountpoint)
+    if mount is None:
+        raise NotFoundError(f"nothing is mounted at {mountpoint}")
+    if mount.type != FILESYSTEM_TYPE:
+        raise InvalidArgumentError(f"{mountpoint} is a mount of type {mount.type}, not one of ours")
+    return mount
 
 
 def mount_of(path: str) -> Mount | None:

@@ -10,8 +10,8 @@ import time
 from pyi_fs.cli.arguments import parsed_label
 from pyi_fs.cli.holder import HAND_OVER_SIGNAL
 from pyi_fs.cli.live_mounts import LiveMount, live_mounts
-from pyi_fs.cli.mountinfo import FILESYSTEM_TYPE, absolute, mount_at
-from pyi_fs.errors import BusyError, InvalidArgumentError, NotFoundError, UnsupportedError
+from pyi_fs.cli.mountinfo import absolute, our_mount_at
+from pyi_fs.errors import BusyError, NotFoundError, UnsupportedError
 from pyi_fs.fuse.ledger import VERSION
 from pyi_fs.store.directory_storage import DirectoryStorage
 
@@ -26,11 +26,7 @@ def upgrade(path: str) -> str:
     with, or not by that program, `BusyError` if no other server came in time.
     """
     mountpoint = absolute(path)
-    mount = mount_at(mountpoint)
-    if mount is None:
-        raise NotFoundError(f"nothing is mounted at {mountpoint}")
-    if mount.type != FILESYSTEM_TYPE:
-        raise InvalidArgumentError(f"{mountpoint} is a mount of type {mount.type}, not one of ours")
+    mount = our_mount_at(mountpoint)
     store, _ = parsed_label(mount.source)
     if store is None:
         raise NotFoundError(f"the store of {mountpoint} is not known: unmount it and mount anew")
