@@ -3,9 +3,8 @@
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.engine import garbage
 from tests.support.engine_rig import noise
-from tests.support.garbage_rig import NOTHING_KEPT, soon
+from tests.support.garbage_rig import collect_soon
 from tests.support.processes import Disk, Process
 from tests.support.storage import Crash
 from tests.support.workspaces import Boot, IndexShelf, Rig, new_workspace
@@ -21,11 +20,6 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def content(number: int) -> bytes:
     return noise(20_000, f"content {number}")
-
-
-def collect(rig: Rig) -> garbage.Freed:
-    planned = garbage.plan(rig.store, policy=NOTHING_KEPT, clock_ns=soon)
-    return garbage.carry_out(rig.store, planned, clock_ns=soon)
 
 
 class Scene:
@@ -59,7 +53,7 @@ def test_the_mount_goes_on_with_what_was_condemned(
     scene = Scene(shelf)
     whole = scene.collector(None)
     first = calls_of(whole)
-    done = collect(whole)
+    done = collect_soon(whole.store)
     assert done.snapshots == 2
     assert done.maps == 2
     assert done.packs == 2
@@ -72,7 +66,7 @@ def test_the_mount_goes_on_with_what_was_condemned(
         mount, dies = scene.mount, scene.collector(crash_at)
         try:
             with pytest.raises(Crash):
-                collect(dies)
+                collect_soon(dies.store)
             dies.die()
             for number in range(3):
                 mount.make(f"again{number}", content(number))
@@ -80,7 +74,7 @@ def test_the_mount_goes_on_with_what_was_condemned(
             mount.seal_all()
             pictures = mount.branch_pictures(), mount.picture_at("again")
             next_one = scene.collector(None)
-            collect(next_one)
+            collect_soon(next_one.store)
             next_one.close()
             # Another process: this one has maps and chunks in memory.
             mount.close()
@@ -89,7 +83,7 @@ def test_the_mount_goes_on_with_what_was_condemned(
             for number in range(3):
                 assert again.read(f"again{number}") == content(number)
             assert again.findings() == []
-            assert collect(again).packs == 0
+            assert collect_soon(again.store).packs == 0
             again.close()
         except BaseException as error:
             error.add_note(f"died before call {crash_at} of {total}")

@@ -6,9 +6,8 @@ The mount goes on writing, checkpoints, forks and undoes; whoever comes afterwar
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.engine import garbage
 from pyi_fs.engine.founding import fork_workspace
-from tests.support.garbage_rig import NOTHING_KEPT, soon
+from tests.support.garbage_rig import collect_soon
 from tests.support.processes import Disk, Process
 from tests.support.storage import Crash
 from tests.support.table_rig import grow, tables_of
@@ -21,11 +20,6 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow, pytest.mark.usefixtures("laye
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SEGMENT_BYTES_MAX", 24 * 1024)
     monkeypatch.setattr(limits, "INODE_RANGE_MIN", 4)
-
-
-def collect(rig: Rig) -> garbage.Freed:
-    planned = garbage.plan(rig.store, policy=NOTHING_KEPT, clock_ns=soon)
-    return garbage.carry_out(rig.store, planned, clock_ns=soon)
 
 
 class Scene:
@@ -65,7 +59,7 @@ class Scene:
         again = self.process(None)
         assert again.branch_pictures() == shown
         assert again.findings() == []
-        collect(again)
+        collect_soon(again.store)
         again.restart()
         assert again.branch_pictures() == shown
         again.workspace.undo(again.main)
@@ -86,7 +80,7 @@ def test_a_collector_that_dies_leaves_what_anybody_folds(shelf: IndexShelf, boot
     scene = Scene(shelf)
     whole = scene.process(None)
     first, before = calls_of(whole), tables_of(whole)
-    done = collect(whole)
+    done = collect_soon(whole.store)
     assert done.tables == 2
     assert len(before - tables_of(whole)) == 2
     total = calls_of(whole)
@@ -97,7 +91,7 @@ def test_a_collector_that_dies_leaves_what_anybody_folds(shelf: IndexShelf, boot
         dies = scene.process(crash_at)
         try:
             with pytest.raises(Crash):
-                collect(dies)
+                collect_soon(dies.store)
             dies.die()
             scene.judge(*scene.go_on())
         except BaseException as error:
@@ -124,6 +118,6 @@ def test_what_a_mount_does_while_a_table_goes_is_folded_from_what_stays(
         remove(path)
 
     monkeypatch.setattr(collector.storage, "remove", slow)
-    assert collect(collector).tables == len(removed) == 2
+    assert collect_soon(collector.store).tables == len(removed) == 2
     collector.close()
     scene.judge(*seen[0])

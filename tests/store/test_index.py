@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from blake3 import blake3
 
 from pyi_fs.errors import (
     BusyError,
@@ -19,24 +18,13 @@ from pyi_fs.errors import (
     FormatUnknownError,
 )
 from pyi_fs.format.pack import PackEntry
-from pyi_fs.ids import ChunkId, PackId
+from pyi_fs.ids import PackId
 from pyi_fs.store import index as index_module
 from pyi_fs.store import layout
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import ChunkIndex, PacksFound, discard_index
 from pyi_fs.store.index_schema import ChunkLocation
-
-
-def pack_id(number: int) -> PackId:
-    return PackId(blake3(b"pack %d" % number).digest())
-
-
-def chunk_id(number: int) -> ChunkId:
-    return ChunkId(blake3(b"chunk %d" % number).digest())
-
-
-def entry(number: int, offset: int = 16) -> PackEntry:
-    return PackEntry(chunk_id(number), offset, 100, 50, 1)
+from tests.support.index_entries import chunk_id, entry, pack_id
 
 
 class Packs:

@@ -6,27 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from blake3 import blake3
 
-from pyi_fs.format.pack import PackEntry
-from pyi_fs.ids import ChunkId, PackId
 from pyi_fs.store import layout
 from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.index import AT_HAND_SECONDS, ChunkIndex
 from pyi_fs.store.index_guard import Guard
 from pyi_fs.store.index_schema import ChunkLocation
-
-
-def pack_id(number: int) -> PackId:
-    return PackId(blake3(b"pack %d" % number).digest())
-
-
-def chunk_id(number: int) -> ChunkId:
-    return ChunkId(blake3(b"chunk %d" % number).digest())
-
-
-def entry(number: int) -> PackEntry:
-    return PackEntry(chunk_id(number), 16, 100, 50, 1)
+from tests.support.index_entries import chunk_id, entry, pack_id
 
 
 @pytest.fixture

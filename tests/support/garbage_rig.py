@@ -53,6 +53,12 @@ def rewritten_often(store: Store, name: str = "a", times: int = 4) -> None:
     seal_everything(store)
 
 
+def collect_soon(store: Store) -> garbage.Freed:
+    """Collects what nobody wants, once that is permitted, and keeps no snapshot for its age."""
+    planned = garbage.plan(store, policy=NOTHING_KEPT, clock_ns=soon)
+    return garbage.carry_out(store, planned, clock_ns=soon)
+
+
 @pytest.fixture
 def fsck_of_tomorrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was collected in two days is looked at in two days."""
