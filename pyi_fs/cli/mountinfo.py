@@ -1,6 +1,7 @@
 """The mounts that this process sees.
 
-Source: proc_pid_mountinfo(5). Nothing here touches a mount: that could wait for a dead server.
+Source: proc_pid_mountinfo(5); show_mountinfo() in fs/proc_namespace.c, which of all that ends lines
+escapes the newline only. Nothing here touches a mount: that could wait for a dead server.
 """
 
 import os
@@ -34,7 +35,9 @@ class Mount(NamedTuple):
 
 def mounts() -> list[Mount]:
     """Returns all mounts, in the order they were made where the kernel tells so."""
-    return [parsed(line) for line in os.fsdecode(_MOUNTINFO.read_bytes()).splitlines()]
+    # Not `splitlines`: a path may have in it what Python takes for the end of a line.
+    lines = os.fsdecode(_MOUNTINFO.read_bytes()).split("\n")
+    return [parsed(line) for line in lines if line]
 
 
 def parsed(line: str) -> Mount:

@@ -55,7 +55,7 @@ def _uses(process: str, mountpoint: str) -> Iterator[str]:
         maps = Path(f"{process}/maps").read_bytes()
     except OSError:
         return
-    for line in maps.splitlines():
+    for line in maps.split(b"\n"):
         path = os.fsdecode(line.partition(b"/")[2])
         if path and is_below("/" + path, mountpoint):
             yield f"mapped /{path}"

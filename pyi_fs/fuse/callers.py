@@ -7,7 +7,8 @@ def is_dying(thread: int) -> bool:
     """Returns whether a thread has SIGKILL pending: Linux marks every fatal signal so."""
     try:
         with open(f"/proc/{thread}/status", "rb") as status:
-            lines = status.read().splitlines()
+            # Not `splitlines`: a thread may have a carriage return in its name.
+            lines = status.read().split(b"\n")
     except OSError:
         # Not of our pid namespace, or gone.
         return False

@@ -46,6 +46,7 @@ _EPOCH_SINCE = (6, 16)
 # What the kernel wants a reader to have room for: the largest request and its header.
 _REQUEST_BYTES_MAX = (1 << 20) + 4096
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV = 1, 2, 4
+_MOUNTINFO = Path("/proc/self/mountinfo")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ def _mount_by_helper(mountpoint: Path, options: DeviceOptions) -> int:
 def _mounts() -> set[tuple[str, str]]:
     """Returns (major:minor, mount point) of every mount this process sees."""
     found = set()
-    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+    # Not `splitlines`: a path may have a carriage return in it.
+    for line in _MOUNTINFO.read_bytes().rstrip(b"\n").split(b"\n"):
         fields = line.split(b" ")
         path = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])
         found.add((fields[2].decode(), os.fsdecode(path)))

@@ -33,7 +33,9 @@ class MountedInside:
         text = bytearray()
         while part := os.read(self._descriptor, 1 << 16):
             text += part
-        rows = [line.split(b" ", 3)[:3] for line in bytes(text).splitlines()]
+        # Not `splitlines`: a path may have a carriage return in it.
+        lines = bytes(text).rstrip(b"\n").split(b"\n")
+        rows = [line.split(b" ", 3)[:3] for line in lines]
         ours = {mount for mount, _, number in rows if number == self._number}
         return any(parent in ours for _, parent, _ in rows)
 

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 SHARED_MEMORY = "/dev/shm"
 _STORE = "store"
 _LOCK = "lock"
+_MOUNTINFO = Path("/proc/self/mountinfo")
 
 
 class MemoryDirectory:
@@ -140,12 +141,13 @@ def is_tmpfs(path: str) -> bool:
     """Returns whether a directory is in a tmpfs; False where that cannot be found out."""
     with suppress(OSError, ValueError):
         device = os.stat(path).st_dev
-        number = f"{os.major(device)}:{os.minor(device)}"
+        number = f"{os.major(device)}:{os.minor(device)}".encode()
         # 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue
-        for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
-            fields, _, rest = line.partition(" - ")
-            if fields.split()[2] == number:
-                return rest.split()[0] == "tmpfs"
+        # Not `splitlines`: a path may have a carriage return in it.
+        for line in _MOUNTINFO.read_bytes().rstrip(b"\n").split(b"\n"):
+            fields, _, rest = line.partition(b" - ")
+            if fields.split(b" ")[2] == number:
+                return rest.split(b" ")[0] == b"tmpfs"
     return False
 
 

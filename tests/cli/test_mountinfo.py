@@ -25,6 +25,7 @@ def table(tmp_path, monkeypatch):
     path = tmp_path / "mountinfo"
     path.write_text(TABLE)
     monkeypatch.setattr(mountinfo, "_MOUNTINFO", path)
+    return path
 
 
 def test_a_line_is_taken_apart_and_unescaped():
@@ -38,6 +39,15 @@ def test_a_line_is_taken_apart_and_unescaped():
 
 def test_names_that_are_no_text_survive():
     assert os.fsencode(parsed(LINE.replace("space", r"\377")).mountpoint) == b"/mnt/with \xff\\"
+
+
+def test_only_a_newline_ends_a_line(table):
+    """The kernel escapes no other one in a path, and anybody may mount who has fusermount3."""
+    name = "/mnt/\r \v \f \x1c \x85 \u2028".replace(" ", "x")
+    with table.open("ab") as lines:
+        lines.write(f"60 22 0:50 / {name} rw - fuse.other it rw\n".encode())
+        lines.write(b"61 22 0:51 / /mnt/z rw - tmpfs tmpfs rw\n")
+    assert [mount_at(path) is not None for path in (name, "/mnt/z")] == [True, True]
 
 
 def test_the_topmost_mount_counts(table):

@@ -3,11 +3,12 @@
 import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
 from pyi_fs.fuse import device
-from pyi_fs.fuse.device import DeviceOptions, Handshake
+from pyi_fs.fuse.device import DeviceOptions, Handshake, Mounted
 
 AUTO_INVAL_DATA, HANDLE_KILLPRIV = 1 << 12, 1 << 19
 CACHE_SYMLINKS, KILLPRIV_V2, ASYNC_READ = 1 << 23, 1 << 28, 1
@@ -104,3 +105,11 @@ def test_a_mountpoint_must_be_a_directory(tmp_path):
 
 def test_limits_of_a_mount_that_is_gone_are_left_alone():
     device.raise_limits("999:999", 1024)
+
+
+def test_a_mountpoint_with_a_carriage_return_is_one_line(tmp_path, monkeypatch):
+    lines = tmp_path / "mountinfo"
+    lines.write_bytes(b"60 22 0:50 / /a\rb rw - x x rw\n61 22 0:51 / /c rw - x x rw\n")
+    monkeypatch.setattr(device, "_MOUNTINFO", lines)
+    assert Mounted(-1, Path("/a\rb"), "0:50").is_mounted()
+    assert Mounted(-1, Path("/c"), "0:51").is_mounted()

@@ -62,6 +62,17 @@ def test_the_list_is_read_again_only_when_it_changed(tmp_path, monkeypatch):
             inside.close()
 
 
+def test_a_mountpoint_with_a_carriage_return_is_one_line(tmp_path, monkeypatch):
+    lines = tmp_path / "mountinfo"
+    lines.write_bytes(b"60 22 0:50 / /a\rb\rc rw - x x rw\n61 60 0:51 / /a/in rw - x x rw\n")
+    opened = os.open(lines, os.O_RDONLY)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", lambda *_: opened)
+        inside = MountedInside("0:50")
+    assert inside.any()
+    inside.close()
+
+
 class _Unchanged:
     def poll(self, _: int) -> list[tuple[int, int]]:
         return []

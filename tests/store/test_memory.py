@@ -165,3 +165,14 @@ def test_a_sixteenth_of_the_tmpfs_is_left_to_others(shared: Path, store: Path) -
     found = os.statvfs(shared)
     assert 0 < directory.free_bytes() <= found.f_frsize * (found.f_blocks * 15 // 16 + 1)
     directory.close()
+
+
+def test_a_mountpoint_with_a_carriage_return_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    lines = tmp_path / "mountinfo"
+    lines.write_text(f"60 22 0:50 / /a\rb\rc rw - x x rw\n61 22 {number} / /c rw - tmpfs x rw\n")
+    monkeypatch.setattr(memory, "_MOUNTINFO", lines)
+    assert is_tmpfs(str(tmp_path))
