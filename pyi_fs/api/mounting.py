@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pyi_fs.model.refs import check_ref_name
+
 _ANSWER_BYTES_MAX = 1 << 16
 
 
@@ -22,9 +24,13 @@ def mount(
     """
     if branch is not None and snapshot is not None:
         raise ValueError("a branch or a snapshot, not both")
-    what = f"{name}/{branch or ''}" if snapshot is None else f"{name}@{snapshot}"
+    # A blank in a name would end it, and begin the mountpoint.
+    branch = check_ref_name(branch) if branch is not None else ""
+    check_ref_name(name)
+    what = f"{name}/{branch}" if snapshot is None else f"{name}@{snapshot}"
     where = os.fsencode(os.path.abspath(at))
-    command = what.encode() + b" " + where
+    # A newline at its end is taken off: one of the path itself has to stay.
+    command = os.fsencode(what) + b" " + where + b"\n"
     control = os.path.join(beside, ".pyi", "mount")
     descriptor = os.open(control, os.O_RDWR | os.O_CLOEXEC)
     try:

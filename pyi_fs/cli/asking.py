@@ -8,6 +8,7 @@ import click
 from pyi_fs.cli.arguments import Place, parsed_label
 from pyi_fs.cli.mountinfo import absolute, our_mount_at
 from pyi_fs.errors import InvalidArgumentError, RequestError, UnsupportedError
+from pyi_fs.model.refs import check_ref_name
 
 _ANSWER_BYTES_MAX = 1 << 16
 # As `MountRequest` has it when nobody asked for anything.
@@ -42,8 +43,13 @@ def check_beside(beside: str, store: Path) -> Path:
 
 
 def ask(beside: Path, where: Place, branch: str | None, mountpoint: Path) -> None:
-    """Returns when the new mount answers. `RequestError` with the sentence of who refused it."""
-    what = str(where) if where.at is not None else f"{where.workspace}/{branch or ''}"
+    """Returns when the new mount answers. `RequestError` with the sentence of who refused it.
+
+    `InvalidArgumentError` for what is no branch's name.
+    """
+    # A blank in it would end it, and begin the mountpoint.
+    branch = check_ref_name(branch) if branch is not None else ""
+    what = str(where) if where.at is not None else f"{where.workspace}/{branch}"
     try:
         descriptor = os.open(beside / ".pyi" / "mount", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -51,7 +57,8 @@ def ask(beside: Path, where: Place, branch: str | None, mountpoint: Path) -> Non
             f"what serves {beside} cannot serve others: `pyi-mount --upgrade {beside}`"
         ) from None
     try:
-        os.write(descriptor, what.encode() + b" " + os.fsencode(mountpoint))
+        # A newline at its end is taken off: one of the path itself has to stay.
+        os.write(descriptor, os.fsencode(f"{what} {mountpoint}\n"))
     except OSError as error:
         said = os.pread(descriptor, _ANSWER_BYTES_MAX, 0).decode(errors="replace").strip()
         raise RequestError(said or str(error)) from None

@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 from pyi_fs import Workspace
+from pyi_fs.cli.arguments import Place
+from pyi_fs.cli.asking import ask
 from pyi_fs.cli.mount import command
+from pyi_fs.control.commands import MountCommand, mount_command
+from pyi_fs.errors import InvalidArgumentError
 from tests.support.commands import call, run
 from tests.support.several import served
 
@@ -94,6 +98,21 @@ def test_what_is_no_mount_of_ours_cannot_be_asked(tmp_path: Path):
 
     assert "nothing is mounted" in said(tmp_path)
     assert "is a mount of type proc" in said("/proc")
+
+
+def test_a_newline_at_the_end_of_a_mountpoint_belongs_to_it(tmp_path: Path):
+    """As do blanks. What is asked is an ordinary file here, which keeps what is written."""
+    (tmp_path / ".pyi").mkdir()
+    control = tmp_path / ".pyi" / "mount"
+    control.touch()
+    ask(tmp_path, Place("ws", None), None, Path("/a \n"))
+    assert mount_command(control.read_bytes()) == MountCommand("ws", None, None, b"/a \n")
+
+
+@pytest.mark.parametrize("name", ["", "try /tmp/other", "\udcff"])
+def test_what_is_no_name_of_a_branch_is_not_asked_for(tmp_path: Path, name: str):
+    with pytest.raises(InvalidArgumentError, match="not a name"):
+        ask(tmp_path, Place("ws", None), name, Path("/a"))
 
 
 @pytest.mark.parametrize(
