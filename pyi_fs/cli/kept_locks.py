@@ -3,7 +3,8 @@
 A lock of flock(2) lasts as long as anybody has its open file, and a message that nobody has read
 has the files open that were sent with it. So the holder of a mount keeps both ends of a pair of
 sockets, and whoever serves the mount keeps in it one message with all locks it has: the holder need
-know nothing of them, and a lock that is taken or given up later is one system call or two.
+know nothing of them, and a lock that is taken later is one system call or two. One that is given up
+is unlocked, which holds for everybody who has its open file, and stays in the message for a while.
 
 A message is never taken out before the next one is in. Who reads only peeks, so that a server that
 dies in its first milliseconds leaves them, too.

@@ -246,9 +246,10 @@ class DirectoryStorage:
         self._inherited = dict(descriptors)
 
     def forget_inherited(self) -> None:
-        """Closes the descriptors that `lock` did not use."""
+        """Gives up the locks whose descriptors `lock` did not use, whoever else has them open."""
         while self._inherited:
             path, descriptor = self._inherited.popitem()
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
             if self.on_lock is not None:
                 self.on_lock(path)

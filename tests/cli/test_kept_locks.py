@@ -4,10 +4,13 @@ import fcntl
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from pyi_fs.cli.kept_locks import LOCKS_MAX, KeptLocks
+from pyi_fs.cli.serving import keep_locks
+from pyi_fs.store.directory_storage import DirectoryStorage
 
 
 def locked(path) -> int:
@@ -119,3 +122,45 @@ def test_where_no_more_can_be_on_their_way_the_last_set_stays():
     assert (done.returncode, done.stdout) == (0, "first\n"), done.stderr
     # Said once.
     assert done.stderr.count("locks taken since are given up with this process") == 1
+
+
+def test_what_is_given_up_is_free_though_it_is_kept_until_the_next_is_taken(tmp_path):
+    kept, first = KeptLocks(), DirectoryStorage(tmp_path)
+    for name in ("workspaces", "leases", "other"):
+        first.make_directory(name)
+    first.on_lock = partial(keep_locks, first, kept)
+    dropped, held = first.lock("workspaces/dropped"), first.lock("leases/held")
+    other = first.lock("other/for-a-moment")
+    assert dropped is not None
+    assert held is not None
+    assert other is not None
+    dropped.release()
+    assert is_free(tmp_path / "workspaces/dropped")
+    # As if that server died here: the next one has both, and gives up what it does not use.
+    second, found = DirectoryStorage(tmp_path), successor(kept).taken_over()
+    assert set(found) == {"workspaces/dropped", "leases/held"}
+    second.inherit_locks(found)
+    other.release()
+    assert not is_free(tmp_path / "leases/held")
+    second.forget_inherited()
+    assert is_free(tmp_path / "leases/held")
+    again = first.lock("workspaces/again")
+    assert again is not None
+    found = successor(kept).taken_over()
+    assert set(found) == {"workspaces/again", "leases/held"}
+    for descriptor in found.values():
+        os.close(descriptor)
+
+
+def test_where_all_room_is_taken_what_is_given_up_makes_room(tmp_path):
+    kept, storage = KeptLocks(), DirectoryStorage(tmp_path)
+    storage.make_directory("workspaces")
+    storage.on_lock = partial(keep_locks, storage, kept)
+    paths = [f"workspaces/{number}" for number in range(LOCKS_MAX + 1)]
+    locks = [storage.lock(path) for path in paths]
+    assert locks[0] is not None
+    locks[0].release()
+    found = successor(kept).taken_over()
+    assert set(found) == set(paths[1:])
+    for descriptor in found.values():
+        os.close(descriptor)
