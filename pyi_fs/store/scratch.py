@@ -89,7 +89,8 @@ class ScratchWriter:
         self._current: SegmentId | None = None
         self._waiting: list[tuple[SegmentId, int, int]] = []
         # `sync` and `reclaim` run in threads of their own; the lists below are the only state they
-        # share with the owner.
+        # share with the owner, who begins a segment without the lock, which may be held for a
+        # punch: so what looks at all segments looks at a copy of their list.
         self._garbage_lock = Lock()
         self._pins_seen = storage.size_bytes(layout.pins(layer)) or 0
         # Segments that an earlier writer left, perhaps never synced; or sealed or collected since.
@@ -136,7 +137,7 @@ class ScratchWriter:
     def mark_refs(self) -> None:
         """Everything appended so far may be reached through a ref: never garbage. O(segments)."""
         with self._garbage_lock:
-            for segment in self._segments.values():
+            for segment in list(self._segments.values()):
                 segment.ref_mark = segment.size()
                 segment.dead.clear()
             self._waiting.clear()
@@ -164,7 +165,7 @@ class ScratchWriter:
         with self._garbage_lock:
             found = [
                 (state, state.file, state.size())
-                for state in self._segments.values()
+                for state in list(self._segments.values())
                 if state.file is not None and state.size() > state.synced
             ]
         return Unsynced([file for _, file, _ in found], found)
@@ -223,7 +224,7 @@ class ScratchWriter:
         be read after this.
         """
         with self._garbage_lock:
-            for state in self._segments.values():
+            for state in list(self._segments.values()):
                 state.sync_mark = state.size()
             waiting, self._waiting = self._waiting, []
         return waiting
@@ -285,7 +286,7 @@ class ScratchWriter:
         with self._garbage_lock:
             return [
                 (segment, state.size())
-                for segment, state in self._segments.items()
+                for segment, state in list(self._segments.items())
                 if segment != self._current
             ]
 

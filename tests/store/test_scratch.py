@@ -12,6 +12,7 @@ from pyi_fs.store import layout, runs, scratch
 from pyi_fs.store.layer_writer import sync_names
 from pyi_fs.store.scratch import ScratchWriter
 from pyi_fs.store.segment_files import next_segment_index
+from tests.support.memory_file import MemoryAppendFile
 from tests.support.storage import FailingStorage, MemoryStorage
 
 LAYER = LayerId(0x0102030405)
@@ -124,6 +125,25 @@ def test_garbage_made_while_a_sync_is_under_way_waits_for_the_next(
     sync(writer)
     give_back(writer)
     assert not held(storage, place)
+
+
+@pytest.mark.parametrize("look", ["take_waiting", "begin_sync", "closed_segments", "mark_refs"])
+def test_a_segment_may_begin_while_a_thread_looks_at_all(
+    writer: ScratchWriter, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """The owner appends between two of them; it takes no lock for that."""
+    fill(writer, 8)
+    known = writer.segments()
+    with monkeypatch.context() as patch:
+
+        def appending(file: MemoryAppendFile) -> int:
+            patch.undo()
+            fill(writer, 4)
+            return file.size_bytes
+
+        patch.setattr(MemoryAppendFile, "size_bytes", property(appending))
+        getattr(writer, look)()
+    assert len(writer.segments()) > len(known)
 
 
 def test_garbage_waits_on_when_the_sync_failed(
