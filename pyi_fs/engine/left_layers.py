@@ -1,11 +1,13 @@
 """Layers that a branch left by a publish: open for a while, then closed, then sealed.
 
-A restore does not wait for closing them: that is for the next `tidy`.
+A restore does not wait for closing them: that is for the next `tidy`, and what is beyond `OPEN_MAX`
+is closed when the restore was answered.
 """
 
 from threading import Lock
 from typing import Protocol
 
+from pyi_fs.engine.afterwards import Afterwards
 from pyi_fs.engine.leftovers import Leftovers
 from pyi_fs.ids import LayerId, Position
 from pyi_fs.store.layer_writer import LayerWriter
@@ -16,6 +18,8 @@ OPEN_MAX = 64
 
 class Closing(Protocol):
     """How a layer's writing ends."""
+
+    afterwards: Afterwards
 
     def close_writer(self, writer: LayerWriter) -> None:
         """Ends the writing of a layer here."""
@@ -40,7 +44,7 @@ class LeftLayers:
         """Takes a layer over that was just left."""
         self.open.append(writer)
         if len(self.open) > OPEN_MAX:
-            self._close_unless_syncing(self.open[:1])
+            self._services.afterwards.add(self._close_oldest)
 
     def tidy(self) -> None:
         """Closes those that are durable."""
@@ -57,6 +61,10 @@ class LeftLayers:
         with self._sync_lock:
             for writer in list(self.open):
                 self._close(writer)
+
+    def _close_oldest(self) -> None:
+        if len(self.open) > OPEN_MAX:
+            self._close_unless_syncing(self.open[:1])
 
     def _close_unless_syncing(self, writers: list[LayerWriter]) -> None:
         """Closes layers, or leaves them to the next time: a sync in a thread has them in hand."""

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
+from pyi_fs.engine.afterwards import Afterwards
 from pyi_fs.errors import NoSpaceError, NotFoundError
 from pyi_fs.format.record import FORMAT_VERSION, LayerHeader
 from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, WorkspaceName
@@ -32,6 +33,8 @@ class LayerServices:
         self._log = log
         self._workspace = workspace
         self._boot = boot
+        self.afterwards = Afterwards()
+        """What the commands of this workspace leave to do."""
 
     def open_layer(
         self,

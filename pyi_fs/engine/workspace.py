@@ -29,18 +29,8 @@ from pyi_fs.engine.snapshotting import changes, take_snapshot
 from pyi_fs.engine.status import branch_status
 from pyi_fs.engine.store import Store, boot_id
 from pyi_fs.engine.undo import Plan, plan_redo, plan_undo
-from pyi_fs.errors import (
-    AlreadyExistsError,
-    BusyError,
-    NotFoundError,
-)
-from pyi_fs.ids import (
-    NO_OPERATION,
-    BranchName,
-    OperationId,
-    Position,
-    WorkspaceName,
-)
+from pyi_fs.errors import AlreadyExistsError, BusyError, NotFoundError
+from pyi_fs.ids import NO_OPERATION, BranchName, OperationId, Position, WorkspaceName
 from pyi_fs.model.diff import Change
 from pyi_fs.model.operation import (
     DeleteSnapshot,
@@ -83,6 +73,7 @@ class Workspace:
         self._locks = BranchLocks(store.storage, name)
         self._boot = boot_id()
         self._services = LayerServices(store.layers, self.log, name, self._boot)
+        self.afterwards = self._services.afterwards
         self._moves = Moves(self, self.log, self.history)
         self._opening = Opening(name, self._services, self.log, self.history, self.reader)
 
@@ -109,6 +100,8 @@ class Workspace:
         found = self._branches.get(branch_name)
         if found is not None:
             return found
+        # Of that name, perhaps: what was dropped just now still has the lock.
+        self.afterwards.run()
         self.refresh().branch(name)
         if not self._locks.exists(branch_name):
             self.log.in_turn(partial(self._locks.make, branch_name))
@@ -131,16 +124,19 @@ class Workspace:
         return list(self._branches.values())
 
     def close_branch(self, branch: Branch) -> None:
-        """Closes a branch and gives its lock up; syncs nothing.
+        """Closes a branch and gives its lock up, if need be `afterwards`; syncs nothing.
 
         What is not synced is noted for `sync_leftovers`, but for an ephemeral one's.
         """
         if self._branches.get(branch.name) is branch:
             del self._branches[branch.name]
-            branch.close()
-            if not self.refs.branches[branch.name].ephemeral:
-                branch.layers.leftovers.hand_over(self.leftovers)
-            self._locks.release(branch.name)
+            self.afterwards.add(partial(self._close, branch))
+
+    def _close(self, branch: Branch) -> None:
+        branch.close()
+        if not branch.is_ephemeral:
+            branch.layers.leftovers.hand_over(self.leftovers)
+        self._locks.release(branch.name)
 
     def holder(self, name: BranchName) -> str | None:
         """Returns who has a branch open in another process, or None."""
@@ -396,5 +392,6 @@ class Workspace:
         """Closes every branch and the log; syncs nothing."""
         for branch in list(self._branches.values()):
             self.close_branch(branch)
+        self.afterwards.run()
         self.leases.close()
         self.log.close()

@@ -5,6 +5,9 @@ written before anybody is told. Before a command begins, the position of its bra
 before it appends to the operations log, the time of that record: should the server die in between,
 its successor can tell how far the command was (`fuse/takeover.py`).
 
+What a command leaves to do that nobody waits for (`engine/afterwards.py`) is done once its answer
+has gone out, where the transport says so (`answered`); what is refused leaves nothing.
+
 A command is a plain `def`: no request is answered and nothing else is changed while it runs.
 """
 
@@ -18,6 +21,7 @@ from pyi_fs.control.session import Session
 from pyi_fs.control.view import View
 from pyi_fs.format.record import encode_operation
 from pyi_fs.fuse.ledger import Key, Ledger, MemoryLedger, Value, Word
+from pyi_fs.fuse.translate import report
 from pyi_fs.model.operation import (
     DeleteSnapshot,
     DropBranch,
@@ -40,6 +44,9 @@ INTENT_TABLE = "intent"
 """The last restore of a path, encoded as in the log."""
 
 _T = TypeVar("_T")
+_REQUEST, _COUNTED, _LOGS = Word.REQUEST.value, Word.COUNTED.value, Word.COMMAND_LOGS.value
+_COMMAND, _VIEW = Word.COMMAND.value, Word.COMMAND_VIEW.value
+_LAYER, _OFFSET = Word.COMMAND_LAYER.value, Word.COMMAND_OFFSET.value
 # What a command is for. Others (a snapshot before a restore, a reservation) are done again without
 # harm.
 _FINAL = (
@@ -62,6 +69,7 @@ class Commands:
         """Watches the operations log of the session's workspace."""
         self._session = session
         self._ledger = ledger
+        self._afterwards = session.workspace.afterwards
         self._begun_ns: dict[Key, int] = {}
         if isinstance(ledger, MemoryLedger):
             self._begun_ns.update(ledger.table(BEGUN_TABLE))
@@ -74,25 +82,37 @@ class Commands:
         `view`: whose command it is. `kept`: makes of the answer what the ledger keeps. What the
         command raises has changed nothing, and is not kept.
         """
-        if not self._ledger.survives:
-            return command()
-        words = self._ledger.words
         # Of a task, or else the request that is being answered at once.
-        request = REQUEST.get() or words[Word.REQUEST]
+        request = REQUEST.get() or self._ledger.words[_REQUEST]
         if not request:
             return command()
-        branch = None if view is None else view.branch
-        words[Word.COMMAND_VIEW] = 0 if view is None else view.number
-        layer, offset = (0, 0) if branch is None else branch.position
-        words[Word.COMMAND_LAYER], words[Word.COMMAND_OFFSET] = layer, offset
-        words[Word.COMMAND_LOGS] = words[Word.COUNTED] = 0
-        words[Word.COMMAND] = words[Word.REQUEST] = request
+        self._afterwards.puts_off = True
+        try:
+            if self._ledger.survives:
+                return self._do_once(request, view, command, kept)
+            return command()
+        except BaseException:
+            self._afterwards.run()
+            raise
+
+    def _do_once(
+        self,
+        request: int,
+        view: View | None,
+        command: Callable[[], _T],
+        kept: Callable[[_T], Value],
+    ) -> _T:
+        words, branch = self._ledger.words, None if view is None else view.branch
+        words[_VIEW] = 0 if view is None else view.number
+        words[_LAYER], words[_OFFSET] = (0, 0) if branch is None else branch.position
+        words[_LOGS] = words[_COUNTED] = 0
+        words[_COMMAND] = words[_REQUEST] = request
         try:
             answer = command()
             self._ledger.put(DONE_TABLE, request, kept(answer))
         finally:
             self._ledger.commit()
-            words[Word.COMMAND] = words[Word.REQUEST] = 0
+            words[_COMMAND] = words[_REQUEST] = 0
         return answer
 
     async def do_in_thread(
@@ -134,8 +154,16 @@ class Commands:
             self._ledger.put(BEGUN_TABLE, request, None)
 
     def answered(self, request: int) -> None:
-        """The answer of a request has gone out: it is not kept any longer."""
+        """The answer of a request has gone out: it is not kept any longer.
+
+        What its command left to do is done now. Never raises.
+        """
         self._ledger.put(DONE_TABLE, request, None)
+        if self._afterwards.puts_off:
+            try:
+                self._afterwards.run()
+            except Exception as error:  # noqa: BLE001 - it must not be the end of a mount
+                report("BUG: what a command left to do", error)
 
     def _will_log(self, operation: Operation) -> None:
         is_aside = isinstance(operation, TakeSnapshot) and operation.automatic
@@ -145,4 +173,4 @@ class Commands:
             # The only one that is in a journal before it is in the log.
             self._ledger.put(INTENT_TABLE, 0, encode_operation(operation))
             self._ledger.commit()
-        self._ledger.words[Word.COMMAND_LOGS] = operation.time_ns
+        self._ledger.words[_LOGS] = operation.time_ns

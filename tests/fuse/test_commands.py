@@ -58,6 +58,45 @@ def test_what_is_refused_is_not_kept(server, request_number):
     assert request_number
 
 
+def test_what_a_command_leaves_to_do_is_done_when_it_was_answered(server, request_number):
+    afterwards, done = server.workspace.afterwards, []
+
+    def command():
+        afterwards.add(lambda: done.append("later"))
+        return b"answer"
+
+    server.state.commands.do(server.session.root, command, bytes)
+    assert done == []
+    server.state.commands.answered(request_number)
+    assert done == ["later"]
+    # Nobody says that this one was answered.
+    afterwards.add(lambda: done.append("now"))
+    assert done == ["later", "now"]
+
+
+def test_what_a_refused_command_leaves_to_do_is_done_at_once(server, request_number):
+    done = []
+
+    def refuse():
+        server.workspace.afterwards.add(lambda: done.append("left"))
+        raise BusyError("no")
+
+    with pytest.raises(BusyError):
+        server.state.commands.do(server.session.root, refuse, bytes)
+    assert done == ["left"]
+    assert request_number
+
+
+def test_what_fails_after_the_answer_is_logged(server, request_number, caplog):
+    def command():
+        server.workspace.afterwards.add(lambda: dict[int, int]()[0])
+        return b"answer"
+
+    server.state.commands.do(server.session.root, command, bytes)
+    server.state.commands.answered(request_number)
+    assert "BUG: what a command left to do" in caplog.text
+
+
 def test_where_nothing_is_kept_a_command_is_just_done(rig):
     assert Commands(rig.session, NoLedger()).do(None, lambda: 5, int) == 5
 
