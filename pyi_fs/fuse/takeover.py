@@ -22,9 +22,11 @@ from pyi_fs.fuse.kept_nodes import kept_nodes
 from pyi_fs.fuse.kept_views import GONE_TABLE, TABLE, gone_views, session_views
 from pyi_fs.fuse.ledger import MemoryLedger, Word
 from pyi_fs.fuse.resent import Interrupted
-from pyi_fs.ids import LayerId, Position, ViewNumber
+from pyi_fs.ids import ROOT_INODE, LayerId, Position, ViewNumber
 from pyi_fs.model.mutation import Reap
 from pyi_fs.model.operation import Operation, RestorePath, SwitchHead
+from pyi_fs.store import layout
+from pyi_fs.store.directory_storage import DirectoryStorage
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,8 @@ class Takeover:
             is_used = view.number in open_in or any(True for _ in self._state.nodes.known_of(view))
             if not is_used or view is self._session.root:
                 continue
+            if view.number not in open_in and not self._was_entered(view):
+                continue
             if view.reads is not None:
                 workspace.leases.hold(view.reads)
             elif view.name is not None:
@@ -99,6 +103,19 @@ class Takeover:
                 except BusyError as error:
                     log.warning("%s: it shows its newest snapshot from now on", error)
                 self._session.view_of_branch(view.name)
+
+    def _was_entered(self, view: View) -> bool:
+        """Returns whether the last server may have had the branch of a view open.
+
+        The kernel also knows the directory of one that was only listed. If so, the next use of it
+        opens the branch, as it would have there.
+        """
+        numbers = {number for _, number in self._state.nodes.known_of(view)}
+        workspace = self._session.workspace
+        disk = workspace.store.storage.disk
+        if view.name is None or numbers != {ROOT_INODE} or not isinstance(disk, DirectoryStorage):
+            return True
+        return disk.may_have_inherited(layout.branch_lock(workspace.name, view.name))
 
     def _lease(self) -> None:
         """Leases what open files read of views that are gone, so that no collection takes it."""

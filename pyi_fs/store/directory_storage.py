@@ -69,6 +69,7 @@ class DirectoryStorage:
         self._read_file = MemoryReadFile if is_memory else DirectoryReadFile
         self._locks: dict[str, DirectoryLockFile] = {}
         self._inherited: dict[str, int] = {}
+        self._has_inherited = False
         self.on_lock: Callable[[str], object] | None = None
         """Told the path of each lock that was taken exclusively, or given up; in any thread."""
         self._directories = {""}
@@ -244,6 +245,11 @@ class DirectoryStorage:
     def inherit_locks(self, descriptors: Mapping[str, int]) -> None:
         """Takes over descriptors of locks that a dead process held; `lock` uses each once."""
         self._inherited = dict(descriptors)
+        self._has_inherited = bool(descriptors)
+
+    def may_have_inherited(self, path: str) -> bool:
+        """Returns whether a dead process may have held a lock that nobody has used here yet."""
+        return not self._has_inherited or path in self._inherited
 
     def forget_inherited(self) -> None:
         """Gives up the locks whose descriptors `lock` did not use, whoever else has them open."""

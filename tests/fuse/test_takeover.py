@@ -19,7 +19,8 @@ from pyi_fs.control.log import log_line
 from pyi_fs.errors import PyiError
 from pyi_fs.fuse.handles import FileHandle, HandleId
 from pyi_fs.fuse.protocol import Opcode
-from pyi_fs.ids import InodeNumber, NodeId
+from pyi_fs.ids import BranchName, InodeNumber, NodeId
+from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support import fuse_structs as structs
 from tests.support.fuse_structs import EntryOut, OpenOut
 from tests.support.takeover_rig import Server, again, die_in, lines_of
@@ -340,4 +341,27 @@ def test_a_log_that_is_being_read_goes_on_however_much_of_it_was_read(tmp_path, 
     successor = Server(tmp_path / "store", server.leave())
     offset = len(whole) - 50
     assert read(successor, offset) == whole[offset:]
+    successor.close()
+
+
+@pytest.mark.parametrize("was_open", [False, True])
+def test_a_branch_that_was_only_listed_is_not_held_by_the_next_server(tmp_path, was_open):
+    """The kernel knows its directory either way; the last server's locks tell whether it was."""
+    server, _ = prepared(tmp_path / "store")
+    branches = server.lookup("branches", server.lookup(".pyi").nodeid).nodeid
+    handle = server.opened(branches, opcode=Opcode.OPENDIR).fh
+    body = struct.pack("<QQIIQII", handle, 0, 4096, 0, 0, 0, 0)
+    _, listed = server.ask(Opcode.READDIRPLUS, body, node=branches)
+    assert b"side" in listed
+    server.ask(Opcode.RELEASEDIR, handle.to_bytes(24, "little"), node=branches)
+    if was_open:
+        server.lookup("side", branches)
+    assert (server.workspace.opened(BranchName("side")) is not None) == was_open
+    disk = server.workspace.store.storage.disk
+    assert isinstance(disk, DirectoryStorage)
+    inherited = {path: os.dup(descriptor) for path, descriptor in disk.held_locks().items()}
+    successor = Server(tmp_path / "store", server.leave(), inherited)
+    assert (successor.workspace.opened(BranchName("side")) is not None) == was_open
+    assert stat.S_ISDIR(successor.lookup("side", branches).attr.mode)
+    assert successor.workspace.opened(BranchName("side")) is not None
     successor.close()

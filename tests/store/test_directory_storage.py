@@ -150,7 +150,9 @@ def test_locks_are_inherited_until_they_are_forgotten(tmp_path: Path) -> None:
     assert shared is not None
     assert (told, set(first.held_locks())) == (["a", "b"], {"a", "b"})
     second = DirectoryStorage(tmp_path)
+    assert second.may_have_inherited("c")
     second.inherit_locks(kept)
+    assert [second.may_have_inherited(name) for name in ("a", "b", "c")] == [True, True, False]
     second.on_lock = told.append
     again = second.lock("a", wait=False)
     assert again is not None

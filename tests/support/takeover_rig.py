@@ -6,7 +6,7 @@ written. What it leaves is on the disk and in the ledger, whose memory the proce
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +20,7 @@ from pyi_fs.fuse.protocol import RESENT
 from pyi_fs.fuse.resent import Resent
 from pyi_fs.fuse.takeover import Takeover
 from pyi_fs.ids import NodeId
+from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support.direct_rig import DirectRig
 from tests.support.fuse_structs import request
 
@@ -30,8 +31,13 @@ _CODE_DIED, _CODE_WRONG = 9, 8
 class Server(DirectRig):
     """Serves a workspace, noting in a ledger; `serve` also waits for what takes a task."""
 
-    def __init__(self, directory: Path, ledger: MemoryLedger | None = None) -> None:
-        """Begins, or goes on with the ledger of a server that is dead."""
+    def __init__(
+        self,
+        directory: Path,
+        ledger: MemoryLedger | None = None,
+        locks: Mapping[str, int] | None = None,
+    ) -> None:
+        """Begins, or goes on with the ledger of a server that is dead, and perhaps its locks."""
         is_new = ledger is None
         self.ledger = MemoryLedger() if ledger is None else ledger
         branch = "main" if is_new else self.ledger.table(VIEWS)[0]
@@ -40,6 +46,9 @@ class Server(DirectRig):
             # As the answer to INIT does.
             self.ledger.commit()
         else:
+            disk = self.workspace.store.storage.disk
+            assert isinstance(disk, DirectoryStorage)
+            disk.inherit_locks(locks or {})
             handlers = self.transport.handlers
             interrupted = Takeover(handlers, self.ledger).restore()
             self.transport.go_on(Resent(handlers, self.ledger, interrupted))
