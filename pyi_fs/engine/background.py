@@ -20,7 +20,7 @@ import trio
 
 from pyi_fs import limits
 from pyi_fs.engine.branch import Branch
-from pyi_fs.engine.checkpointing import is_due
+from pyi_fs.engine.checkpointing import is_due, put_under
 from pyi_fs.engine.collecting import is_due as is_collection_due
 from pyi_fs.engine.gc_record import read_record
 from pyi_fs.engine.given_up import KEPT_NS
@@ -256,7 +256,7 @@ class Background:
         # Also of a worker that was killed when it had written it.
         base = self._workspace.store.layers.base(layer)
         if base is not None:
-            branch.rebase(frozen, base)
+            put_under(self._workspace, frozen, base)
 
     async def _seal(self) -> float:
         """Seals what is closed when it is much, or when nobody has written for a while."""

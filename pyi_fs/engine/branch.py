@@ -341,11 +341,15 @@ class Branch:
         return position, frozen
 
     def rebase(self, frozen: Tree, base: Base) -> None:
-        """Puts an equal table in the place of the frozen tree under the current one. O(1)."""
+        """Puts an equal table in the place of the frozen tree, if the current one is over that.
+
+        Whoever's roll has frozen it. O(1).
+        """
         if self.tree.base is frozen:
             self.tree = on_base(self.tree, base)
             # Those that came while it was written are folded by who opens the branch next.
             self.records_since_base -= self._records_at_roll
+            self._records_at_roll = 0
 
     def sync(self) -> None:
         """Makes everything acknowledged before the call durable: data, records, log.

@@ -12,8 +12,10 @@ from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.history import History
 from pyi_fs.engine.sealing import resolved
 from pyi_fs.engine.store import Store
+from pyi_fs.engine.workspace import Workspace
 from pyi_fs.format.table_merge import encode_tree
 from pyi_fs.ids import LayerId, Position
+from pyi_fs.model.tree import Base, Tree
 from pyi_fs.store import layout
 
 
@@ -41,3 +43,14 @@ def write_base(store: Store, layer: LayerId, position: Position) -> None:
     with store.chunks.in_use():
         parts = list(encode_tree(tree, lambda extents: resolved(store, extents)))
         store.storage.write_atomic(layout.base(layer), parts)
+
+
+def put_under(workspace: Workspace, frozen: Tree, base: Base) -> None:
+    """Puts an equal table in the place of a frozen tree, for all that this process has over it.
+
+    Branches that began from it meanwhile, too, and trees that are kept: they would be as far behind
+    as the frozen one is, and one table more (`engine/tables.py`).
+    """
+    for branch in workspace.opened_branches():
+        branch.rebase(frozen, base)
+    workspace.history.forget_over(frozen)

@@ -175,6 +175,11 @@ class History:
         for position in [one for one, tree in self._trees.items() if id(_table(tree)) in ids]:
             self._forget(position)
 
+    def forget_over(self, frozen: Tree) -> None:
+        """Lets go of kept trees over one that has a table now: they are folded from that."""
+        for position in [one for one, tree in self._trees.items() if frozen in _below(tree)]:
+            self._forget(position)
+
     def lineage(self, position: Position) -> list[Position]:
         """Returns the position, its layer's parent position, and so on to the first there is."""
         found, passed = [position], {position.layer}
@@ -277,10 +282,16 @@ class History:
 
 def _table(tree: Tree) -> Base:
     """Returns what is below a tree and all trees it is over."""
+    *_, lowest = (tree, *_below(tree))
+    return lowest.base
+
+
+def _below(tree: Tree) -> Iterator[Tree]:
+    """Yields the trees that a tree is over."""
     base = tree.base
     while isinstance(base, Tree):
+        yield base
         base = base.base
-    return base
 
 
 def _no_more(layer: LayerId, end: int, offset: int) -> CorruptRecordError:

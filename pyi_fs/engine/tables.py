@@ -92,7 +92,8 @@ class Folds:
 
     From the first table on the way up, and from what comes after that: a process has folded it when
     the first one was still being written, and goes on with that tree; or the first is damaged, and
-    made anew. Seal maps keep what either way reaches.
+    made anew. Seal maps keep what either way reaches. A process is behind by more for a moment only
+    (`checkpointing.put_under`).
     """
 
     def __init__(self, store: Store) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from pyi_fs import limits
-from pyi_fs.engine.checkpointing import is_due, write_base
+from pyi_fs.engine.checkpointing import is_due, put_under, write_base
 from pyi_fs.engine.history import History
 from pyi_fs.errors import NotFoundError
 from pyi_fs.ids import LayerId, Position
@@ -11,8 +11,12 @@ from pyi_fs.model import extent
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout
 from tests.support.engine_rig import noise
+from tests.support.garbage_rig import fsck_of_tomorrow
 from tests.support.storage import MemoryStorage
+from tests.support.table_rig import collect, grow
 from tests.support.workspaces import Rig, assert_sound, picture_of
+
+__all__ = ["fsck_of_tomorrow"]
 
 
 def grown(rig: Rig) -> None:
@@ -161,3 +165,37 @@ def test_the_parents_of_a_table_need_not_be_folded(workspace: Rig) -> None:
     tree = History(workspace.store.layers).tree(position)
     assert picture_of(workspace.workspace.reader, tree) == picture
     workspace.storage.rename("aside", path)
+
+
+@pytest.mark.usefixtures("fsck_of_tomorrow")
+def test_a_table_that_comes_after_the_death_of_its_server_leaves_nobody_two_behind(
+    workspace: Rig,
+) -> None:
+    """Its worker goes on; the next server folds without it, and has the next table written."""
+    grow(workspace, 2)
+    workspace.make("a", noise(9_000, "a"))
+    workspace.seal_all()
+    late, _ = workspace.main.roll()
+    of_late = workspace.main.position.layer
+    workspace.make("b", b"in the new layer")
+    workspace.main.sync()
+    workspace.restart()
+    position, frozen = workspace.main.roll()
+    layer = workspace.main.position.layer
+    workspace.workspace.make_branch("side", workspace.main)
+    workspace.make("of the side", b"y", on="side")
+    workspace.branch("side").sync()
+    kept = workspace.workspace.find_snapshot(workspace.snapshot("meanwhile"))
+    workspace.remove("a")
+    workspace.main.sync()
+    other = Rig(workspace.storage, workspace.workspace.name, clock=workspace.clock)
+    write_base(other.store, of_late, late)
+    write_base(other.store, layer, position)
+    base = workspace.store.layers.base(layer)
+    assert base is not None
+    put_under(workspace.workspace, frozen, base)
+    collect(other)
+    other.close()
+    for tree in (workspace.branch("side").tree, workspace.workspace.snapshot_tree(kept)):
+        inode = tree.existing(tree.resolve(b"a"))
+        assert workspace.workspace.reader.read_all(inode) == noise(9_000, "a")

@@ -15,7 +15,7 @@ import pytest
 
 from pyi_fs.engine import founding, store, workspace
 from pyi_fs.engine.branch import Branch
-from pyi_fs.engine.checkpointing import write_base
+from pyi_fs.engine.checkpointing import put_under, write_base
 from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.sealing import seal
@@ -174,7 +174,7 @@ class Rig:
         write_base(self.store, branch.position.layer, position)
         base = self.store.layers.base(branch.position.layer)
         assert base is not None
-        branch.rebase(frozen, base)
+        put_under(self.workspace, frozen, base)
 
     def seal_all(self, *, sync_first: bool = True) -> list[SegmentId]:
         """Seals all segments of this process's layers, those being written too."""
