@@ -3,29 +3,30 @@
 Merkle tree objects, one for each directory, of which only those that changed are new.
 
 Runs in a worker process for snapshots that are likely kept. Cost: what changed since the snapshot
-whose root is given (its bytes are read, cut and hashed), everything for the first. Invariant: the
-root depends on the content alone, not on how it came to be.
+whose root is given (the chunks with a change in them are read, cut and hashed), everything for the
+first. Invariant: the root depends on the content alone, not on how it came to be.
+
+Objects are stored, the content of files is not: their bytes are where the tree has them
+(`docs/decisions/0014-small-edits.md`).
 """
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import partial
 
+from pyi_fs.engine.cutting import Earlier, content_of
 from pyi_fs.engine.history import History
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.store import Store
 from pyi_fs.format.treeobject import FileContent, TreeEntry, decode_tree_object, encode_tree_object
 from pyi_fs.ids import ROOT_INODE, ChunkId, InodeNumber, SnapshotId, TreeObjectId, WorkspaceName
-from pyi_fs.model import extent
 from pyi_fs.model.inode import Inode
 from pyi_fs.model.operation import SealSnapshot
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Tree
-from pyi_fs.store.chunker import Chunker
 from pyi_fs.store.chunks import ChunkStore
 from pyi_fs.store.oplog import OperationsLog
-
-_READ_BYTES = 1 << 20
 
 
 def content_root(
@@ -34,7 +35,7 @@ def content_root(
     tree: Tree,
     known: tuple[Tree, TreeObjectId, Touched] | None = None,
 ) -> TreeObjectId:
-    """Returns the content root of a tree, its objects and chunks put; durable after `chunks.flush`.
+    """Returns the content root of a tree, its objects put; durable after `chunks.flush`.
 
     `known`: another tree, its root, and a touched set that covers the difference between the two.
     """
@@ -99,48 +100,22 @@ class _Builder:
             and number not in self._touched
         ):
             return old
-        return TreeEntry(name, inode.mode, inode.xattrs, self._content(inode))
+        before = old.content if old is not None and is_same_kind else None
+        return TreeEntry(name, inode.mode, inode.xattrs, self._content(number, inode, before))
 
-    def _content(self, inode: Inode) -> object:
+    def _content(self, number: InodeNumber, inode: Inode, before: object) -> object:
+        """Returns what an entry says of an inode that is no directory.
+
+        `before`: what it said in the known tree, where the inode had the same name.
+        """
         if inode.is_file:
-            return FileContent(inode.size, tuple(self._pieces(inode)))
+            earlier = None
+            if isinstance(before, FileContent) and self._known_tree is not None:
+                earlier = Earlier(self._known_tree.existing(number), before, inode)
+            return content_of(inode, partial(self._reader.read, inode), earlier)
         if inode.is_symlink:
             return inode.target
         return inode.rdev if stat.S_IFMT(inode.mode) in (stat.S_IFCHR, stat.S_IFBLK) else None
-
-    def _pieces(self, inode: Inode) -> Iterator[tuple[ChunkId | None, int]]:
-        """Yields the chunks of a whole file, holes between extents apart.
-
-        Each run of data is cut from its beginning.
-        """
-        position = 0
-        for start, end in _runs(inode):
-            if start > position:
-                yield None, start - position
-            chunker = Chunker()
-            for offset in range(start, end, _READ_BYTES):
-                for data in chunker.feed(
-                    self._reader.read(inode, offset, min(_READ_BYTES, end - offset))
-                ):
-                    yield self._chunks.put(data), len(data)
-            for data in chunker.finish():
-                yield self._chunks.put(data), len(data)
-            position = end
-        if position < inode.size:
-            yield None, inode.size - position
-
-
-def _runs(inode: Inode) -> Iterator[tuple[int, int]]:
-    """Yields the half-open ranges of a file that have data, neighbours joined."""
-    start = end = 0
-    for item in extent.overlapping(inode.extents, 0, inode.size):
-        if item.file_offset != end:
-            if end > start:
-                yield start, end
-            start = item.file_offset
-        end = item.end
-    if end > start:
-        yield start, end
 
 
 def _directories_above(old: Tree, new: Tree, touched: Touched) -> set[InodeNumber]:
@@ -169,7 +144,7 @@ def _directories_above(old: Tree, new: Tree, touched: Touched) -> set[InodeNumbe
 def seal_snapshots(store: Store, workspace: WorkspaceName, snapshots: Iterable[SnapshotId]) -> None:
     """Computes the content roots of snapshots and notes them in the log.
 
-    Objects and chunks are durable before the note.
+    Objects are durable before the note.
 
     Each builds on the nearest earlier snapshot of its lineage whose root is known.
     """

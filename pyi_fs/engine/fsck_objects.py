@@ -1,41 +1,37 @@
 """Checks the tree objects of sealed snapshots. Part of `engine/fsck.py`.
 
 Each object is read once, however many snapshots share it. Only what is damaged is looked for in all
-of them: which paths of which snapshots it touches.
+of them: which paths of which snapshots it touches. What they say of files is not compared with the
+files.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from pyi_fs.engine.findings import PATHS_MAX, Report
 from pyi_fs.engine.fsck_chunks import ChunkCheck
 from pyi_fs.errors import PyiError
-from pyi_fs.format.treeobject import FileContent, TreeEntry, decode_tree_object
+from pyi_fs.format.treeobject import TreeEntry, decode_tree_object
 from pyi_fs.ids import ChunkId, TreeObjectId
-from pyi_fs.model.extent import CHUNK, Extent
 
-Problems = dict[TreeObjectId, list[tuple[bytes, str]]]
-"""Damaged objects -> names in them, b"" for the object itself, and what is wrong there."""
+Problems = dict[TreeObjectId, str]
+"""Damaged objects, and what is wrong with them."""
 
 
 def examine_objects(
     report: Report, chunks: ChunkCheck, roots: Mapping[TreeObjectId, list[str]]
 ) -> None:
-    """Checks that every object below the content roots decodes and every chunk it names is there.
+    """Checks that every object below the content roots is there and decodes.
 
     `roots`: content roots with the snapshots they are of.
     """
-    problems: Problems = defaultdict(list)
+    problems: Problems = {}
     above: dict[TreeObjectId, set[TreeObjectId]] = defaultdict(set)
     waiting, seen = list(roots), set(roots)
     while waiting:
         object_id = waiting.pop()
         for entry in _entries(chunks, object_id, problems):
-            if isinstance(entry.content, FileContent):
-                problems_here = [(entry.name, text) for text in _missing(chunks, entry.content)]
-                if problems_here:
-                    problems[object_id] += problems_here
-            elif _is_directory(entry):
+            if _is_directory(entry):
                 child = TreeObjectId(entry.content)
                 above[child].add(object_id)
                 if child not in seen:
@@ -73,11 +69,12 @@ def _name(
     count = 0
     while waiting and count < PATHS_MAX:
         path, object_id = waiting.pop()
-        for name, text in problems.get(object_id, ()):
-            below = b"/".join(part for part in (path, name) if part) or b"."
-            report.add("error", "object", "packs", text, paths=[below], refs=labels)
+        if object_id in problems:
+            text = problems[object_id]
+            report.add("error", "object", "packs", text, paths=[path or b"."], refs=labels)
             count += 1
-        for entry in _entries(chunks, object_id, defaultdict(list)):
+            continue
+        for entry in _entries(chunks, object_id, {}):
             if _is_directory(entry) and entry.content in touched:
                 below = path + b"/" + entry.name if path else entry.name
                 waiting.append((below, TreeObjectId(entry.content)))
@@ -91,14 +88,5 @@ def _entries(chunks: ChunkCheck, object_id: TreeObjectId, problems: Problems) ->
     try:
         return decode_tree_object(chunks.read(ChunkId(object_id)), object_id)
     except (PyiError, OSError) as error:
-        problems[object_id].append((b"", f"tree object {object_id.hex()}: {error}"))
+        problems[object_id] = f"tree object {object_id.hex()}: {error}"
         return []
-
-
-def _missing(chunks: ChunkCheck, content: FileContent) -> Iterator[str]:
-    for chunk, length in content.pieces:
-        problem = None
-        if chunk is not None:
-            problem = chunks.problem(Extent(0, length, CHUNK, chunk, 0))
-        if problem is not None:
-            yield problem

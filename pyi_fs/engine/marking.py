@@ -1,9 +1,10 @@
 """Which chunks are wanted, and which bytes of sealed segments. Reads only.
 
 Wanted are the chunks that the files of a layer name that stays, and the tree objects of kept
-snapshots with the chunks these name. Of a sealed segment only those bytes are wanted that some
-root's tree reaches, folded in any of the ways of `engine/tables.py`: the others were reached by
-what is gone by now, and leave the map.
+snapshots. (What these say of files are names, no references: the bytes are where the snapshot's
+tree has them; `docs/decisions/0014-small-edits.md`.) Of a sealed segment only those bytes are
+wanted that some root's tree reaches, folded in any of the ways of `engine/tables.py`: the others
+were reached by what is gone by now, and leave the map.
 """
 
 import stat
@@ -21,7 +22,7 @@ from pyi_fs.engine.sealing import trees_reaching
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.tables import Folds
 from pyi_fs.errors import NotFoundError, StoreError
-from pyi_fs.format.treeobject import FileContent, decode_tree_object
+from pyi_fs.format.treeobject import decode_tree_object
 from pyi_fs.ids import (
     ChunkId,
     LayerId,
@@ -288,8 +289,5 @@ def _mark_object(store: Store, root: TreeObjectId, live: set[ChunkId]) -> None:
             continue
         seen.add(object_id)
         live.add(ChunkId(object_id))
-        for entry in decode_tree_object(store.chunks.get(ChunkId(object_id)), object_id):
-            if isinstance(entry.content, FileContent):
-                live.update(chunk for chunk, _ in entry.content.pieces if chunk is not None)
-            elif stat.S_ISDIR(entry.mode):
-                waiting.append(TreeObjectId(entry.content))
+        entries = decode_tree_object(store.chunks.get(ChunkId(object_id)), object_id)
+        waiting += [TreeObjectId(one.content) for one in entries if stat.S_ISDIR(one.mode)]

@@ -18,7 +18,7 @@ from pyi_fs.engine.references import LayerGraph, all_layers, table_chunks
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.tables import Beginnings, Folds
 from pyi_fs.engine.unwritten import unwritten_segments
-from pyi_fs.format.treeobject import FileContent, decode_tree_object
+from pyi_fs.format.treeobject import decode_tree_object
 from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, TreeObjectId, segment_id
 from pyi_fs.model import extent
 from pyi_fs.model.edit import apply
@@ -270,38 +270,30 @@ def cut_map(pieces: ExtentList, ranges: Iterable[tuple[int, int]]) -> list[Exten
 
 
 def _add_objects(store: Store, held: Held, chunks: dict[ChunkId, Holders]) -> None:
-    """Adds the tree objects of sealed snapshots and the chunks they name; each is read once."""
+    """Adds the tree objects of sealed snapshots; each is read once."""
     holders: dict[TreeObjectId, Holders] = defaultdict(int)
     for number, holder in enumerate(held.holders):
         if holder.root is not None:
             holders[holder.root] |= 1 << number
-    objects = _objects(store, holders)
+    below = _objects(store, holders)
     # What is below comes out first, so the other way round an object's holders are complete.
-    below = {object_id: found.below for object_id, found in objects.items()}
     for object_id in reversed(list(TopologicalSorter(below).static_order())):
-        for chunk in (ChunkId(object_id), *objects[object_id].chunks):
-            chunks[chunk] |= holders[object_id]
+        chunks[ChunkId(object_id)] |= holders[object_id]
         for child in below[object_id]:
             holders[child] |= holders[object_id]
 
 
-class _Object(NamedTuple):
-    below: set[TreeObjectId]
-    chunks: set[ChunkId]
-
-
-def _objects(store: Store, roots: Iterable[TreeObjectId]) -> dict[TreeObjectId, _Object]:
-    found: dict[TreeObjectId, _Object] = {}
+def _objects(store: Store, roots: Iterable[TreeObjectId]) -> dict[TreeObjectId, set[TreeObjectId]]:
+    """Returns all tree objects below roots, each with those in it."""
+    found: dict[TreeObjectId, set[TreeObjectId]] = {}
     waiting = list(roots)
     while waiting:
         object_id = waiting.pop()
         if object_id in found:
             continue
-        below, chunks = found[object_id] = _Object(set(), set())
+        below = found[object_id] = set()
         for entry in decode_tree_object(store.chunks.get(ChunkId(object_id)), object_id):
-            if isinstance(entry.content, FileContent):
-                chunks.update(chunk for chunk, _ in entry.content.pieces if chunk is not None)
-            elif stat.S_ISDIR(entry.mode):
+            if stat.S_ISDIR(entry.mode):
                 below.add(TreeObjectId(entry.content))
         waiting += below
     return found

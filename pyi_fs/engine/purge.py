@@ -18,14 +18,9 @@ from blake3 import blake3
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.purge_bytes import Found, Holder, Search
+from pyi_fs.engine.purge_contents import NewContents
 from pyi_fs.engine.purge_files import FileKey, Files, clean_path, find, seen_layers
-from pyi_fs.engine.purge_objects import (
-    Rewriter,
-    Sighting,
-    object_files,
-    path_text,
-    sightings,
-)
+from pyi_fs.engine.purge_objects import Rewriter, Sighting, path_text, sightings
 from pyi_fs.engine.purge_rewrite import Replacement, blank_entry, new_journal, new_map, new_table
 from pyi_fs.engine.references import LayerGraph
 from pyi_fs.engine.store import Store
@@ -118,8 +113,7 @@ def plan(
     history = History(store.layers)
     files = Files(store, history)
     wanted = find(store, files, history, name, clean, progress)
-    seen = sightings(files, history, wanted)
-    search = Search(store, files, wanted, lambda: object_files(store, seen), progress)
+    search = Search(store, files, wanted, progress)
     found = search.run()
     progress("chunks")
     zeroed, chunks = _replaced(store, found, everywhere=everywhere)
@@ -127,7 +121,11 @@ def plan(
     replaced = Replacement(zeroed, ids)
     changes = _Changes(store, files, replaced, search.is_wanted)
     changes.look(progress)
-    rewriter = Rewriter(store, ids, blank_entry)
+    progress("tree objects")
+    losing = {files.key(one.layer, one.number) for one in found.holders} if everywhere else set()
+    contents = NewContents(store, zeroed, chunks)
+    seen = sightings(files, history, wanted, losing, contents.of)
+    rewriter = Rewriter(store, blank_entry)
     roots = tuple(sighting for sighting in seen if rewriter.root(sighting) != sighting.root)
     segments = {
         segment: parts
@@ -248,8 +246,6 @@ def _named_holders(files: Files, history: History, found: Found) -> dict[str, in
 
 
 def _text_of(files: Files, history: History, holder: Holder) -> str:
-    if holder.text:
-        return holder.text
     workspace = files.headers[holder.layer].workspace
     paths = []
     with suppress(NotFoundError):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from pyi_fs.engine.purge_files import FileKey, Files
-from pyi_fs.engine.purge_objects import ObjectFile
 from pyi_fs.engine.references import open_base
 from pyi_fs.engine.store import Store
 from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, segment_id, segment_layer
@@ -27,14 +26,10 @@ _Named = dict[_Source, list[tuple[int, int]]]
 
 
 class Holder(NamedTuple):
-    """Another file that has some of the bytes.
-
-    `where`: a layer and a number there, or the path and snapshot of a tree object.
-    """
+    """Another file that has some of the bytes: a layer that names it, and its number there."""
 
     layer: LayerId
     number: InodeNumber
-    text: str = ""
 
 
 class Found(NamedTuple):
@@ -57,7 +52,6 @@ class Search:
         store: Store,
         files: Files,
         wanted: set[FileKey],
-        objects: Callable[[], Iterator[ObjectFile]],
         progress: Callable[[str], None],
     ) -> None:
         """Reads nothing yet."""
@@ -67,7 +61,6 @@ class Search:
         self._numbers = {key.number for key in wanted}
         self._progress = progress
         self._own: _Named = defaultdict(list)
-        self._objects = objects
         # By layer: segment, end, start, inode of each write, in this order.
         self._writes: dict[LayerId, list[tuple[SegmentId, int, int, InodeNumber]]] = {}
 
@@ -87,10 +80,6 @@ class Search:
                 self._collect(layer)
             self._follow_maps()
             self._adopt_orphans()
-        for found in self._objects():
-            if found.is_wanted:
-                for chunk, length in found.pieces:
-                    self._own[chunk].append((0, length))
         own = {source: ranges.union(named) for source, named in self._own.items()}
         others: _Named = defaultdict(list)
         holders: dict[Holder, int] = defaultdict(int)
@@ -160,11 +149,6 @@ class Search:
                         end = item.source_offset + item.length
                         yield Holder(layer, number), source, item.source_offset, end
             yield from self._mapped_for_others(layer, own)
-        for found in self._objects():
-            if not found.is_wanted:
-                for chunk, length in found.pieces:
-                    if chunk in own:
-                        yield _of_object(found), chunk, 0, length
 
     def _of_others(
         self, layer: LayerId, own: dict[_Source, Ranges]
@@ -220,10 +204,6 @@ class Search:
         if index == len(writes) or writes[index][0] != segment or writes[index][2] > offset:
             return None
         return writes[index][3]
-
-
-def _of_object(found: ObjectFile) -> Holder:
-    return Holder(LayerId(0), InodeNumber(0), found.label)
 
 
 def _source(item: Extent) -> _Source:

@@ -241,7 +241,7 @@ def _rewrite_map(store: Store, planned: Plan, segment: SegmentId, progress: Prog
 
 
 def _seal_snapshots(store: Store, planned: Plan) -> None:
-    rewriter = Rewriter(store, planned.replaced.chunks, blank_entry, store.chunks.put)
+    rewriter = Rewriter(store, blank_entry, store.chunks.put)
     made = [(sighting, rewriter.root(sighting)) for sighting in planned.roots]
     store.chunks.flush()
     for workspace in {sighting.workspace for sighting, _ in made}:

@@ -1,8 +1,8 @@
-"""Mends the content of sealed snapshots: what their tree still has is stored once more.
+"""Mends the tree objects of sealed snapshots: they are made once more.
 
-The chunks of a content root are a copy of what layers hold, as long as the snapshot is there. So
-what a damaged pack lost can be had again by sealing the snapshot anew: the root comes out as it
-was, or nothing is claimed. After the packs (`engine/repair.py`), which may have had it twice.
+They say what the snapshot's tree holds, and that is there as long as the snapshot is. So what a
+damaged pack lost can be had again by sealing the snapshot anew: the root comes out as it was, or
+nothing is claimed. After the packs (`engine/repair.py`), which may have had it twice.
 
 And a damaged pack that was kept beside, since something of it was lost, goes once nothing of that
 is wanted that is not elsewhere.
@@ -18,7 +18,7 @@ from pyi_fs.engine.marking import live_chunks
 from pyi_fs.engine.reader import Reader
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import CorruptTreeObjectError, NotFoundError, PyiError, StoreError
-from pyi_fs.format.treeobject import FileContent, decode_tree_object
+from pyi_fs.format.treeobject import decode_tree_object
 from pyi_fs.ids import ChunkId, TreeObjectId, WorkspaceName
 from pyi_fs.model.refs import Snapshot
 from pyi_fs.store import layout
@@ -29,7 +29,7 @@ DAMAGED_SUFFIX = ".damaged"
 
 
 def lacking_snapshots(store: Store) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yields the label of each sealed snapshot whose content lacks a chunk, and how to mend it.
+    """Yields the label of each sealed snapshot that lacks a tree object, and how to mend it.
 
     Reads every tree object, and no file.
     """
@@ -82,10 +82,6 @@ def _lacks(store: Store, root: TreeObjectId | None, whole: set[TreeObjectId]) ->
             entries = decode_tree_object(store.chunks.get(ChunkId(object_id)), object_id)
         except (StoreError, OSError):
             return True
-        wanted = [one.content for one in entries if isinstance(one.content, FileContent)]
-        chunks = {chunk for one in wanted for chunk, _ in one.pieces if chunk is not None}
-        if chunks - store.index.known(chunks):
-            return True
         below = {TreeObjectId(one.content) for one in entries if one.mode & 0o170000 == 0o040000}
         waiting += below - seen - whole
         seen |= below
@@ -94,7 +90,7 @@ def _lacks(store: Store, root: TreeObjectId | None, whole: set[TreeObjectId]) ->
 
 
 def _seal_again(store: Store, snapshot: Snapshot) -> None:
-    """Stores what a snapshot's tree holds; `CorruptTreeObjectError` if that is not what it was."""
+    """Makes a snapshot's objects; `CorruptTreeObjectError` if what it holds is not what it was."""
     reader = Reader(store.layers, store.chunks)
     tree = History(store.layers).tree(snapshot.position)
     with store.chunks.in_use():

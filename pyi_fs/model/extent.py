@@ -129,6 +129,36 @@ def without_range(extents: ExtentList, start: int, end: int) -> ExtentList:
     return _splice(extents, start, end, None)
 
 
+def differing(one: ExtentList, other: ExtentList) -> Iterator[tuple[int, int]]:
+    """Yields the half-open ranges of a file for which two lists do not name the same bytes.
+
+    In order and disjoint; neighbours are not joined. Bytes against a hole differ.
+    """
+    lefts, rights = iterate(one), iterate(other)
+    left, right = next(lefts, None), next(rights, None)
+    while left is not None and right is not None:
+        if right.file_offset < left.file_offset:
+            left, right, lefts, rights = right, left, rights, lefts
+        if left.file_offset < right.file_offset:
+            end = min(left.end, right.file_offset)
+            yield left.file_offset, end
+            left = _rest(left, end, lefts)
+            continue
+        end = min(left.end, right.end)
+        if left[2:] != right[2:]:
+            yield left.file_offset, end
+        left, right = _rest(left, end, lefts), _rest(right, end, rights)
+    for item, others in ((left, lefts), (right, rights)):
+        if item is not None:
+            yield item.file_offset, item.end
+            yield from ((rest.file_offset, rest.end) for rest in others)
+
+
+def _rest(item: Extent, start: int, others: Iterator[Extent]) -> Extent | None:
+    """Returns what of an extent comes from `start` on, or else the next one."""
+    return item.cut(start, item.end) if item.end > start else next(others, None)
+
+
 def _continues(left: Extent, right: Extent) -> bool:
     return (
         left.end == right.file_offset

@@ -9,7 +9,17 @@ from pyi_fs.engine.founding import create_workspace
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.ids import ROOT_INODE, WorkspaceName
-from pyi_fs.model.mutation import Create, Link, Remove, Rename, SetXattr
+from pyi_fs.model.mutation import (
+    FALLOCATE_KEEP_SIZE,
+    FALLOCATE_PUNCH_HOLE,
+    Allocate,
+    Create,
+    Link,
+    Remove,
+    Rename,
+    SetXattr,
+)
+from tests.support.engine_rig import noise
 
 
 @pytest.fixture
@@ -75,6 +85,7 @@ def test_a_root_built_on_an_earlier_one_is_the_one_built_from_nothing(store, see
     choice = random.Random(seed)
     workspace, branch = opened(store, "w")
     directories = fill(branch, choice, 1)
+    large = make(branch, 1, b"large", 0o100644, noise(700_000))
     workspace.snapshot(branch, name="first")
     for step in range(4):
         x, y = directories[b"x"], directories[b"y"]
@@ -83,6 +94,9 @@ def test_a_root_built_on_an_earlier_one_is_the_one_built_from_nothing(store, see
         other = sorted(name for name, _ in tree.entries(y) if name.isdigit())
         number = tree.lookup(x, choice.choice(names))
         branch.write(number, 3, b"step %d" % step, 2)
+        branch.write(large, choice.randrange(800_000), noise(choice.choice((6, 90_000))), 2)
+        punch = FALLOCATE_PUNCH_HOLE | FALLOCATE_KEEP_SIZE
+        branch.commit(Allocate(large, choice.randrange(600_000), 5_000 * step + 1, punch, 2))
         branch.commit(Rename(x, choice.choice(names), y, choice.choice(other), 2, 3))
         branch.commit(SetXattr(number, b"user.a", b"%d" % step, 4))
         branch.commit(Link(number, ROOT_INODE, b"link%d" % step, 5))

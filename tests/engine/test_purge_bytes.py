@@ -6,22 +6,20 @@ from typing import Any
 from pyi_fs.engine.history import History
 from pyi_fs.engine.purge_bytes import Found, Search
 from pyi_fs.engine.purge_files import Files, find
-from pyi_fs.engine.purge_objects import object_files, sightings
 from pyi_fs.engine.store import Store
 from pyi_fs.ids import InodeNumber, WorkspaceName
 from pyi_fs.model import ranges
 from pyi_fs.model.mutation import Share
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.garbage_rig import seal_everything
-from tests.support.purge_rig import places, purge, seal_all_snapshots
+from tests.support.purge_rig import places, purge
 
 
 def found(store: Store, name: str, path: bytes) -> Found:
     history = History(store.layers)
     files = Files(store, history)
     wanted = find(store, files, history, WorkspaceName(name), [path])
-    seen = sightings(files, history, wanted)
-    return Search(store, files, wanted, lambda: object_files(store, seen), lambda _: None).run()
+    return Search(store, files, wanted, lambda _: None).run()
 
 
 def test_all_that_was_ever_written_is_its_own(tmp_path: Path) -> None:
@@ -58,7 +56,7 @@ def test_shared_extents_are_held_by_both(tmp_path: Path) -> None:
         ]
 
 
-def test_maps_and_tree_objects_name_chunks(tmp_path: Path) -> None:
+def test_maps_name_chunks(tmp_path: Path) -> None:
     """Sealed along the neighbours in one file only: no chunk of it is anybody else's."""
     with opened(tmp_path / "store") as store:
         with written(store, "job") as (workspace, branch):
@@ -67,7 +65,6 @@ def test_maps_and_tree_objects_name_chunks(tmp_path: Path) -> None:
             put(branch, b"after", noise(70_000, "after"))
             workspace.snapshot(branch)
         seal_everything(store)
-        seal_all_snapshots(store, "job")
         result = found(store, "job", b"env")
         chunks = {source for source in result.own if isinstance(source, bytes)}
         assert sum(ranges.size(result.own[chunk]) for chunk in chunks) == 70_000

@@ -131,6 +131,21 @@ class TestAgainstBytes:
             assert joined != (right.file_offset, right.kind, right.source, right.source_offset)
         assert extent.from_extents(extent.iterate(merged)) == merged
 
+    @given(operations, operations, operations)
+    def test_two_lists_differ_where_their_bytes_do(
+        self, common: list[Operation], one: list[Operation], other: list[Operation]
+    ) -> None:
+        left, left_model = last_of(common + one[:5])
+        right, right_model = last_of(common + other[:5])
+        found: set[int] = set()
+        end = 0
+        for start, stop in extent.differing(left, right):
+            assert end <= start < stop
+            found.update(range(start, stop))
+            end = stop
+        pairs = zip(left_model, right_model, strict=True)
+        assert found == {place for place, (a, b) in enumerate(pairs) if a != b}
+
     @given(operations, offsets)
     def test_empty_ranges_change_nothing(self, steps: list[Operation], at: int) -> None:
         """A hole of no bytes, or one that ends before it begins, leaves the very list."""

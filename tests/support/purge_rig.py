@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pyi_fs.engine.content import seal_snapshots
+from pyi_fs.engine.content import content_root, seal_snapshots
 from pyi_fs.engine.history import History
 from pyi_fs.engine.purge import plan
 from pyi_fs.engine.purge_execution import Purged, carry_out
@@ -104,6 +104,19 @@ def seal_all_snapshots(store: Store, workspace: str) -> None:
     log = OperationsLog(store.storage, WorkspaceName(workspace))
     log.close()
     seal_snapshots(store, WorkspaceName(workspace), [one.id for one in log.refs.ordered()])
+
+
+def roots_are_right(store: Store) -> bool:
+    """Returns whether every sealed snapshot has the content root that its tree gives."""
+    history, reader = History(store.layers), Reader(store.layers, store.chunks)
+    for name in store.workspace_names():
+        log = OperationsLog(store.storage, name)
+        log.close()
+        for snapshot in log.refs.ordered():
+            tree = history.tree(snapshot.position)
+            if snapshot.root not in (None, content_root(store.chunks, reader, tree)):
+                return False
+    return True
 
 
 class CrashingFile:
