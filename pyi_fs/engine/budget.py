@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
+
 from pyi_fs import limits
 from pyi_fs.engine.retention import Policy, Removal, by_worth, expendable, thin
 from pyi_fs.engine.roots import Gone, Without
@@ -144,7 +146,9 @@ def _given(
             chosen_deletions.append(item)
     # What is closed may have been all that kept the snapshots of a dropped branch.
     closed_refs = {
-        name: found._replace(undo_closed_ns=max(found.undo_closed_ns, closings[name].before_ns))
+        name: msgspec.structs.replace(
+            found, undo_closed_ns=max(found.undo_closed_ns, closings[name].before_ns)
+        )
         if name in closings
         else found
         for name, found in refs.items()

@@ -23,7 +23,8 @@ class KeptDict(dict[_K, _V]):
     def __init__(self, ledger: Ledger, table: str, encode: Callable[[_V], Value]) -> None:
         """Begins empty; `restore` gives it what a dead server noted."""
         super().__init__()
-        self._ledger = ledger
+        self._put = ledger.put
+        self._is_kept = ledger.survives
         self._table = table
         self._encode = encode
 
@@ -32,13 +33,13 @@ class KeptDict(dict[_K, _V]):
         super().__setitem__(key, value)
 
     def __setitem__(self, key: _K, value: _V) -> None:
-        super().__setitem__(key, value)
-        if self._ledger.survives:
-            self._ledger.put(self._table, cast(Key, key), self._encode(value))
+        dict.__setitem__(self, key, value)
+        if self._is_kept:
+            self._put(self._table, cast(Key, key), self._encode(value))
 
     def __delitem__(self, key: _K) -> None:
         super().__delitem__(key)
-        self._ledger.put(self._table, cast(Key, key), None)
+        self._put(self._table, cast(Key, key), None)
 
     def pop(self, key: _K, default: Any = _NOTHING, /) -> Any:
         """Removes a key and returns its value; as `dict.pop`."""

@@ -227,6 +227,12 @@ class Publication:
 
         At least one of the two records is there.
         """
+        if was is not None and now is not None and now.nlink > 0 and not was.is_directory:
+            # The node goes on saying what it said: there is nothing the kernel has to forget of it,
+            # and the name leads to another one.
+            self._nodes.redirect(node, Gone(view, number, was))
+            self._renumber(view, number)
+            return
         before = was if was is not None else now
         assert before is not None, "BUG: a file that is in neither tree differs"
         self._forget(node, before)

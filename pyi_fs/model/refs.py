@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import msgspec
 from immutables import Map
 
 from pyi_fs import limits
@@ -81,7 +82,7 @@ class Snapshot(NamedTuple):
     pinned: bool = False
 
 
-class BranchRef(NamedTuple):
+class BranchRef(msgspec.Struct, frozen=True):
     """A branch as the log knows it.
 
     It starts from `position`, and writes to `layer` once it has written since. `dropped_ns`: when
@@ -98,7 +99,7 @@ class BranchRef(NamedTuple):
     dropped_ns: int = 0
 
 
-class Refs(NamedTuple):
+class Refs(msgspec.Struct, frozen=True):
     """All refs after `operation_count` operations.
 
     `undoable` and `redoable` are stacks, newest last; what was undone leaves the first. `live`: the
@@ -162,17 +163,21 @@ def with_operation(refs: Refs, operation: Operation) -> Refs:
     """Returns the refs after one more operation, whose id is `refs.operation_count + 1`."""
     number = OperationId(refs.operation_count + 1)
     changed = _RULES[type(operation)](refs, operation, number)
-    return changed._replace(operation_count=number)
+    return _with(changed, operation_count=number)
+
+
+_with = msgspec.structs.replace
+"""Returns changed refs, or a changed ref: 0.07 us; 0.7 for a named tuple of as many fields."""
 
 
 def _begun(refs: Refs, op: Begin, _: OperationId) -> Refs:
     ref = BranchRef(op.branch, Position(*op.position), None, None, False, op.time_ns)
-    begun = refs._replace(inode_end=op.inode_floor, source=op.source, made_ns=op.time_ns)
+    begun = _with(refs, inode_end=op.inode_floor, source=op.source, made_ns=op.time_ns)
     return _with_ref(begun, ref)
 
 
 def _reserved(refs: Refs, op: Reserve, _: OperationId) -> Refs:
-    return refs._replace(inode_end=max(refs.inode_end, op.end))
+    return _with(refs, inode_end=max(refs.inode_end, op.end))
 
 
 def _continued(refs: Refs, op: Continue, _: OperationId) -> Refs:
@@ -181,8 +186,8 @@ def _continued(refs: Refs, op: Continue, _: OperationId) -> Refs:
 
 def _named(refs: Refs, op: NameSnapshot, _: OperationId) -> Refs:
     named = refs.snapshots[op.id]._replace(name=op.name, message=op.message)
-    return refs._replace(
-        snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id)
+    return _with(
+        refs, snapshots=refs.snapshots.set(op.id, named), names=refs.names.set(op.name, op.id)
     )
 
 
@@ -196,7 +201,7 @@ def _branch_made(refs: Refs, op: MakeBranch, number: OperationId) -> Refs:
     made = _with_ref(refs, ref)
     if before is not None:
         # Dropped, or the name would not have been free: `undo` of both brings that one back.
-        made = made._replace(shadowed=refs.shadowed.set(number, before))
+        made = _with(made, shadowed=refs.shadowed.set(number, before))
     return _done(made, Done(number, op))
 
 
@@ -218,8 +223,8 @@ def _with_dropped(
     dropped_ns = op.time_ns if dropped else 0
     other = refs.shadowed.get(op.undoes or op.redoes)
     if other is not None:
-        hidden = refs.branches[op.branch]._replace(dropped_ns=op.time_ns)
-        refs = _with_ref(refs, other)._replace(shadowed=refs.shadowed.set(number, hidden))
+        hidden = _with(refs.branches[op.branch], dropped_ns=op.time_ns)
+        refs = _with(_with_ref(refs, other), shadowed=refs.shadowed.set(number, hidden))
     return _with_branch(refs, op.branch, dropped=dropped, dropped_ns=dropped_ns)
 
 
@@ -231,7 +236,7 @@ def _sealed(refs: Refs, op: SealSnapshot, _: OperationId) -> Refs:
     sealed = refs.snapshots.get(op.id)
     if sealed is None:
         return refs
-    return refs._replace(snapshots=refs.snapshots.set(op.id, sealed._replace(root=op.root)))
+    return _with(refs, snapshots=refs.snapshots.set(op.id, sealed._replace(root=op.root)))
 
 
 def _pinned(refs: Refs, op: PinSnapshot, _: OperationId) -> Refs:
@@ -243,7 +248,7 @@ def _unpinned(refs: Refs, op: UnpinSnapshot, _: OperationId) -> Refs:
 
 
 def _undo_closed(refs: Refs, op: CloseUndo, _: OperationId) -> Refs:
-    return refs._replace(undo_closed_ns=max(refs.undo_closed_ns, op.before_ns))
+    return _with(refs, undo_closed_ns=max(refs.undo_closed_ns, op.before_ns))
 
 
 def _with_pin(refs: Refs, snapshot_id: SnapshotId, *, pinned: bool) -> Refs:
@@ -251,7 +256,7 @@ def _with_pin(refs: Refs, snapshot_id: SnapshotId, *, pinned: bool) -> Refs:
     if snapshot is None:
         return refs
     changed = snapshot._replace(pinned=pinned)
-    return refs._replace(snapshots=refs.snapshots.set(snapshot_id, changed))
+    return _with(refs, snapshots=refs.snapshots.set(snapshot_id, changed))
 
 
 def _purged(refs: Refs, _op: Purge, _: OperationId) -> Refs:
@@ -265,15 +270,15 @@ def _head_switched(refs: Refs, _op: SwitchHead, _: OperationId) -> Refs:
 
 
 def _with_branch(refs: Refs, name: BranchName, **changes: object) -> Refs:
-    return _with_ref(refs, refs.branches[name]._replace(**changes))  # type: ignore[arg-type]
+    return _with_ref(refs, _with(refs.branches[name], **changes))
 
 
 def _with_ref(refs: Refs, ref: BranchRef) -> Refs:
     branches = refs.branches.set(ref.name, ref)
     if ref.dropped == (ref.name not in refs.live):
-        return refs._replace(branches=branches)
+        return _with(refs, branches=branches)
     live = refs.live.delete(ref.name) if ref.dropped else refs.live.set(ref.name, True)
-    return refs._replace(branches=branches, live=live)
+    return _with(refs, branches=branches, live=live)
 
 
 def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
@@ -291,8 +296,9 @@ def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
         op.automatic,
     )
     names = refs.names.set(op.name, op.id) if op.name else refs.names
-    branch = refs.branches[op.branch]._replace(last=op.id)
-    return refs._replace(
+    branch = _with(refs.branches[op.branch], last=op.id)
+    return _with(
+        refs,
         branches=refs.branches.set(op.branch, branch),
         snapshots=refs.snapshots.set(op.id, snapshot),
         names=names,
@@ -313,8 +319,9 @@ def _without_snapshot(refs: Refs, snapshot_id: SnapshotId) -> Refs:
     branches = refs.branches
     for name, ref in refs.branches.items():
         if ref.last == snapshot_id:
-            branches = branches.set(name, ref._replace(last=snapshot.parent))
-    return refs._replace(
+            branches = branches.set(name, _with(ref, last=snapshot.parent))
+    return _with(
+        refs,
         snapshots=snapshots,
         names=names,
         numbers=refs.numbers.delete(snapshot_id.partition("-")[0]),
@@ -330,17 +337,17 @@ def _branch_moved(refs: Refs, op: MoveBranch, number: OperationId) -> Refs:
 
 def _done(refs: Refs, done: Done) -> Refs:
     redoable = without_branch(refs.redoable, done.branch)
-    return refs._replace(undoable=pushed(refs.undoable, done), redoable=redoable)
+    return _with(refs, undoable=pushed(refs.undoable, done), redoable=redoable)
 
 
 def _finished(refs: Refs, op: MoveBranch | DropBranch | UndropBranch, number: OperationId) -> Refs:
     done = Done(number, op)
     if op.undoes:
         undoable = cut(refs.undoable, op.branch, op.undoes)
-        return refs._replace(undoable=undoable, redoable=pushed(refs.redoable, done))
+        return _with(refs, undoable=undoable, redoable=pushed(refs.redoable, done))
     if op.redoes:
         redoable = without_operation(refs.redoable, op.redoes)
-        return refs._replace(undoable=pushed(refs.undoable, done), redoable=redoable)
+        return _with(refs, undoable=pushed(refs.undoable, done), redoable=redoable)
     return _done(refs, done)
 
 

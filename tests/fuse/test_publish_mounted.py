@@ -61,6 +61,28 @@ def test_restore_leaves_nothing_stale(mount):
     assert sorted(os.listdir(root)) == ["changed", "dir", "made", "same"]
 
 
+def test_who_only_holds_the_path_of_a_restored_file_sees_it_as_it_was(mount):
+    """The kernel keeps what it knows of that file: it is what the server says, when asked."""
+    path = mount.path / "f"
+    path.write_bytes(b"old")
+    snapshot = mount.snapshot()
+    path.write_bytes(b"new and longer")
+    held = os.open(path, os.O_PATH)
+    try:
+        before = os.fstat(held)
+        mount.control("restore", snapshot)
+        assert path.stat().st_size == 3
+        assert os.fstat(held) == before
+        os.setxattr(path, "user.of", b"the restored one")
+        with pytest.raises(OSError) as stale:
+            os.open(f"/proc/self/fd/{held}", os.O_RDONLY)
+        assert stale.value.errno == errno.ESTALE
+        assert os.fstat(held).st_size == before.st_size
+        assert path.read_bytes() == b"old"
+    finally:
+        os.close(held)
+
+
 def test_restore_of_open_files_keeps_them_for_who_holds_them(mount):
     root = mount.path
     (root / "db").write_bytes(b"unchanged")

@@ -1,5 +1,6 @@
 """The fold of operations: branches, snapshots, names, and what can be undone."""
 
+import msgspec
 import pytest
 
 from pyi_fs.errors import InvalidArgumentError, NotFoundError
@@ -185,7 +186,7 @@ def test_a_branch_made_again_does_not_hide_the_one_before_from_undo() -> None:
 def test_switching_a_mount_moves_no_ref() -> None:
     refs = folded(made(70))
     switched = with_operation(refs, SwitchHead(9, MAIN, SIDE))
-    assert switched == refs._replace(operation_count=3)
+    assert switched == msgspec.structs.replace(refs, operation_count=3)
 
 
 @pytest.mark.parametrize("text", ["a", "A1", "x.y_z-9", "a" * 128])
