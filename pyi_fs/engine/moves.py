@@ -69,9 +69,12 @@ class Moves:
         if path is not None:
             self._restore_path(branch, snapshot, tree, path)
             return snapshot
+        touched = branch.since_last.known_touched if branch.last == snapshot.id else None
         if branch.is_changed:
             self._services.snapshot(branch, automatic=f"before restore of {snapshot.id}")
-        self._move(branch, snapshot.position, snapshot.id, tree, snapshot=snapshot.id)
+        self._move(
+            branch, snapshot.position, snapshot.id, tree, snapshot=snapshot.id, touched=touched
+        )
         return snapshot
 
     def carry_out(
@@ -122,13 +125,6 @@ class Moves:
                 )
                 self._log.append(_confirmed(back, confirm))
 
-    # Services of branches, and durability.
-
-    def touched_since(self, parent: SnapshotId | None, position: Position) -> Touched | None:
-        """Returns what may have changed since a snapshot; None: anything."""
-        snapshot = self._log.refs.nearest(parent)
-        return self._history.touched(snapshot.position, position) if snapshot is not None else None
-
     def _move(
         self,
         branch: Branch,
@@ -137,16 +133,18 @@ class Moves:
         tree: Tree,
         *,
         snapshot: SnapshotId | None = None,
+        touched: Touched | None = None,
         undoes: OperationId = NO_OPERATION,
         redoes: OperationId = NO_OPERATION,
         confirm: Confirm | None = None,
     ) -> None:
         """Notes in the log that a branch goes to another position, then publishes its tree.
 
-        Restore, undo and redo are this.
+        Restore, undo and redo are this. `touched` covers the difference, if that is known already.
         """
         before = branch.position
-        touched = self._history.touched(before, after)
+        if touched is None:
+            touched = self._history.touched(before, after)
         branch.mark_ref()
         self._history.remember(before, branch.tree)
         move = MoveBranch(
@@ -161,10 +159,18 @@ class Moves:
             redoes,
         )
         branch.prepare(tree, touched)
-        self._log.append(_confirmed(move, confirm))
-        last = self._log.refs.nearest(parent)
+        last: Snapshot | None = None
+
+        def decide(refs: Refs) -> Operation:
+            nonlocal last
+            if confirm is not None:
+                confirm()
+            last = refs.nearest(parent)
+            return move
+
+        self._log.append(decide)
         last_tree = self._history.tree(last.position) if last is not None else None
-        since = self.touched_since(parent, after)
+        since = self._history.touched(last.position, after) if last is not None else None
         branch.publish(tree, after, touched, last.id if last else None, since, last_tree)
 
     def _restore_path(self, branch: Branch, snapshot: Snapshot, tree: Tree, path: bytes) -> None:

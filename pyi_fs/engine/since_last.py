@@ -54,6 +54,11 @@ class SinceLast:
         return self._touched
 
     @property
+    def known_touched(self) -> Touched | None:
+        """Returns `touched` if it covers what differs, else None: anything may."""
+        return self._touched if self._ask()[1] else None
+
+    @property
     def is_complete(self) -> bool:
         """Returns whether `touched` covers the difference."""
         return self._ask()[1]

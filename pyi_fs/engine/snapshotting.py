@@ -14,7 +14,7 @@ from pyi_fs.ids import BranchName, SnapshotId
 from pyi_fs.limits import MESSAGE_BYTES_MAX
 from pyi_fs.model.diff import Change, Counts, count, counts, diff, everything
 from pyi_fs.model.operation import NameSnapshot, Operation, TakeSnapshot
-from pyi_fs.model.refs import Refs, Snapshot, check_ref_name
+from pyi_fs.model.refs import Refs, Snapshot, check_ref_name, snapshot_of
 from pyi_fs.store.oplog import OperationsLog
 
 
@@ -74,7 +74,7 @@ def take_snapshot(
         history.note_touched(last.position, branch.position, branch.since_last.touched)
     branch.mark_snapshot(taken.id)
     history.remember(branch.position, branch.tree)
-    return Answer(log.refs.snapshots[taken.id], unchanged=False)
+    return Answer(snapshot_of(taken), unchanged=False)
 
 
 def changes(history: History, a: Snapshot, b: Snapshot | Branch) -> list[Change]:

@@ -162,6 +162,8 @@ class Commands:
         if self._afterwards.puts_off:
             try:
                 self._afterwards.run()
+                # The next request finds them folded.
+                self._session.workspace.log.fold()
             except Exception as error:  # noqa: BLE001 - it must not be the end of a mount
                 report("BUG: what a command left to do", error)
 

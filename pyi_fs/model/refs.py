@@ -281,8 +281,9 @@ def _with_ref(refs: Refs, ref: BranchRef) -> Refs:
     return _with(refs, branches=branches, live=live)
 
 
-def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
-    snapshot = Snapshot(
+def snapshot_of(op: TakeSnapshot) -> Snapshot:
+    """Returns the snapshot that was taken."""
+    return Snapshot(
         op.id,
         op.branch,
         Position(*op.position),
@@ -295,12 +296,15 @@ def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
         op.message,
         op.automatic,
     )
+
+
+def _taken(refs: Refs, op: TakeSnapshot, _: OperationId) -> Refs:
     names = refs.names.set(op.name, op.id) if op.name else refs.names
     branch = _with(refs.branches[op.branch], last=op.id)
     return _with(
         refs,
         branches=refs.branches.set(op.branch, branch),
-        snapshots=refs.snapshots.set(op.id, snapshot),
+        snapshots=refs.snapshots.set(op.id, snapshot_of(op)),
         names=names,
         numbers=refs.numbers.set(op.id.partition("-")[0], op.id),
         snapshot_count=refs.snapshot_count + 1,

@@ -34,12 +34,17 @@ def fold_operation(refs: Refs, operation: Operation) -> Refs:
 
     `CorruptTreeError` if no writer can have written it after these.
     """
+    check_operation(refs, operation)
+    return with_operation(refs, operation)
+
+
+def check_operation(refs: Refs, operation: Operation) -> None:
+    """Raises `CorruptTreeError` if no writer can have written an operation after these refs."""
     if (type(operation) is Begin) != (refs.operation_count == 0):
         raise CorruptTreeError("a workspace begins once, with its first record")
     check = _CHECKS.get(type(operation))
     if check is not None:
         check(refs, operation)
-    return with_operation(refs, operation)
 
 
 def _check_name(text: str) -> None:
@@ -127,3 +132,5 @@ _CHECKS: dict[type, Callable[[Refs, Any], None]] = {
     RestorePath: _path_restored,
     SwitchHead: _switched,
 }
+IS_FOLDED_IF_CHECKED = frozenset((TakeSnapshot, MakeBranch, DropBranch, MoveBranch))
+"""What can be folded whenever it passed `check_operation`: all that their rules ask is checked."""

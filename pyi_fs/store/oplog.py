@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
-from pyi_fs.errors import CorruptRecordError, CorruptTreeError, ForeignFileError, NotFoundError
+from pyi_fs.errors import CorruptRecordError, ForeignFileError, NotFoundError
 from pyi_fs.format.record import decode_operation, encode_frame, encode_operation, frames
 from pyi_fs.ids import OperationId, WorkspaceName
 from pyi_fs.model.operation import (
@@ -28,10 +28,10 @@ from pyi_fs.model.operation import (
     UnpinSnapshot,
 )
 from pyi_fs.model.refs import Refs
-from pyi_fs.model.refs_fold import fold_operation
 from pyi_fs.store import layout
 from pyi_fs.store.framed import frames_of
 from pyi_fs.store.log_note import LOG_SEED, add_to_note, begin_note, read_log_synced
+from pyi_fs.store.log_refs import LogRefs
 from pyi_fs.store.reserve import with_reserve
 from pyi_fs.store.storage import AppendFile, ReadFile, SharedFile, Storage
 
@@ -62,7 +62,7 @@ class OperationsLog:
         self._ends = array("Q")
         self._synced = 0
         self._is_doubtful = False
-        self.refs = Refs()
+        self._refs = LogRefs(self._path)
         self.on_append: Callable[[], None] = lambda: None
         """Called after each record of this process: it is to be made durable some time."""
         self.on_intent: Callable[[Operation], None] = lambda _: None
@@ -140,6 +140,15 @@ class OperationsLog:
             turn.end_turn()
             turn.close()
 
+    @property
+    def refs(self) -> Refs:
+        """Returns the refs as last seen."""
+        return self._refs.now
+
+    def fold(self) -> None:
+        """Folds what this process appended last, so that nobody waits for it who asks next."""
+        self._refs.settle()
+
     def refresh(self) -> Refs:
         """Folds what other processes added; returns the refs.
 
@@ -153,7 +162,7 @@ class OperationsLog:
         """Folds the records after the last one; returns whether they reach the end of the file."""
         size = self._file.size_bytes()
         for end, payload in frames_of(self._file, LOG_SEED, self._end, size):
-            self.refs = self._folded(decode_operation(payload))
+            self._refs.fold(decode_operation(payload), self._end)
             self._end = end
             self._ends.append(end)
         return self._end >= size
@@ -177,9 +186,8 @@ class OperationsLog:
         try:
             if shared.size_bytes > self._end:
                 self.refresh()
-            operation = decide(self.refs)
-            # Before it is written: what no reader would fold must never get into the log.
-            after = self._folded(operation)
+            operation = decide(self._refs.now)
+            self._refs.check(operation, self._end)
             if shared.size_bytes > self._end:
                 shared.truncate(self._end)
             frame = encode_frame(encode_operation(operation), self._end, LOG_SEED)
@@ -190,7 +198,7 @@ class OperationsLog:
                 shared.append(frame)
             self._end = shared.size_bytes
             self._ends.append(self._end)
-            self.refs = after
+            self._refs.add(operation)
         finally:
             shared.end_turn()
         self.on_append()
@@ -336,13 +344,6 @@ class OperationsLog:
         self._file.close()
         if self._shared is not None:
             self._shared.close()
-
-    def _folded(self, operation: Operation) -> Refs:
-        try:
-            return fold_operation(self.refs, operation)
-        except CorruptTreeError as error:
-            expected = "a record that can stand there"
-            raise CorruptRecordError(self._path, self._end, expected, error) from error
 
 
 def _remove_with_note(storage: Storage, workspace: WorkspaceName) -> None:

@@ -6,10 +6,11 @@ from itertools import count
 
 import pytest
 
+from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.moves import Moves
 from pyi_fs.engine.undo import DropPlan, Plan, UndropPlan
 from pyi_fs.errors import BusyError, NotFoundError
-from pyi_fs.ids import NO_OPERATION, BranchName, OperationId
+from pyi_fs.ids import NO_OPERATION, BranchName, InodeNumber, OperationId
 from pyi_fs.model.mutation import Graft
 from pyi_fs.model.operation import (
     MoveBranch,
@@ -19,6 +20,8 @@ from pyi_fs.model.operation import (
     UndropBranch,
 )
 from pyi_fs.model.refs import Refs
+from pyi_fs.model.touched import Touched
+from pyi_fs.model.tree import Tree
 from tests.support.engine_rig import opened, put, written
 from tests.support.storage import MemoryStorage
 from tests.support.workspaces import Rig, assert_touched_covers
@@ -152,14 +155,49 @@ def test_what_was_touched_since_a_snapshot_covers_the_difference(workspace: Rig)
     first = workspace.workspace.find_snapshot(workspace.snapshot())
     workspace.make("b")
     workspace.remove("a")
-    moves = Moves(workspace.workspace, workspace.workspace.log, workspace.workspace.history)
-    touched = moves.touched_since(first.id, workspace.main.position)
+    touched = workspace.workspace.history.touched(first.position, workspace.main.position)
     assert touched is not None
     old = workspace.workspace.snapshot_tree(first)
     assert_touched_covers(old, workspace.main.tree, touched)
-    assert moves.touched_since(None, workspace.main.position) is None
-    workspace.workspace.delete_snapshot(first.id)
-    assert moves.touched_since(first.id, workspace.main.position) is None
+
+
+class Told:
+    """A listener that nobody has files open with."""
+
+    def __init__(self) -> None:
+        self.touched: list[Touched | None] = []
+
+    def orphans(self, *_: object) -> list[InodeNumber]:
+        return []
+
+    def published(
+        self, branch: Branch, old: Tree, new: Tree, touched: Touched | None, adopted: object
+    ) -> None:
+        self.touched.append(touched)
+        if touched is not None:
+            assert_touched_covers(old, new, touched)
+
+
+def test_what_a_restore_of_the_last_snapshot_touches_is_not_looked_for(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.make("a", b"1")
+    first, told = workspace.snapshot(), Told()
+    workspace.main.listener = told
+    workspace.make("b")
+    number = workspace.main.tree.resolve(b"b")
+
+    def reads(*_: object) -> None:
+        raise AssertionError("a journal is read")
+
+    monkeypatch.setattr(workspace.workspace.store.layers, "records", reads)
+    workspace.workspace.restore(workspace.main, first)
+    workspace.workspace.restore(workspace.main, first)
+    changed, nothing = told.touched
+    assert changed is not None
+    assert number in changed.inodes
+    assert nothing is not None
+    assert not nothing
 
 
 def test_changes_since_the_last_snapshot_count_again_after_an_undo_to_between_snapshots(tmp_path):

@@ -58,8 +58,11 @@ def test_what_is_refused_is_not_kept(server, request_number):
     assert request_number
 
 
-def test_what_a_command_leaves_to_do_is_done_when_it_was_answered(server, request_number):
+def test_what_a_command_leaves_to_do_is_done_when_it_was_answered(
+    server, request_number, monkeypatch
+):
     afterwards, done = server.workspace.afterwards, []
+    monkeypatch.setattr(server.workspace.log, "fold", lambda: done.append("folded"))
 
     def command():
         afterwards.add(lambda: done.append("later"))
@@ -68,10 +71,10 @@ def test_what_a_command_leaves_to_do_is_done_when_it_was_answered(server, reques
     server.state.commands.do(server.session.root, command, bytes)
     assert done == []
     server.state.commands.answered(request_number)
-    assert done == ["later"]
+    assert done == ["later", "folded"]
     # Nobody says that this one was answered.
     afterwards.add(lambda: done.append("now"))
-    assert done == ["later", "now"]
+    assert done == ["later", "folded", "now"]
 
 
 def test_what_a_refused_command_leaves_to_do_is_done_at_once(server, request_number):
