@@ -21,7 +21,7 @@ import trio
 
 from pyi_fs.control.beside import THREAD
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
-from pyi_fs.fuse import protocol
+from pyi_fs.fuse import greeting, protocol
 from pyi_fs.fuse.backings import KernelBackings, is_permitted
 from pyi_fs.fuse.callers import is_dying
 from pyi_fs.fuse.commands import REQUEST
@@ -33,30 +33,13 @@ from pyi_fs.fuse.handlers import Handlers
 from pyi_fs.fuse.in_flight import InFlight
 from pyi_fs.fuse.ledger import Word
 from pyi_fs.fuse.passthrough import Passthrough
-from pyi_fs.fuse.protocol import InitFlag, Opcode
+from pyi_fs.fuse.protocol import Opcode
 from pyi_fs.fuse.resent import Resent, noting_changes
 from pyi_fs.fuse.translate import Translator, report
 from pyi_fs.ids import Buffer
 
 log = logging.getLogger(__name__)
 
-_WANTED = (
-    InitFlag.ASYNC_READ
-    | InitFlag.ATOMIC_O_TRUNC
-    | InitFlag.EXPORT_SUPPORT
-    | InitFlag.BIG_WRITES
-    | InitFlag.DO_READDIRPLUS
-    | InitFlag.READDIRPLUS_AUTO
-    | InitFlag.ASYNC_DIO
-    | InitFlag.PARALLEL_DIROPS
-    | InitFlag.ABORT_ERROR
-    | InitFlag.MAX_PAGES
-    | InitFlag.CACHE_SYMLINKS
-    | InitFlag.HANDLE_KILLPRIV_V2
-    | InitFlag.INIT_EXT
-)
-# Requests that nobody waits for (read-ahead, write-back) under way at once.
-_BACKGROUND_MAX, _CONGESTION = 64, 48
 # The connection is gone: unmounted, or aborted.
 _ENDED = frozenset((errno.ENODEV, errno.ECONNABORTED))
 # Nothing to read after all: another one took it, or its caller gave up.
@@ -98,11 +81,10 @@ class DirectTransport:
         self._facade = facade
         self._device = device
         self._ready = ready
-        self._wanted = int(_WANTED | InitFlag.WRITEBACK_CACHE if writeback else _WANTED)
         self.translator = Translator()
         self._passthrough = Passthrough(handlers.state, KernelBackings(device))
-        if not writeback and is_permitted():
-            self._wanted |= InitFlag.PASSTHROUGH
+        passthrough = not writeback and is_permitted()
+        self._wanted = greeting.wanted(writeback=writeback, passthrough=passthrough)
         table = Requests(handlers, writeback=writeback).table
         table.update(Opens(handlers, self._passthrough).table)
         table[Opcode.IOCTL] = partial(ioctl, handlers.ioctls)
@@ -114,7 +96,7 @@ class DirectTransport:
         self._reads: dict[int, tuple[int, trio.CancelScope]] = {}
         self._nursery: trio.Nursery | None = None
         self._is_greeted = False
-        self._too_old: str | None = None
+        self._too_old: UnsupportedError | None = None
         self._ledger = handlers.state.ledger
         self._words = self._ledger.words
         self._told = handlers.state.told
@@ -151,7 +133,7 @@ class DirectTransport:
             self._facade.close()
             os.close(self._device)
         if self._too_old is not None:
-            raise UnsupportedError(self._too_old)
+            raise self._too_old
 
     def go_on(self, resent: Resent) -> None:
         """Goes on where a dead server was, instead of waiting for INIT."""
@@ -281,26 +263,17 @@ class DirectTransport:
         offer = protocol.init_request(body)
         if self._is_greeted:
             raise MalformedRequestError("INIT twice")
-        if offer.major < protocol.MAJOR or (
-            offer.major == protocol.MAJOR and offer.minor < protocol.MINOR_MIN
-        ):
+        try:
+            agreed = greeting.agree(offer, self._wanted)
+        except UnsupportedError as error:
             self._refuse(unique, errno.EPROTO)
-            self._too_old = f"this kernel speaks FUSE {offer.major}.{offer.minor}, 7.31 is needed"
+            self._too_old = error
             return
-        self.has_resend = bool(offer.flags & InitFlag.HAS_RESEND)
-        # A kernel of a later major version asks again, in ours.
-        self._is_greeted = offer.major == protocol.MAJOR
-        taken = self._wanted & offer.flags
-        self._passthrough.is_on = bool(taken & InitFlag.PASSTHROUGH)
-        self._words[Word.PASSES_THROUGH] = self._passthrough.is_on
-        body = protocol.init_reply(
-            min(offer.minor, protocol.MINOR_MAX),
-            taken,
-            offer.readahead_bytes,
-            background_max=_BACKGROUND_MAX,
-            congestion=_CONGESTION,
-        )
-        self._answer(unique, body)
+        self.has_resend = agreed.has_resend
+        self._is_greeted = agreed.is_final
+        self._passthrough.is_on = agreed.passes_through
+        self._words[Word.PASSES_THROUGH] = agreed.passes_through
+        self._answer(unique, agreed.body)
 
     def _see_to(
         self, opcode: int, unique: int, thread: int, answer: Later | Command | Buffer
