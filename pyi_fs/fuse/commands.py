@@ -65,9 +65,15 @@ _FINAL = (
 class Commands:
     """Carries out the control commands of one mount."""
 
-    def __init__(self, session: Session, ledger: Ledger) -> None:
-        """Watches the operations log of the session's workspace."""
+    def __init__(
+        self, session: Session, ledger: Ledger, *, before: Callable[[], None] = lambda: None
+    ) -> None:
+        """Watches the operations log of the session's workspace.
+
+        `before` is called before each command: it brings to an end what was put off.
+        """
         self._session = session
+        self._before = before
         self._ledger = ledger
         self._afterwards = session.workspace.afterwards
         self._begun_ns: dict[Key, int] = {}
@@ -82,6 +88,7 @@ class Commands:
         `view`: whose command it is. `kept`: makes of the answer what the ledger keeps. What the
         command raises has changed nothing, and is not kept.
         """
+        self._before()
         # Of a task, or else the request that is being answered at once.
         request = REQUEST.get() or self._ledger.words[_REQUEST]
         if not request:
@@ -128,6 +135,7 @@ class Commands:
         `BEGUN_NS` when it was begun first. `note` is called when it has ended, in the loop: the
         ledger is for one thread.
         """
+        self._before()
         request = REQUEST.get() if self._ledger.survives else 0
         if request:
             BEGUN_NS.set(self._begun_ns.pop(request, 0))

@@ -20,7 +20,6 @@ from pyi_fs.fuse.listings import ListingHandlers
 from pyi_fs.fuse.metadata import MetadataHandlers
 from pyi_fs.fuse.names import NameHandlers
 from pyi_fs.fuse.ranges import RangeHandlers
-from pyi_fs.fuse.reaping import Reaper
 from pyi_fs.fuse.state import MountState
 
 
@@ -37,4 +36,4 @@ class Handlers:
         self.ranges = RangeHandlers(state)
         self.ioctls = IoctlHandlers(state, controls)
         self.listings = ListingHandlers(state, controls, self.names)
-        self.reaper = Reaper(state)
+        self.reaper = state.reaper

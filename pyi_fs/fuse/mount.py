@@ -201,6 +201,7 @@ async def _run(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_unmount_at_end, state, mounted, transport, shared)
         nursery.start_soon(let_go_of_unused, state, options.sync_interval)
+        nursery.start_soon(_guarded, state.reaper.run)
         if options.writeback:
             nursery.start_soon(_flush_every, state, options.sync_interval)
         if options.snapshot_every is not None:

@@ -22,6 +22,7 @@ from pyi_fs.fuse.ledger import Ledger, NoLedger
 from pyi_fs.fuse.nodes import NodeTable
 from pyi_fs.fuse.prefill import Prefill
 from pyi_fs.fuse.publishing import Publication
+from pyi_fs.fuse.reaping import Reaper
 from pyi_fs.fuse.syncing import GroupSync
 from pyi_fs.fuse.told import Told, listing_of
 from pyi_fs.ids import NodeId, Position
@@ -66,12 +67,15 @@ class MountState:
         self.handles = Handles(self.ledger)
         self.told = Told()
         self.prefill = Prefill(self.handles, session.workspace.reader.read_nowait, notifier.store)
+        self.reaper = Reaper(
+            session.workspace, self.nodes, self.handles, self.prefill, self.note_given_up
+        )
         self.invalidation = Invalidation(notifier, run_in_thread)
         self._kept_views = KeptViews(self.ledger)
         self.publication = Publication(
             session, self.nodes, self.handles, self.invalidation, self._kept_views.note_gone
         )
-        self.commands = Commands(session, self.ledger)
+        self.commands = Commands(session, self.ledger, before=self.reaper.reap)
         self.group_sync = GroupSync(run_in_thread)
         # With the writeback cache: has the kernel write what it holds of files open for writing.
         self.flush_kernel: Callable[[], Awaitable[None]] | None = None

@@ -87,6 +87,7 @@ async def test_open_files_live_on_apart_from_the_restored_ones(rig):
     for name, handle in (("read", reading), ("written", writing), ("unlinked", unlinked)):
         rig.reaper.release(handle)
         rig.reaper.forget([(nodes[name], 100)])
+    rig.reaper.reap()
     assert not rig.branch.tree.unlinked
     assert rig.state.publication.orphan_count() == 0
 
