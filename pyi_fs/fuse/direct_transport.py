@@ -22,6 +22,7 @@ import trio
 from pyi_fs.control.beside import THREAD
 from pyi_fs.errors import MalformedRequestError, UnsupportedError
 from pyi_fs.fuse import greeting, protocol
+from pyi_fs.fuse.aside import Aside
 from pyi_fs.fuse.backings import KernelBackings, is_permitted
 from pyi_fs.fuse.callers import is_dying
 from pyi_fs.fuse.commands import REQUEST
@@ -92,6 +93,8 @@ class DirectTransport:
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
         self._view = memoryview(self.buffer)
+        self._aside = Aside(self._take)
+        facade.before_sleep = self._aside.finish
         self._caller = Caller(0, 0)
         self._reads: dict[int, tuple[int, trio.CancelScope]] = {}
         self._nursery: trio.Nursery | None = None
@@ -148,8 +151,9 @@ class DirectTransport:
             self._nursery.cancel_scope.cancel()
 
     async def _serve(self) -> None:
-        device, buffers, readv, take = self._device, (self.buffer,), os.readv, self.take
+        device, buffer, view, readv = self._device, self.buffer, self._view, os.readv
         facade, wait, is_greeted, failures = self._facade, self._facade.wait_readable, False, 0
+        buffers, take = (buffer,), self._aside.take
         self._is_unproven = self._has_asked_again()
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
@@ -174,7 +178,7 @@ class DirectTransport:
             if length == 0:
                 return
             failures = 0
-            take(length)
+            take(buffer, view, length)
 
     def _has_asked_again(self) -> bool:
         """Has the kernel send again what a dead server left; returns whether there is anything.
@@ -193,10 +197,13 @@ class DirectTransport:
 
     def take(self, length: int) -> None:
         """Answers the request of so many bytes in `buffer`, or sees to it that it will be."""
+        self._take(self.buffer, self._view, length)
+
+    def _take(self, buffer: bytearray, view: memoryview, length: int) -> None:
         try:
-            header = protocol.header(self.buffer, length)
+            header = protocol.header(buffer, length)
         except MalformedRequestError as error:
-            self._refuse_malformed(length, error)
+            self._refuse_malformed(buffer, length, error)
             return
         _, opcode, unique, node, uid, gid, pid, extension_words, _ = header
         counts = self._counts
@@ -205,7 +212,7 @@ class DirectTransport:
         if uid != caller.uid or gid != caller.gid:
             caller = self._caller = Caller(uid, gid)
         self._told.thread = pid
-        body = self._view[protocol.IN_HEADER_BYTES : length - 8 * extension_words]
+        body = view[protocol.IN_HEADER_BYTES : length - 8 * extension_words]
         handler = self._handlers.get(opcode)
         answer: Answer
         words = self._words
@@ -235,10 +242,12 @@ class DirectTransport:
             self._see_to(opcode, unique, pid, answer)
         words[_REQUEST] = 0
 
-    def _refuse_malformed(self, length: int, error: MalformedRequestError) -> None:
+    def _refuse_malformed(
+        self, buffer: bytearray, length: int, error: MalformedRequestError
+    ) -> None:
         self.translator.errno_of(error, "device")
         if length >= protocol.IN_HEADER_BYTES:
-            self._refuse(int.from_bytes(self.buffer[8:16], "little"), errno.EIO)
+            self._refuse(int.from_bytes(buffer[8:16], "little"), errno.EIO)
 
     def _again(self, opcode: int, unique: int, handler: Handler | None) -> Handler | None:
         """Returns what answers a request that was sent again."""

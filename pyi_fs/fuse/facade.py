@@ -126,6 +126,8 @@ class Facade:
         self._patience = 1
         self._close = 0
         self._was_there = False
+        self.before_sleep: Callable[[], None] | None = None
+        """Called before the loop lets others run, or sleeps: nothing has been there to read."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(trio, name)
@@ -183,6 +185,8 @@ class Facade:
         is_resting = self._misses >= _MISSES_MAX
         if self._turn % _YIELD_EVERY and not self._polling.others and self._is_ready_soon(device):
             return
+        if self.before_sleep is not None:
+            self.before_sleep()
         if self._tokens.is_held:
             self._tokens.give_back()
         started = time.perf_counter()

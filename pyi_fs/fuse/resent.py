@@ -65,15 +65,17 @@ def noting_changes(state: MountState, table: Mapping[int, Handler]) -> dict[int,
     """
     if not state.ledger.survives:
         return dict(table)
-    words = state.ledger.words
+    words, place = state.ledger.words, state.nodes.place
 
     def noting(handler: Handler, node: NodeId, caller: Caller, body: Buffer) -> Answer:
-        view = None if node & CONTROL_BIT else state.nodes.place(node).view
-        if view is not None and view.branch is not None:
-            words[_CHANGE] = 0
-            words[_CHANGE_VIEW] = view.number
-            words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = view.branch.position
-            words[_CHANGE] = words[_REQUEST]
+        if not node & CONTROL_BIT:
+            view = place(node).view
+            branch = view.branch
+            if branch is not None:
+                words[_CHANGE] = 0
+                words[_CHANGE_VIEW] = view.number
+                words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = branch.layers.position
+                words[_CHANGE] = words[_REQUEST]
         return handler(node, caller, body)
 
     return {

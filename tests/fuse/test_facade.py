@@ -371,3 +371,22 @@ async def test_the_hook_before_waiting_is_called_until_it_is_done(device):
     for _ in range(5):
         await facade.lowlevel.wait_readable(reading)
     assert answers == []
+
+
+async def test_what_is_put_off_is_done_before_the_loop_sleeps_or_lets_others_run(device):
+    reading, writing = device
+    done = []
+    facade = Facade(50, Polling(NO_TOKENS))
+    facade.before_sleep = lambda: done.append(facade)
+    os.write(writing, b"x")
+    for _ in range(63):
+        await facade.lowlevel.wait_readable(reading)
+    assert done == []
+    await facade.lowlevel.wait_readable(reading)
+    assert len(done) == 1
+    os.read(reading, 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(facade.lowlevel.wait_readable, reading)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(done) == 2
+        os.write(writing, b"x")
