@@ -152,15 +152,15 @@ class DirectTransport:
 
     async def _serve(self) -> None:
         device, buffer, view, readv = self._device, self.buffer, self._view, os.readv
-        facade, wait, is_greeted, failures = self._facade, self._facade.wait_readable, False, 0
+        facade, is_greeted, failures = self._facade, False, 0
         buffers, take = (buffer,), self._aside.take
         self._is_unproven = self._has_asked_again()
         while self._too_old is None:
             if self._is_greeted is not is_greeted:
                 is_greeted = True
                 self._ready()
-            if not facade.is_likely_ready():
-                await wait(device)
+            if not facade.is_ready(device):
+                await facade.sleep(device)
             try:
                 length = readv(device, buffers)
             except OSError as error:
@@ -350,10 +350,10 @@ class DirectTransport:
         if self._ledger.pending:
             self._ledger.commit()
         try:
+            header = protocol.answer_header(unique, len(body))
             if len(body) <= _COPIED_BYTES_MAX:
-                os.write(self._device, protocol.answer(unique, bytes(body)))
+                os.write(self._device, header + body)
             else:
-                header = protocol.answer_header(unique, len(body))
                 os.writev(self._device, (header, body))
         except OSError as error:
             if error.errno not in _NOT_WAITED_FOR:

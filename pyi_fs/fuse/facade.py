@@ -126,6 +126,7 @@ class Facade:
         self._patience = 1
         self._close = 0
         self._was_there = False
+        self._is_resting = False
         self.before_sleep: Callable[[], None] | None = None
         """Called before the loop lets others run, or sleeps: nothing has been there to read."""
 
@@ -162,16 +163,18 @@ class Facade:
         """The task is done."""
         self._polling.others -= 1
 
-    def is_likely_ready(self) -> bool:
-        """Returns whether to read the next request without waiting for it: the last was there.
+    def is_ready(self, device: int) -> bool:
+        """Returns whether to read a request now, without letting others run; polls for one.
 
-        So it is where the client has the same core, or there are many. Saves a system call; whoever
-        finds nothing then says so by `was_not_ready`.
+        Where the last one was there at once the next one is, too, as a rule: the client has the
+        same core, or there are many. That saves a system call; whoever finds nothing then says so
+        by `was_not_ready`. After False it is time for `sleep`.
         """
-        if self._was_there and not self._polling.others and (self._turn + 1) % _YIELD_EVERY:
-            self._turn += 1
-            return True
-        return False
+        self._is_resting = self._misses >= _MISSES_MAX
+        self._turn += 1
+        if self._polling.others or not self._turn % _YIELD_EVERY:
+            return False
+        return self._was_there or self._is_ready_soon(device)
 
     def was_not_ready(self) -> None:
         """Nothing was there to read: from now on it is waited for again."""
@@ -181,17 +184,19 @@ class Facade:
         """Returns when the device has a request."""
         if self._before_wait is not None and self._before_wait():
             self._before_wait = None
-        self._turn += 1
-        is_resting = self._misses >= _MISSES_MAX
-        if self._turn % _YIELD_EVERY and not self._polling.others and self._is_ready_soon(device):
-            return
+        self._was_there = False
+        if not self.is_ready(device):
+            await self.sleep(device)
+
+    async def sleep(self, device: int) -> None:
+        """Lets others run; returns when the device has a request."""
         if self.before_sleep is not None:
             self.before_sleep()
         if self._tokens.is_held:
             self._tokens.give_back()
         started = time.perf_counter()
         await trio.lowlevel.wait_readable(device)
-        if is_resting and time.perf_counter() - started < 2 * self._spin_seconds:
+        if self._is_resting and time.perf_counter() - started < 2 * self._spin_seconds:
             # A poll would have found this one, give or take the wake-up, if its client could run.
             self._reconsider()
 

@@ -74,7 +74,12 @@ def noting_changes(state: MountState, table: Mapping[int, Handler]) -> dict[int,
             if branch is not None:
                 words[_CHANGE] = 0
                 words[_CHANGE_VIEW] = view.number
-                words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = branch.layers.position
+                writer = branch.layers.writer
+                if writer is None:
+                    words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = branch.position
+                else:
+                    # The same without making a tuple of it: each change passes here.
+                    words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = writer.layer, writer.end
                 words[_CHANGE] = words[_REQUEST]
         return handler(node, caller, body)
 

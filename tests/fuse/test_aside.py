@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from pyi_fs.fuse.aside import Aside
-from pyi_fs.fuse.nodes import CONTROL_BIT
+from pyi_fs.fuse.nodes import CONTROL_BIT, ROOT_NODE
 from pyi_fs.fuse.protocol import RESENT, Opcode
 from tests.support.direct_rig import DirectRig
 from tests.support.fuse_structs import request
@@ -118,7 +118,7 @@ def test_a_mistake_in_an_answer_does_not_bring_it_again(loop):
 
 async def test_a_loop_that_has_nothing_to_read_does_it_before_it_sleeps(tmp_path):
     rig = DirectRig(tmp_path / "store")
-    node = rig.make(1, "f")
+    node = rig.make(ROOT_NODE, "f")
     rig.state.nodes.counts.add(node)
     async with rig.running():
         rig.kernel_side.send(request(Opcode.OPEN, bytes(8), node=node, unique=4, uid=0, gid=0))

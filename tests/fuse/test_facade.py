@@ -330,17 +330,29 @@ async def test_a_request_that_is_there_needs_no_token(device, tokens):
 async def test_where_the_last_request_was_there_at_once_the_next_is_likely(device):
     reading, writing = device
     facade = Facade(0, Polling(NO_TOKENS))
-    assert not facade.is_likely_ready()
+    assert not facade.is_ready(reading)
     os.write(writing, b"x")
-    await facade.wait_readable(reading)
-    assert facade.is_likely_ready()
-    assert facade.is_likely_ready()
+    assert facade.is_ready(reading)
+    os.read(reading, 1)
+    assert facade.is_ready(reading)
+    assert facade.is_ready(reading)
     facade.begin_task()
-    assert not facade.is_likely_ready()
+    assert not facade.is_ready(reading)
     facade.end_task()
-    assert facade.is_likely_ready()
+    assert facade.is_ready(reading)
     facade.was_not_ready()
-    assert not facade.is_likely_ready()
+    assert not facade.is_ready(reading)
+
+
+async def test_who_waits_is_told_only_of_what_is_there(device):
+    reading, writing = device
+    facade = Facade(0, Polling(NO_TOKENS))
+    os.write(writing, b"x")
+    await facade.lowlevel.wait_readable(reading)
+    os.read(reading, 1)
+    assert facade.is_ready(reading)
+    with pytest.raises(trio.TooSlowError), trio.fail_after(0):
+        await facade.lowlevel.wait_readable(reading)
 
 
 async def test_every_64th_request_is_waited_for_all_the_same(device):
@@ -348,12 +360,11 @@ async def test_every_64th_request_is_waited_for_all_the_same(device):
     os.write(writing, b"x")
     facade = Facade(0, Polling(NO_TOKENS))
     with trio.testing.assert_no_checkpoints():
-        await facade.wait_readable(reading)
-        for _ in range(62):
-            assert facade.is_likely_ready()
-        assert not facade.is_likely_ready()
+        for _ in range(63):
+            assert facade.is_ready(reading)
+        assert not facade.is_ready(reading)
     with trio.testing.assert_checkpoints():
-        await facade.wait_readable(reading)
+        await facade.sleep(reading)
 
 
 async def test_everything_else_is_trios():
