@@ -1,8 +1,8 @@
 """The base table: a sealed tree as mapped bytes, read in place.
 
 `Table` answers the protocol of a base (`model/tree.py`) out of one buffer that the caller mapped.
-Nothing is loaded: opening looks at the header and the footer, and a file that was looked at leaves
-no Python object behind. The writer is `format/table_writer.py`.
+Nothing is loaded: opening looks at the header and the footer, and of the files that were looked at
+only the last few leave a Python object behind. The writer is `format/table_writer.py`.
 
     header | records | entries | inode index | directory index | name index | unlinked
     | checksums | footer
@@ -55,6 +55,11 @@ NUMBER_BYTES = 4
 # 2**32 over the golden ratio, odd: spreads runs of consecutive numbers evenly (Knuth, TAOCP 6.4).
 MULTIPLIER = 0x9E3779B1
 
+RECORDS_KEPT_MAX = 128
+"""Who edits a file asks for its record five times, and the next snapshot once more."""
+RECORD_BYTES_KEPT_MAX = 512
+"""Records of longer ones are mostly extents; together 100 KB of memory at most."""
+
 _MASK_32 = (1 << 32) - 1
 _MASK_24 = (1 << 24) - 1
 _DOTS = (b".", b"..")
@@ -100,7 +105,7 @@ def header_bytes() -> bytes:
 class Table:
     """A tree read out of mapped bytes; implements `model.tree.Base`.
 
-    Immutable but for its record of what was checked.
+    Immutable but for its notes: of what was checked, and the records that were asked for last.
     """
 
     __slots__ = (
@@ -112,6 +117,7 @@ class Table:
         "_inode_shift",
         "_name_index",
         "_name_mask",
+        "_records",
         "_salt",
         "_seen",
         "inode_count",
@@ -129,6 +135,7 @@ class Table:
         self._footer = footer = self._opened()
         self._block_count = -(-footer.checksums_offset // BLOCK_BYTES)
         self._seen = bytearray(self._block_count)
+        self._records: dict[int, Inode] = {}
         self._salt = footer.salt
         self._inode_index = footer.inode_index_offset
         self._inode_shift = number_shift(slot_count(footer.inode_count))
@@ -144,6 +151,9 @@ class Table:
 
     def inode(self, number: InodeNumber) -> Inode | None:
         """Returns the record, or None."""
+        kept = self._records.get(number)
+        if kept is not None:
+            return kept
         try:
             place = self._find(self._inode_index, self._inode_shift, number)
             if not place:
@@ -157,6 +167,11 @@ class Table:
             raise self._corrupt(0, "a record", error) from error
         if inode.extents and not are_blocks(inode.extents):
             raise self._corrupt(place, "whole extents", f"{len(inode.extents)} of something")
+        if length <= RECORD_BYTES_KEPT_MAX:
+            # All at once: a walk passes by, and finding the oldest would cost it more than this.
+            if len(self._records) >= RECORDS_KEPT_MAX:
+                self._records.clear()
+            self._records[number] = inode
         return inode
 
     def lookup(self, directory: InodeNumber, name: bytes) -> InodeNumber | None:
