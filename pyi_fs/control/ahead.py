@@ -1,6 +1,7 @@
 """What each command is going to make durable of memory: to be copied before it, in a thread.
 
-See `engine/ahead.py`. Raises `RequestError` for a command that is going to be refused.
+See `engine/ahead.py`. Raises `RequestError` for a command that is going to be refused. What other
+processes did is not looked at: the command does, and copies what was not foreseen.
 """
 
 from pyi_fs.control import commands
@@ -25,7 +26,7 @@ def of_restoring(session: Session, view: View, data: bytes) -> Ahead | None:
     command = commands.restore_command(data)
     if view.branch is None or view.branch.is_ephemeral:
         return None
-    return of_snapshot(session.workspace, session.workspace.find_snapshot(command.snapshot))
+    return of_snapshot(session.workspace, session.workspace.refs.find_snapshot(command.snapshot))
 
 
 def of_making(session: Session, view: View, data: bytes) -> Ahead | None:
@@ -35,9 +36,10 @@ def of_making(session: Session, view: View, data: bytes) -> Ahead | None:
         return None
     if command.start is None:
         return of_present(session, view)
-    if BranchName(command.start) in session.workspace.refresh().live:
+    refs = session.workspace.refs
+    if BranchName(command.start) in refs.live:
         return of_branch(session.workspace, BranchName(command.start))
-    return of_snapshot(session.workspace, session.workspace.find_snapshot(command.start))
+    return of_snapshot(session.workspace, refs.find_snapshot(command.start))
 
 
 def of_switching(session: Session, view: View, data: bytes) -> Ahead | None:  # noqa: ARG001

@@ -6,6 +6,7 @@ is not looked at here.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from pyi_fs import limits
@@ -20,6 +21,8 @@ _OPERATION_DIGITS_MAX = 18
 # Digits of any script, as a number or a reference to one begins.
 _LIKE_A_NUMBER = re.compile(r"[-+#]?\d")
 _EPHEMERAL = "--ephemeral"
+# Each command is read twice: to see what has to be copied before it, and to be done.
+_read_once = lru_cache(maxsize=8)
 _BLANKS = re.compile(rb"[ \t]+")
 
 
@@ -65,6 +68,7 @@ class MountCommand(NamedTuple):
     mountpoint: bytes
 
 
+@_read_once
 def take_command(data: bytes) -> TakeCommand:
     r"""Returns the command of `NAME[\nMESSAGE]`.
 
@@ -92,6 +96,7 @@ def message_text(data: bytes) -> str:
         ) from None
 
 
+@_read_once
 def restore_command(data: bytes) -> RestoreCommand:
     """Returns the command of `ID-or-NAME` or `ID-or-NAME<TAB>PATH`."""
     _checked(data, "a snapshot to restore")
@@ -106,6 +111,7 @@ def restore_command(data: bytes) -> RestoreCommand:
     return RestoreCommand(words[0], _tree_path(after.removesuffix(b"\n")))
 
 
+@_read_once
 def branch_command(data: bytes) -> BranchCommand:
     """Returns the command of `NAME [FROM] [--ephemeral]`."""
     words = _words(data, "a branch's name")

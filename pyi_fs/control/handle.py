@@ -78,9 +78,9 @@ class ControlHandle:
         if not data:
             return 0
         try:
-            with self._refusals.noted(self._uid):
-                self._do(offset, data)
+            self._do(offset, data)
         except (PyiError, OSError) as error:
+            self._refusals.note(self._uid, error)
             self._next, self._written = sentence(error), b""
             raise
         return len(data)
@@ -163,9 +163,12 @@ class ControlHandle:
             self._session.workspace.make_durable(branch)
 
     def _asked(self) -> bytes | Streamed:
-        with self._refusals.noted(self._uid):
+        try:
             self._check_view()
             return self._file.read(self._session, self._view)
+        except (PyiError, OSError) as error:
+            self._refusals.note(self._uid, error)
+            raise
 
     def _do(self, offset: int, data: bytes) -> None:
         if self._file.write is None:

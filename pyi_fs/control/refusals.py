@@ -31,11 +31,15 @@ class Refusals:
         try:
             yield
         except (PyiError, OSError) as error:
-            self._sentences.pop(uid, None)
-            self._sentences[uid] = sentence(error)
-            if len(self._sentences) > REFUSED_USERS_MAX:
-                del self._sentences[next(iter(self._sentences))]
+            self.note(uid, error)
             raise
+
+    def note(self, uid: int, error: PyiError | OSError) -> None:
+        """Keeps the sentence of a refusal."""
+        self._sentences.pop(uid, None)
+        self._sentences[uid] = sentence(error)
+        if len(self._sentences) > REFUSED_USERS_MAX:
+            del self._sentences[next(iter(self._sentences))]
 
 
 def sentence(error: PyiError | OSError) -> bytes:

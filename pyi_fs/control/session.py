@@ -163,13 +163,12 @@ class Session:
         `NotFoundError`; `BusyError` for the one at the root, or if another process has it.
         """
         by = self.live_branch(self.root)
-        ref = self.workspace.refresh().branch(name)
-        if ref.name == by.name:
+        if name == by.name:
             raise BusyError(
                 f"branch '{name}' is at the root of {self.mountpoint}: switch `head` first"
             )
         self.workspace.drop_branch(name)
-        view = self._of_branch.get(ref.name)
+        view = self._of_branch.get(BranchName(name))
         if view is not None:
             self._retire(view, None)
 
@@ -181,10 +180,9 @@ class Session:
         """
         here = self.live_branch(view)
         check_ref_name(name)
-        refs = self.workspace.refresh()
         if start is None or BranchName(start) == here.name:
             self.workspace.make_branch(name, here, ephemeral=ephemeral)
-        elif BranchName(start) not in refs.live:
+        elif BranchName(start) not in self.workspace.refresh().live:
             self.workspace.make_branch(name, self._start_snapshot(start), ephemeral=ephemeral)
         else:
             self._branch_from_branch(name, BranchName(start), ephemeral)

@@ -21,22 +21,25 @@ class SinceLast:
     `touched` covers what differs between that tree and the present, if `is_complete`.
     """
 
-    def __init__(self, find: Callable[[], Found]) -> None:
+    def __init__(self, find: Callable[[], Found], found: Found | None = None) -> None:
         """`find` is called at most once, at the first question that needs it.
 
         What it finds is up to now: later changes are added. What it raises, the question raises.
+        `found`: what it would find, if that is known; the touched set is its own from now on.
         """
         self._find = find
         self._found: tuple[Tree, bool] | None = None
-        self._touched = Touched()
+        if found is None:
+            self._touched = Touched()
+        else:
+            tree, touched = found
+            self._found = tree, touched is not None
+            self._touched = Touched() if touched is None else touched
 
     @classmethod
     def known(cls, tree: Tree, touched: Touched | None) -> "SinceLast":
         """Returns one that need not find out; `touched` is its own from now on."""
-        since = cls(lambda: (tree, touched))
-        since._found = tree, touched is not None
-        since._touched = Touched() if touched is None else touched
-        return since
+        return cls(_is_known, (tree, touched))
 
     def add(self, mutation: Mutation) -> None:
         """Adds what a change touches."""
@@ -75,3 +78,7 @@ class SinceLast:
                 self._touched.update(touched)
             self._found = tree, touched is not None
         return self._found
+
+
+def _is_known() -> Found:
+    raise AssertionError("BUG: what is known is looked for")

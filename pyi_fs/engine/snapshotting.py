@@ -5,6 +5,8 @@ Nothing is walked, hashed or copied: what was touched since the last snapshot is
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 
 from pyi_fs.engine.answer import Answer
 from pyi_fs.engine.branch import Branch
@@ -18,6 +20,10 @@ from pyi_fs.model.refs import Refs, Snapshot, check_ref_name, snapshot_of
 from pyi_fs.store.oplog import OperationsLog
 
 
+def _now(act: Callable[[], None]) -> None:
+    act()
+
+
 def take_snapshot(
     log: OperationsLog,
     history: History,
@@ -26,11 +32,12 @@ def take_snapshot(
     name: str | None = None,
     message: str = "",
     automatic: str = "",
+    later: Callable[[Callable[[], None]], None] = _now,
 ) -> Answer:
     """Takes a snapshot of a branch's present. Nothing changed: no write, the same id again.
 
-    A name makes durable what an ephemeral branch has in memory. `AlreadyExistsError` for a taken
-    one.
+    `later` is given what is only to be remembered, and calls it some time. A name makes durable
+    what an ephemeral branch has in memory. `AlreadyExistsError` for a taken one.
     """
     refs = log.refresh()
     if name is not None:
@@ -49,7 +56,7 @@ def take_snapshot(
             return Answer(log.refs.snapshots[last.id], unchanged=True)
     counts = _counts(history, branch, last if is_deleted else None)
     parent = last.id if last is not None else None
-    token = os.urandom(3).hex()
+    token, position = os.urandom(3).hex(), branch.position
 
     def decide(refs: Refs) -> Operation:
         if name is not None:
@@ -59,7 +66,7 @@ def take_snapshot(
             time.time_ns(),
             branch.name,
             snapshot_id,
-            branch.position,
+            position,
             *counts,
             parent,
             name or "",
@@ -70,10 +77,11 @@ def take_snapshot(
     branch.mark_ref()
     taken = log.append(decide)
     assert isinstance(taken, TakeSnapshot)
-    if last is not None and not is_deleted and branch.since_last.is_complete:
-        history.note_touched(last.position, branch.position, branch.since_last.touched)
+    known = branch.since_last.known_touched if not is_deleted else None
+    if last is not None and known is not None:
+        later(partial(history.note_touched, last.position, position, known))
+    later(partial(history.remember, position, branch.tree))
     branch.mark_snapshot(taken.id)
-    history.remember(branch.position, branch.tree)
     return Answer(snapshot_of(taken), unchanged=False)
 
 

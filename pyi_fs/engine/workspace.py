@@ -265,9 +265,9 @@ class Workspace:
         self, branch: Branch, *, name: str | None = None, message: str = "", automatic: str = ""
     ) -> Answer:
         """Takes a snapshot of a branch's present; see `take_snapshot`."""
-        return take_snapshot(
-            self.log, self.history, branch, name=name, message=message, automatic=automatic
-        )
+        take = partial(take_snapshot, self.log, self.history, branch, name=name, message=message)
+        # What follows one that nobody asked for wants to know what it has to remember.
+        return take(automatic=automatic) if automatic else take(later=self.afterwards.add)
 
     def last(self, branch: Branch) -> Snapshot | None:
         """Returns the last snapshot in the lineage of a branch."""

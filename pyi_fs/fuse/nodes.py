@@ -132,6 +132,13 @@ class NodeTable:
         """Returns whether the kernel may ask about a node."""
         return node == ROOT_NODE or node in self.counts
 
+    def known_node(self, view: View, number: InodeNumber) -> NodeId | None:
+        """Returns the node of a file if the kernel may ask about it."""
+        node = self._renumbered.get((view.number, number)) if self._renumbered else None
+        if node is None:
+            node = NodeId(view.number << VIEW_BITS | number)
+        return node if node == ROOT_NODE or node in self.counts else None
+
     def gone(self, node: NodeId) -> Gone | None:
         """Returns what is left of a file that is gone."""
         exception = self._exceptions.get(node)

@@ -205,8 +205,8 @@ class Publication:
     def _settle(
         self, view: View, number: InodeNumber, was: Inode | None, now: Inode | None
     ) -> None:
-        node = self._nodes.node_of(view, number)
-        if not self._nodes.is_known(node):
+        node = self._nodes.known_node(view, number)
+        if node is None:
             return
         gone = self._nodes.gone(node)
         if gone is not None:

@@ -52,3 +52,33 @@ def test_a_taken_name_or_a_message_too_long_is_refused_and_nothing_is_noted(work
         take_snapshot(ws.log, ws.history, workspace.main, name="long", message=long)
     assert ws.refs.operation_count == count
     assert workspace.main.is_changed
+
+
+def test_what_is_only_to_be_remembered_is_so_when_it_was_answered(
+    workspace: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers, read = workspace.workspace.store.layers, list[object]()
+    records = layers.records
+
+    def counted(*where: object) -> object:
+        read.append(where)
+        return records(*where)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(layers, "records", counted)
+    history, afterwards = workspace.workspace.history, workspace.workspace.afterwards
+    positions = []
+    for name in ("a", "b", "c"):
+        workspace.make(name)
+        afterwards.puts_off = name != "a"
+        positions.append(workspace.workspace.snapshot(workspace.main).snapshot.position)
+    # Whoever asks before finds out, and the same as who asks after.
+    before = history.touched(positions[0], positions[1])
+    assert read
+    read.clear()
+    afterwards.run()
+    after = history.touched(positions[1], positions[2])
+    assert not read
+    assert before is not None
+    assert after is not None
+    assert {name for _, name in before.names} == {b"b"}
+    assert {name for _, name in after.names} == {b"c"}

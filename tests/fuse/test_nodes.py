@@ -5,6 +5,7 @@ import pytest
 from pyi_fs.control.node import ControlNode
 from pyi_fs.errors import NotFoundError, StaleNodeError
 from pyi_fs.fuse.nodes import CONTROL_BIT, Gone, Place, is_control
+from pyi_fs.ids import ROOT_INODE
 from pyi_fs.model.inode import with_fields
 from tests.support.fuse_rig import DIRECTORY, OWNER, ROOT
 
@@ -100,6 +101,18 @@ def test_known_nodes_of_a_view(rig, nodes):
     assert sorted(nodes.known_of(view)) == [(ROOT, 1), (first, first), (second, second)]
     rig.reaper.forget([(first, 1)])
     assert sorted(nodes.known_of(view)) == [(ROOT, 1), (second, second)]
+
+
+async def test_a_file_has_a_known_node_while_the_kernel_has_looked_it_up(rig, nodes):
+    await rig.write("f", b"1")
+    node = rig.node("f")
+    view, number = nodes.place(node)
+    assert nodes.known_node(view, ROOT_INODE) == ROOT
+    assert nodes.known_node(view, number) == node
+    fresh = nodes.renumber(view, number, rig.branch.next_inode())
+    assert nodes.known_node(view, number) is None
+    nodes.counts.add(fresh)
+    assert nodes.known_node(view, number) == fresh
 
 
 def test_control_nodes_are_out_of_the_way_of_all_others(rig, nodes):
