@@ -4,6 +4,8 @@ The kernel gives the lock up when the process ends, however it ends; who lists t
 nobody holds. Mounts of snapshots hold no branch, so the locks of branches do not tell of them.
 """
 
+import errno
+import fcntl
 import json
 import os
 import select
@@ -14,7 +16,8 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from pyi_fs import __version__
-from pyi_fs.store.storage import Storage
+from pyi_fs.store.directory_files import DirectoryLockFile
+from pyi_fs.store.storage import LockFile, Storage
 
 DIRECTORY = "mounts"
 _EXIT_SECONDS_MAX = 10.0
@@ -105,7 +108,7 @@ def announcement(storage: Storage) -> Iterator[Announce]:
     try:
         yield announce
     finally:
-        storage.remove(path)
+        _remove(storage, path)
         lock.release()
 
 
@@ -129,9 +132,9 @@ def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | No
     # The newest: the others are below it at the same place, and still there.
     _, path, pid = max(found)
     process = _process(pid)
-    lock = storage.lock(path)
+    lock = _locked(storage, path)
     assert lock is not None
-    storage.remove(path)
+    _remove(storage, path)
     lock.release()
     if process is not None and any(mount.pid == pid for _, mount in _entries(storage)):
         # It serves others, and goes on.
@@ -140,6 +143,34 @@ def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | No
         # All is durable; what is left is the exit itself.
         select.select([process], [], [], _EXIT_SECONDS_MAX)
         os.close(process)
+
+
+def _locked(storage: Storage, path: str, *, wait: bool = True) -> LockFile | None:
+    """Takes a lock as `Storage.lock` does, also on a disk that has become read-only.
+
+    Mounts are ended there, too: flock(2) asks for no right to write.
+    """
+    try:
+        return storage.lock(path, wait=wait)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    descriptor = os.open(storage.host_path(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return DirectoryLockFile(descriptor)
+
+
+def _remove(storage: Storage, path: str) -> None:
+    """Takes away what nobody holds, or is about to give up; on a read-only disk it stays."""
+    try:
+        storage.remove(path)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
 
 
 def _process(pid: int) -> int | None:
@@ -153,9 +184,9 @@ def _process(pid: int) -> int | None:
 def _entries(storage: Storage) -> Iterator[tuple[str, LiveMount]]:
     for name in storage.list(DIRECTORY):
         path = f"{DIRECTORY}/{name}"
-        lock = storage.lock(path, wait=False)
+        lock = _locked(storage, path, wait=False)
         if lock is not None:
-            storage.remove(path)
+            _remove(storage, path)
             lock.release()
             continue
         try:

@@ -1,5 +1,6 @@
 """The list of mounts that are served: true after a crash, too."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -71,6 +72,22 @@ def test_waiting_ends_when_the_process_has(storage, other):
     assert live_mounts(storage) == []
     # Where it had taken its file away by then, what is left of it is Python's own end.
     assert other.wait(timeout=60) == 0
+
+
+def test_on_a_disk_that_became_read_only_the_same_is_told(storage, other, monkeypatch):
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with announcement(storage) as announce:
+        announce("ws", "try", None, "/mnt/y", False)
+        monkeypatch.setattr(DirectoryStorage, "lock", refused)
+        monkeypatch.setattr(DirectoryStorage, "remove", refused)
+        assert [mount.pid for mount in live_mounts(storage)] == [other.pid, os.getpid()]
+        other.kill()
+        wait_for_end(storage, "/mnt/x", "ws", None)
+        assert [mount.pid for mount in live_mounts(storage)] == [os.getpid()]
+    # Its file is there, and nobody holds it.
+    assert live_mounts(storage) == []
 
 
 def test_a_file_that_is_not_ours_is_passed_over(storage):

@@ -3,6 +3,7 @@
 But `pyi-fsck`, which checks it: nothing else tells whether a backup is whole.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -157,3 +158,33 @@ def test_programs_say_that_the_disk_is_read_only(disk: Path) -> None:
         done = call(command, "--store", place, *words, name="pyi")
         said = f"pyi: {place}/index.sqlite: Read-only file system\n"
         assert (done.code, done.errors) == (1, said)
+
+
+def test_mounts_of_a_disk_that_became_read_only_are_ended_one_by_one(tmp_path: Path) -> None:
+    """By pyi-mount: `umount` alone would leave a user in doubt whether all had ended."""
+    with contextlib.ExitStack() as stack:
+        try:
+            disk = stack.enter_context(small_disks.loop_disk(tmp_path))
+        except small_disks.DiskUnavailableError as error:
+            pytest.skip(f"no ext4 of its own on this machine: {error}")
+        end_one_by_one(tmp_path, disk)
+
+
+def end_one_by_one(tmp_path: Path, disk: Path) -> None:
+    """Mounts a branch beside another one, has the disk fail, and unmounts both."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    options = ("--store", disk / "store")
+    first.mkdir()
+    second.mkdir()
+    assert run("mount", *options, "--transport=direct", "w", first).code == 0
+    (first / ".pyi" / "branch").write_text("try\n")
+    assert run("mount", *options, "--branch=try", "--beside", first, "w", second).code == 0
+    (second / "f").write_text("there")
+    small_disks.make_read_only(disk)
+    assert (second / "f").read_text() == "there"
+    done = run("mount", "--unmount", second)
+    assert (done.code, done.output, done.errors) == (0, "", "")
+    assert (first / ".pyi" / "mount").read_text() == f"w/main\t{first}\n"
+    done = run("mount", "--unmount", first)
+    assert (done.code, done.output, done.errors) == (0, "", "")
+    assert not os.path.ismount(first)
