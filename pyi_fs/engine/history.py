@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pyi_fs import limits
 from pyi_fs.engine.intervals import Intervals
 from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
+from pyi_fs.format.record import LayerHeader
 from pyi_fs.ids import LayerId, Position, layer_name
 from pyi_fs.model.fold import fold
 from pyi_fs.model.mutation import Mutation
@@ -200,11 +201,18 @@ class History:
         """
         if a == b:
             return Touched()
+        for tip, start in ((a, b), (b, a)):
+            header = self._header_if_there(tip.layer)
+            if header is not None and header.parent == start:
+                # What a branch wrote since it was moved there: nearly every restore.
+                return self._between([[tip]], 0)
         lines = self._lines_to_common(a, b)
         if lines is None:
             return None
-        ends = [line[-1] for line in lines]
-        ancestor = min(end.offset for end in ends)
+        return self._between(lines, min(line[-1].offset for line in lines))
+
+    def _between(self, lines: list[list[Position]], ancestor: int) -> Touched | None:
+        """Returns what is touched on the way up lineages, in their last layer from an offset on."""
         touched = Touched()
         try:
             for *steps, (layer, offset) in lines:
@@ -241,13 +249,16 @@ class History:
         return None
 
     def _parent_if_there(self, layer: LayerId) -> Position | None:
+        header = self._header_if_there(layer)
+        parent = None if header is None else header.parent
+        is_there = parent is not None and self._header_if_there(parent.layer) is not None
+        return parent if is_there else None
+
+    def _header_if_there(self, layer: LayerId) -> LayerHeader | None:
         try:
-            parent = self.layers.header(layer).parent
-            if parent is not None:
-                self.layers.header(parent.layer)
+            return self.layers.header(layer)
         except NotFoundError:
             return None
-        return parent
 
     def _start(self, layer: LayerId) -> Tree | None:
         base = self.layers.base(layer) if layer not in self._passing else None

@@ -190,7 +190,10 @@ class MemoryLedger:
             )
         self._places: dict[int, int] = {}
         self._free_places: list[int] = []
-        self._live: dict[tuple[str, Key], Value] = {}
+        self._noted: dict[tuple[str, Key], Value] = {}
+        # Committed, and not in there yet: nobody waits for that before somebody asks. Bounded by
+        # the length of the log, since writing it anew asks.
+        self._unnoted: list[Entry] = []
         self.pending: list[Entry] = []
         """What waits for `commit`: an attribute, since every request asks."""
         self._compact_bytes = _COMPACT_BYTES_MIN
@@ -200,7 +203,7 @@ class MemoryLedger:
 
     def put(self, table: str, key: Key, value: Value) -> None:
         """Notes a value, or with None that there is none, with the next `commit`."""
-        if value is not None or (table, key) in self._live or self.pending:
+        if value is not None or self.pending or (table, key) in self._live:
             self.pending.append((table, key, value))
 
     def commit(self) -> None:
@@ -208,7 +211,7 @@ class MemoryLedger:
         if not self.pending:
             return
         entries, self.pending = self.pending, []
-        self._note(entries)
+        self._unnoted += entries
         end = self.words[Word.LOG_END]
         self.words[Word.LOG_END] = self._append(end, entries)
         if end & ~_OTHER > self._compact_bytes:
@@ -218,12 +221,18 @@ class MemoryLedger:
         """Returns the keys and values of a table, as committed."""
         return {key: value for (name, key), value in self._live.items() if name == table}
 
-    def _note(self, entries: list[Entry]) -> None:
-        for table, key, value in entries:
-            if value is None:
-                self._live.pop((table, key), None)
-            else:
-                self._live[table, key] = value
+    @property
+    def _live(self) -> dict[tuple[str, Key], Value]:
+        """Returns what counts of all that was committed."""
+        noted = self._noted
+        if self._unnoted:
+            entries, self._unnoted = self._unnoted, []
+            for table, key, value in entries:
+                if value is None:
+                    noted.pop((table, key), None)
+                else:
+                    noted[table, key] = value
+        return noted
 
     def _append(self, end: int, entries: list[Entry]) -> int:
         """Writes a record at an end; returns the end behind it."""
@@ -252,7 +261,7 @@ class MemoryLedger:
             length = int.from_bytes(os.pread(log, _LENGTH_BYTES, position), "little")
             position += _LENGTH_BYTES
             entries = msgspec.msgpack.decode(os.pread(log, length, position))
-            self._note([(table, _key(key), value) for table, key, value in entries])
+            self._unnoted += [(table, _key(key), value) for table, key, value in entries]
             position += length
         for place in range(self.words[Word.PAGE_COUNT]):
             key = self._key_of(place)[0]
