@@ -189,6 +189,8 @@ def _are_entries(extents: ExtentList, size: int) -> bool:
             return False
         if item.kind not in (SCRATCH, CHUNK) or item.source_offset >= 1 << 62:
             return False
+        if item.kind == SCRATCH and any(item.source[8:]):
+            return False
         end = item.end
     return True
 

@@ -21,9 +21,10 @@ from pyi_fs.format.record import (
     tail_after_power_loss,
     tail_of,
 )
-from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, SnapshotId
+from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, SnapshotId, segment_id
+from pyi_fs.model import extent
 from pyi_fs.model.edit import apply
-from pyi_fs.model.mutation import Graft, Mutation, Reap, Remove
+from pyi_fs.model.mutation import Graft, Mutation, Reap, Remove, Share
 from pyi_fs.model.operation import Operation, Reserve, TakeSnapshot
 from pyi_fs.model.tree import root_only
 from tests.support.oracle import Content
@@ -122,6 +123,17 @@ def test_unknown_records_are_refused_not_skipped(payload: bytes) -> None:
         decode_mutation(payload)
     with pytest.raises(FormatUnknownError):
         decode_operation(payload)
+
+
+def test_a_segment_is_named_by_eight_bytes_and_zeros() -> None:
+    """So that equal sources are equal bytes; the invariants of a tree say so, too."""
+    source = extent.scratch_source(segment_id(LayerId(1), 0))
+    item = extent.Extent(0, 5, extent.SCRATCH, source, 0)
+    shared = Share(InodeNumber(2), 0, 5, extent.pack(item), 1)
+    assert decode_mutation(encode_mutation(shared)) == shared
+    wrong = extent.pack(item._replace(source=source[:-1] + b"x"))
+    with pytest.raises(FormatUnknownError):
+        decode_mutation(encode_mutation(Share(InodeNumber(2), 0, 5, wrong, 1)))
 
 
 def test_a_mutation_is_no_operation() -> None:
