@@ -74,6 +74,16 @@ SYNC_INTERVAL_SECONDS = 30.0
 SEAL_IDLE_SECONDS = 60.0
 # Scratch of closed segments beyond this is sealed without waiting for idleness.
 SEAL_PRESSURE_BYTES = 512 * 1024 * 1024
+# New bytes are looked for in the version of the file before only from so many on: a quarter of a
+# chunk of the average size. Finding less than that again would not pay for two more pieces.
+PATCHED_BYTES_MIN = 16 * 1024
+# At most this share of bytes that are stored as a patch is new.
+PATCH_SHARE_MAX = 0.25
+# Pieces of older chunks in a patch. Each further edit of the same place adds two: every fourth
+# stores a chunk again.
+PATCH_PIECES_MAX = 8
+# New chunks side by side that are looked at as one; held in memory until then.
+PATCH_SPAN_BYTES_MAX = 1024 * 1024
 # What drop, restore and rm leave behind stays this long, so that undo works.
 UNDO_WINDOW_SECONDS = 24 * 3600
 # What a dropped ephemeral branch leaves behind is memory: it stays as long as it takes to see that

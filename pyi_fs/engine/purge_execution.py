@@ -194,7 +194,10 @@ def _seal(store: Store, planned: Plan, zeros: ChunkId, progress: Progress) -> No
     given = {segment: _zero_map(parts, zeros) for segment, parts in planned.segments.items()}
     if segments:
         progress("sealing segments")
-        sealed = seal_held(store, segments, given=given, remove=overwriting.discard)
+        # Not by parts of chunks that there are: some of those are to go.
+        sealed = seal_held(
+            store, segments, given=given, remove=overwriting.discard, is_patching=False
+        )
         left = segments.difference(sealed)
         if left:
             path = layout.scratch(min(left))

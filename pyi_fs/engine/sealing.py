@@ -4,8 +4,8 @@ Runs in a worker process; touches no tree.
 
 Plan: the segments to seal, and the positions of all workspaces whose lineage goes through their
 layers. Then, tree by tree, the kept ranges are found, cut into chunks along the *files* they are
-part of, put into packs, and the map of each segment is written. Retire order: packs and index
-(durable), map (durable), then the segment.
+part of, put into packs (`engine/seal_regions.py`), and the map of each segment is written. Retire
+order: packs and index (durable), map (durable), then the segment.
 
 Invariants:
 - Every byte of a segment that any root reaches is in its map before the segment goes; and the roots
@@ -23,6 +23,7 @@ from pyi_fs.engine.held import frozen, readable
 from pyi_fs.engine.history import History
 from pyi_fs.engine.references import LayerGraph, all_layers
 from pyi_fs.engine.roots import roots_of
+from pyi_fs.engine.seal_regions import Kept, RegionSealer, earlier_version, moved, regions
 from pyi_fs.engine.store import Store
 from pyi_fs.errors import NotFoundError, StoreError
 from pyi_fs.ids import InodeNumber, LayerId, Position, SegmentId, segment_layer
@@ -31,29 +32,12 @@ from pyi_fs.model.extent import Extent
 from pyi_fs.model.mutation import Adopt, Graft, Share, Write
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout, sealmap
-from pyi_fs.store.chunker import Chunker
 from pyi_fs.store.journal import last_boundary, note_elsewhere
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import Storage
 from pyi_fs.store.survival import Survival
 
 NOTHING_GIVEN: Mapping[SegmentId, extent.ExtentList] = {}
-_READ_BYTES = 1 << 20
-
-
-class _Kept:
-    """Which ranges of one segment are in its map already."""
-
-    def __init__(self) -> None:
-        self.pieces: extent.ExtentList = extent.EMPTY
-
-    def missing(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        for piece in extent.overlapping(self.pieces, start, end):
-            if piece.file_offset > start:
-                yield start, piece.file_offset
-            start = piece.end
-        if start < end:
-            yield start, end
 
 
 def seal(
@@ -80,10 +64,12 @@ def seal_held(
     progress: Callable[[int], None] = lambda _: None,
     given: Mapping[SegmentId, extent.ExtentList] = NOTHING_GIVEN,
     remove: Callable[[Storage, str], None] = lambda storage, path: storage.remove(path),
+    is_patching: bool = True,
 ) -> list[SegmentId]:
     """As `seal`, for a caller who keeps the collector away, of segments that are there.
 
-    `given`: parts of maps that are known without reading. `remove`: how files go.
+    `given`: parts of maps that are known without reading. `remove`: how files go. `is_patching`:
+    parts of chunks that there are already may be named.
     """
     history = History(store.layers)
     graph = LayerGraph(store)
@@ -91,15 +77,17 @@ def seal_held(
     positions = roots.all_positions()
     blocked = frozen(store, roots, graph, all_layers(store.storage), time.time_ns())
     wanted = {segment for segment in wanted if segment_layer(segment) not in blocked}
-    kept: dict[SegmentId, _Kept] = {segment: _Kept() for segment in wanted}
-    for segment in wanted & given.keys():
-        kept[segment].pieces = given[segment]
+    kept = {segment: Kept(given.get(segment, extent.EMPTY)) for segment in wanted}
+    before: Tree | None = None
     for tree, candidates in trees_reaching(store, lambda _: [history], wanted, positions, blocked):
         for number in candidates:
             inode = tree.inode(number)
             if inode is not None and inode.extents:
-                for region in _regions(inode.extents, kept):
-                    progress(_seal_region(store, region, kept))
+                known = before.inode(number) if before is not None and is_patching else None
+                earlier = earlier_version(store, known, kept)
+                for region in regions(inode.extents, kept):
+                    progress(RegionSealer(store, region, kept, earlier).seal(inode.size))
+        before = tree
     store.chunks.flush()
     sync_roots(store, positions)
     wanted = {segment for segment in wanted if segment_layer(segment) not in blocked}
@@ -199,65 +187,6 @@ def _candidates(store: Store, wanted: set[SegmentId], layers: set[LayerId]) -> s
     return found
 
 
-def _regions(extents: extent.ExtentList, kept: dict[SegmentId, _Kept]) -> Iterator[list[Extent]]:
-    """Yields unsealed scratch pieces that lie side by side in a file, in file order."""
-    region: list[Extent] = []
-    for item in extent.iterate(extents):
-        state = kept.get(item.segment) if item.kind == extent.SCRATCH else None
-        if state is None:
-            if region:
-                yield region
-            region = []
-            continue
-        for start, end in state.missing(item.source_offset, item.source_offset + item.length):
-            offset = item.file_offset + start - item.source_offset
-            if region and region[-1].end != offset:
-                yield region
-                region = []
-            region.append(Extent(offset, end - start, item.kind, item.source, start))
-    if region:
-        yield region
-
-
-def _seal_region(store: Store, region: list[Extent], kept: dict[SegmentId, _Kept]) -> int:
-    """Cuts the bytes of a region into chunks and notes where each of its pieces went.
-
-    Returns the bytes.
-    """
-    chunker = Chunker()
-    position = 0
-    index = 0
-    within = 0
-
-    def note(data: bytes) -> None:
-        nonlocal position, index, within
-        chunk = store.chunks.put(data)
-        used = 0
-        while used < len(data):
-            piece = region[index]
-            length = min(piece.length - within, len(data) - used)
-            mapped = Extent(piece.source_offset + within, length, extent.CHUNK, chunk, used)
-            state = kept[piece.segment]
-            state.pieces = extent.with_extent(state.pieces, mapped)
-            used += length
-            within += length
-            if within == piece.length:
-                index += 1
-                within = 0
-        position += len(data)
-
-    for piece in region:
-        for start in range(0, piece.length, _READ_BYTES):
-            length = min(_READ_BYTES, piece.length - start)
-            data = store.layers.read_scratch(piece.segment, piece.source_offset + start, length)
-            assert data is not None
-            for chunk in chunker.feed(data):
-                note(chunk)
-    for chunk in chunker.finish():
-        note(chunk)
-    return position
-
-
 def resolved(store: Store, extents: extent.ExtentList) -> extent.ExtentList:
     """Returns an extent list with sealed segments replaced by the chunks they are in.
 
@@ -272,13 +201,9 @@ def resolved(store: Store, extents: extent.ExtentList) -> extent.ExtentList:
         if pieces_of is None:
             pieces.append(item)
             continue
-        start = item.source_offset
-        found = extent.overlapping(pieces_of, start, start + item.length)
+        found = moved(item, pieces_of)
         if sum(piece.length for piece in found) != item.length:
             pieces.append(item)
             continue
-        pieces += [
-            piece._replace(file_offset=item.file_offset + piece.file_offset - start)
-            for piece in found
-        ]
+        pieces += found
     return extent.from_extents(pieces)

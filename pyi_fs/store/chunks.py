@@ -81,6 +81,18 @@ class ChunkStore:
         """
         return self._put_batch([data])[0]
 
+    def claim(self, data: Buffer) -> ChunkId | None:
+        """Returns the id of a chunk that is there already, and kept from the next `flush` on.
+
+        None if it would have to be stored.
+        """
+        chunk = ChunkId(blake3(data).digest())
+        with self._write_lock:
+            self._is_dirty = True
+            if chunk in self._writer or self._index.claim({chunk}):
+                return chunk
+        return None
+
     def put_many(self, chunks: Iterable[Buffer]) -> list[ChunkId]:
         """Returns the ids of chunks in their order; as `put`, with fewer queries."""
         ids: list[ChunkId] = []

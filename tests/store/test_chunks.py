@@ -147,6 +147,23 @@ def test_condemned_chunk_that_is_put_again_is_kept(storage: MemoryStorage, tmp_p
         database.close()
 
 
+def test_chunk_is_claimed_if_it_is_there_and_kept_from_then_on(
+    storage: MemoryStorage, tmp_path: Path
+) -> None:
+    with opened(storage) as store:
+        assert store.claim(noise(1)) is None
+        store.put(noise(1))
+        assert store.claim(noise(1)) == chunk_id(noise(1))
+        store.flush()
+        database = sqlite3.connect(tmp_path / layout.INDEX, isolation_level=None)
+        database.execute("UPDATE chunk SET condemned = 1")
+        assert store.claim(noise(1)) == chunk_id(noise(1))
+        store.flush()
+        assert database.execute("SELECT condemned FROM chunk").fetchall() == [(None,)]
+        assert store.claim(noise(2)) is None
+        database.close()
+
+
 # --- cache ---------------------------------------------------------------------------------------
 
 

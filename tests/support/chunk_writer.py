@@ -44,7 +44,7 @@ def one_round(
         assert found == expected, (name, number, "what was written last time is not there")
         for index in range(FILES):
             which = chance.randrange(CONTENTS)
-            put(branch, b"f%d" % index, noise(90_000, f"content {which}"))
+            put(branch, b"f%d" % index, content(which))
         expected = contents(branch)
         taken = workspace.snapshot(branch, name=f"round-{number}" if number % 3 == 0 else None)
         segments = store.layers.segments(branch.position.layer)
@@ -53,6 +53,12 @@ def one_round(
         seal_snapshots(store, WorkspaceName(name), [taken.snapshot.id])
     forget_older(store, name, keep=str(taken.snapshot.id))
     return expected
+
+
+def content(which: int) -> bytes:
+    """Returns one of the pool: two each differ by a byte; one is sealed as parts of the other."""
+    common = noise(90_000, f"content {which // 2}")
+    return common[:40_000] + b"%d" % which + common[40_000:]
 
 
 def forget_older(store: Store, name: str, *, keep: str) -> None:
