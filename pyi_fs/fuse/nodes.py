@@ -81,6 +81,8 @@ class NodeTable:
         self.counts = LookupCounts(ledger)
         self._exceptions = KeptDict[NodeId, Place | Gone](ledger, "exceptions", _kept_exception)
         self._renumbered = KeptDict[tuple[int, InodeNumber], NodeId](ledger, "renumbered", int)
+        # Views of which there may be some in there: most that are dropped never had one.
+        self._views_renumbered: set[int] = set()
         # Nodes of restored files that nobody had open -> the numbers that are their own.
         self._shown = KeptDict[NodeId, int](ledger, "shown", int)
         self._control = KeptDict[NodeId, ControlNode](ledger, "control", _kept_control)
@@ -169,6 +171,7 @@ class NodeTable:
 
     def bind(self, view: View, number: InodeNumber, node: NodeId) -> None:
         """Makes any node, also one of another view's range, the node of a file."""
+        self._views_renumbered.add(view.number)
         self._renumbered[view.number, number] = node
         self._exceptions[node] = Place(view, number)
 
@@ -182,6 +185,7 @@ class NodeTable:
         numbers: with a restored database under that of the orphan it held, it failed.)
         """
         node = NodeId(view.number << VIEW_BITS | fresh)
+        self._views_renumbered.add(view.number)
         if is_shown:
             self._shown[node] = view.number << VIEW_BITS | number
         self._renumbered[view.number, number] = node
@@ -194,6 +198,7 @@ class NodeTable:
             self._exceptions.pop(node, None)
             self._renumbered.pop((view.number, number), None)
         else:
+            self._views_renumbered.add(view.number)
             self._exceptions[node] = Place(view, number)
             self._renumbered[view.number, number] = node
 
@@ -230,6 +235,9 @@ class NodeTable:
 
     def forget_view(self, view: View) -> None:
         """Drops the exceptions of a view that is gone."""
+        if view.number not in self._views_renumbered:
+            return
+        self._views_renumbered.remove(view.number)
         for key in [key for key in self._renumbered if key[0] == view.number]:
             node = self._renumbered.pop(key)
             self._exceptions.pop(node, None)
@@ -267,6 +275,7 @@ class NodeTable:
             self._exceptions.restore(node, exception)
         for place, node in renumbered.items():
             self._renumbered.restore(place, node)
+            self._views_renumbered.add(place[0])
         for node, number in shown.items():
             self._shown.restore(node, number)
         for node, control_node in control.items():

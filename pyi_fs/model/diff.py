@@ -95,7 +95,10 @@ def counts(old: Tree, new: Tree, touched: Touched) -> Counts:
         before, after = old.inode(number), new.inode(number)
         if before is None or after is None or not _is_in_place(before, after, names):
             inodes.append(number)
-        elif number != ROOT_INODE and _letter(before, after, same_inode=True):
+        elif before.extents != after.extents or (
+            number != ROOT_INODE and _letter(before, after, same_inode=True)
+        ):
+            # Other bytes are a change, whatever else is: most were only written to.
             modified += 1
     if not inodes and not names:
         return Counts(0, modified, 0)

@@ -135,3 +135,18 @@ async def test_exceptions_of_a_view_go_with_it(rig, nodes):
     assert nodes.node_of(view, 1) == new
     nodes.forget_view(view)
     assert nodes.node_of(view, 1) == view.number << 40 | 1
+
+
+async def test_what_a_dead_server_noted_of_a_view_goes_with_it_too(rig, nodes):
+    await rig.command("branch", "try")
+    rig.look(".pyi/branches/try")
+    view = next(view for view in rig.session.views.values() if view.number)
+    number = rig.branch.next_inode()
+    plain = nodes.node_of(view, number)
+    nodes.restore({plain + 1: Place(view, number)}, {(view.number, number): plain + 1}, {}, {})
+    assert nodes.node_of(view, number) == plain + 1
+    nodes.forget_view(rig.session.root)
+    assert nodes.node_of(view, number) == plain + 1
+    nodes.forget_view(view)
+    assert nodes.node_of(view, number) == plain
+    assert nodes.place(plain).view is view
