@@ -105,8 +105,8 @@ class ShellHolder:
 
     @property
     def is_begun(self) -> bool:
-        """Returns whether there is somebody to start another server."""
-        return self._process is not None
+        """Returns whether there is somebody to start another server: alive, too."""
+        return self._process is not None and self._process.poll() is None
 
     def end(self) -> None:
         """Ends the shell, which does not start anything any more, and waits for it."""
@@ -181,11 +181,15 @@ class NoNewHolder:
     But where a server goes on with other mounts, its end comes later: so the ledger tells, too.
     """
 
-    is_begun = True
-
     def __init__(self, ledger: MemoryLedger) -> None:
-        """`ledger`: what the holder keeps."""
+        """`ledger`: what the holder keeps. It is the parent of this process."""
         self._ledger = ledger
+        self._parent = os.getppid()
+
+    @property
+    def is_begun(self) -> bool:
+        """Returns whether the holder lives: else this process has another parent."""
+        return os.getppid() == self._parent
 
     def begin(self, mounted: Mounted, ledger: MemoryLedger) -> None:
         """Nothing."""

@@ -213,7 +213,7 @@ class Sessions:
                 if not fault and await self._are_kept():
                     log.info("making room for the next server")
                     leave_to_successor(HAND_OVER)
-                fault = fault or "a mount that its process serves beside it has no holder"
+                fault = fault or "a mount that its process serves has no holder (any more)"
                 log.error("no room is made for the next server: %s", fault)
                 for one in self.live:
                     one.refuse_upgrade(fault)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from pyi_fs.cli import holder as module
-from pyi_fs.cli.holder import ShellHolder, described
+from pyi_fs.cli.holder import NoNewHolder, ShellHolder, described
 from pyi_fs.cli.kept_locks import KeptLocks
 from pyi_fs.cli.mount_request import MountRequest
 from pyi_fs.fuse.device import Mounted
@@ -177,3 +177,24 @@ async def test_a_program_that_does_not_start_in_time_has_a_fault(tmp_path, monke
     monkeypatch.setattr(module, "_CHECK_SECONDS_MAX", 0.0)
     fault = await module.fault_of_program(tmp_path, ["/bin/sh", "-c", "read line"])
     assert fault == "the program installed now does not start within 0 s"
+
+
+def test_a_shell_that_was_killed_starts_nothing(tmp_path):
+    device = os.open(os.devnull, os.O_RDWR)
+    holder = ShellHolder("pyi-holder test", lambda mounted: {}, KeptLocks())
+    holder.begin(Mounted(device, tmp_path, "0:1"), MemoryLedger())
+    process = holder._process  # noqa: SLF001
+    assert process is not None
+    was_begun = holder.is_begun
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert (was_begun, holder.is_begun) == (True, False)
+    holder.end()
+    os.close(device)
+
+
+def test_a_server_knows_that_what_started_it_is_dead(monkeypatch):
+    holder = NoNewHolder(MemoryLedger())
+    was_begun = holder.is_begun
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert (was_begun, holder.is_begun) == (True, False)

@@ -18,6 +18,7 @@ from pyi_fs.fuse.device import kernel_release
 from pyi_fs.ids import WorkspaceName
 from pyi_fs.store.directory_storage import DirectoryStorage
 from tests.support.commands import ROOT, environment, run
+from tests.support.several import end, served
 
 RESENDS = pytest.mark.skipif(kernel_release() < (6, 9), reason="this kernel does not resend")
 
@@ -29,6 +30,22 @@ def has_ended(pid: int) -> bool:
     except FileNotFoundError:
         return True
     return text.rpartition(")")[2].split()[0] == "Z"
+
+
+def parent_of(pid: int) -> int:
+    """Returns the process that started another one: of a successor, its holder."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def holder_of(pid: int) -> int:
+    """Returns the shell that a first server has started and that is there."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (holder,) = (
+        int(child)
+        for child in children
+        if b"pyi-holder" in Path(f"/proc/{child}/cmdline").read_bytes()
+    )
+    return holder
 
 
 @pytest.mark.mount
@@ -155,6 +172,25 @@ def test_a_mount_without_a_holder_is_refused(mountpoint, mount, options):
     assert (done.code, done.output) == (1, "")
     assert "it has no holder: mount it anew" in done.errors
     assert (mountpoint / ".pyi/status").read_text()
+
+
+@pytest.mark.mount
+@pytest.mark.slow
+@RESENDS
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_mount_whose_holder_is_dead_stays_as_it_is(store, mountpoint, mount, is_first):
+    """Making room for the next server would be its end."""
+    mount("ws", "--transport=direct")
+    if not is_first:
+        assert run("mount", "--upgrade", mountpoint).code == 0
+    (server,) = served(store).values()
+    end(holder_of(server.pid) if is_first else parent_of(server.pid))
+    done = run("mount", "--upgrade", mountpoint)
+    assert (done.code, done.output) == (1, "")
+    assert "has no holder (any more)" in done.errors
+    assert [one.pid for one in served(store).values()] == [server.pid]
+    (mountpoint / "f").write_text("goes on")
+    assert run("mount", "--unmount", mountpoint).code == 0
 
 
 def test_what_is_no_mount_of_ours_is_refused(tmp_path):
