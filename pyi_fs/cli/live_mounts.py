@@ -11,16 +11,21 @@ import os
 import select
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from pyi_fs import __version__
+from pyi_fs.engine.branch_locks import BranchLocks
+from pyi_fs.ids import BranchName, WorkspaceName
+from pyi_fs.store import layout
 from pyi_fs.store.directory_files import DirectoryLockFile
 from pyi_fs.store.storage import LockFile, Storage
 
 DIRECTORY = "mounts"
 _EXIT_SECONDS_MAX = 10.0
+# A server takes ten times as long to start.
+_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -120,17 +125,34 @@ def live_mounts(storage: Storage) -> list[LiveMount]:
 def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | None) -> None:
     """Returns when the process that served a mount has ended, or has nothing left but to end.
 
-    `at`: the snapshot it showed.
+    And if it died in that, when the next one has. `at`: the snapshot it showed.
+    """
+    while True:
+        found = _newest(storage, mountpoint, workspace, at)
+        if found is not None:
+            _wait_for_server(storage, *found)
+        elif _is_kept(storage, mountpoint, workspace):
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return
+
+
+def _newest(
+    storage: Storage, mountpoint: str, workspace: str, at: str | None
+) -> tuple[str, int] | None:
+    """Returns file and process of the newest mount at a place.
+
+    Others are below it, and still there.
     """
     found = [
         (mount.since_ns, path, mount.pid)
         for path, mount in _entries(storage)
         if (mount.mountpoint, mount.workspace, mount.at) == (mountpoint, workspace, at)
     ]
-    if not found:
-        return
-    # The newest: the others are below it at the same place, and still there.
-    _, path, pid = max(found)
+    return max(found)[1:] if found else None
+
+
+def _wait_for_server(storage: Storage, path: str, pid: int) -> None:
     process = _process(pid)
     lock = _locked(storage, path)
     assert lock is not None
@@ -143,6 +165,23 @@ def wait_for_end(storage: Storage, mountpoint: str, workspace: str, at: str | No
         # All is durable; what is left is the exit itself.
         select.select([process], [], [], _EXIT_SECONDS_MAX)
         os.close(process)
+
+
+def _is_kept(storage: Storage, mountpoint: str, workspace: str) -> bool:
+    """Returns whether a mount whose server is dead has a holder, which starts the next one.
+
+    Then that keeps the locks of its branches, in whose text it stands. So does one at the same
+    place that is below it, and is served.
+    """
+    locks = BranchLocks(storage, WorkspaceName(workspace))
+    below = {mount.pid for _, mount in _entries(storage) if mount.mountpoint == mountpoint}
+    with suppress(OSError):
+        directory = layout.workspace_directory(WorkspaceName(workspace)) + "/locks"
+        for name in map(BranchName, storage.list(directory)):
+            holder = locks.holder(name) or ""
+            if holder.startswith(f"{mountpoint} (") and locks.holding_process(name) not in below:
+                return True
+    return False
 
 
 def _locked(storage: Storage, path: str, *, wait: bool = True) -> LockFile | None:

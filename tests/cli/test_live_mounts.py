@@ -1,9 +1,12 @@
 """The list of mounts that are served: true after a crash, too."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,6 +25,17 @@ with announcement(DirectoryStorage(sys.argv[1])) as announce:
 """
 
 
+def announcing(path: Path) -> "subprocess.Popen[bytes]":
+    """Starts a process that announces a mount until its input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-c", ANNOUNCE, str(path)],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
 @pytest.fixture
 def storage(tmp_path):
     return DirectoryStorage(tmp_path)
@@ -29,14 +43,7 @@ def storage(tmp_path):
 
 @pytest.fixture
 def other(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-c", ANNOUNCE, str(tmp_path)],
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    with process:
+    with announcing(tmp_path) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"announced\n"
         yield process
@@ -72,6 +79,61 @@ def test_waiting_ends_when_the_process_has(storage, other):
     assert live_mounts(storage) == []
     # Where it had taken its file away by then, what is left of it is Python's own end.
     assert other.wait(timeout=60) == 0
+
+
+def test_waiting_goes_on_with_the_next_server_of_one_that_died(tmp_path, storage, monkeypatch):
+    """Its holder, here we, keeps the lock of its branch until that has ended, too."""
+    storage.make_directory("workspaces/ws/locks", parents=True)
+    lock = storage.lock("workspaces/ws/locks/main")
+    with announcing(tmp_path) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"announced\n"
+        lock.write_text(json.dumps({"pid": first.pid, "holder": "/mnt/x"}))
+        first.kill()
+        first.wait()
+    ended = []
+
+    def next_one(_: float) -> None:
+        with announcing(tmp_path) as second:
+            assert second.stdout is not None
+            assert second.stdout.readline() == b"announced\n"
+        ended.append(second.returncode)
+        lock.release()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pyi_fs.cli.live_mounts.time", SimpleNamespace(sleep=next_one))
+        wait_for_end(storage, "/mnt/x", "ws", None)
+    assert ended == [0]
+
+
+def test_a_process_that_dies_with_several_has_not_ended_with_the_first(storage, monkeypatch):
+    """The kernel gives up what it has open one by one: its other mounts may still be listed."""
+    storage.make_directory("workspaces/ws/locks", parents=True)
+    lock = storage.lock("workspaces/ws/locks/main")
+    lock.write_text(json.dumps({"pid": os.getpid(), "holder": "/mnt/x"}))
+    released = []
+
+    def release(_: float) -> None:
+        released.append(lock.release())
+
+    with announcement(storage) as announce, monkeypatch.context() as patch:
+        announce("ws", "try", None, "/mnt/y", False)
+        patch.setattr("pyi_fs.cli.live_mounts.time", SimpleNamespace(sleep=release))
+        wait_for_end(storage, "/mnt/x", "ws", None)
+    assert len(released) == 1
+
+
+@pytest.mark.parametrize("whose", ["another place", "below"])
+def test_what_others_hold_is_not_waited_for(storage, whose):
+    """A mount of the same workspace elsewhere, or one at the same place that is served."""
+    storage.make_directory("workspaces/ws/locks", parents=True)
+    lock = storage.lock("workspaces/ws/locks/main")
+    where = "/mnt/y" if whose == "another place" else "/mnt/x"
+    lock.write_text(json.dumps({"pid": os.getpid(), "holder": where}))
+    with announcement(storage) as announce:
+        announce("ws", "main", None, where, False)
+        wait_for_end(storage, "/mnt/x", "ws", "1-abc")
+    lock.release()
 
 
 def test_on_a_disk_that_became_read_only_the_same_is_told(storage, other, monkeypatch):
