@@ -107,9 +107,9 @@ class OperationsLog:
             lock.release()
         for directory in (layout.workspace_directory(workspace), layout.WORKSPACES, ""):
             storage.sync_directory(directory)
-        # From here on a log that is gone is damage.
+        # From here on a log that is gone is damage; unless it was removed already.
         with suppress(OSError):
-            begin_note(storage, workspace, len(first_frame))
+            _begin_note_of(storage, workspace, first_frame)
 
     @staticmethod
     def remove(storage: Storage, workspace: WorkspaceName) -> None:
@@ -344,6 +344,20 @@ class OperationsLog:
         self._file.close()
         if self._shared is not None:
             self._shared.close()
+
+
+def _begin_note_of(storage: Storage, workspace: WorkspaceName, first_frame: bytes) -> None:
+    """Notes that a new log is durable, if it still is the log: nobody removes it meanwhile."""
+    turn = storage.open_shared(layout.operations_log(workspace))
+    try:
+        turn.begin_turn()
+        try:
+            if turn.read_at(0, len(first_frame)) == first_frame:
+                begin_note(storage, workspace, len(first_frame))
+        finally:
+            turn.end_turn()
+    finally:
+        turn.close()
 
 
 def _remove_with_note(storage: Storage, workspace: WorkspaceName) -> None:

@@ -1,15 +1,19 @@
 """How far a log was durable: the last entry that is whole."""
 
+import msgspec
 import pytest
 
-from pyi_fs.ids import WorkspaceName
+from pyi_fs.ids import BranchName, InodeNumber, LayerId, Position, WorkspaceName
+from pyi_fs.model.operation import Begin
 from pyi_fs.store import layout
 from pyi_fs.store.log_note import NOTE_BYTES_MAX, add_to_note, begin_note, read_log_synced
+from pyi_fs.store.oplog import OperationsLog
 from tests.support.storage import MemoryStorage
 
 NAME = WorkspaceName("w")
 PATH = layout.log_synced(NAME)
 ENTRY_BYTES = 16
+BEGIN = Begin(1, BranchName("main"), Position(LayerId(1), 50), "empty", InodeNumber(2))
 
 
 @pytest.fixture
@@ -67,3 +71,29 @@ def test_it_is_begun_again_when_it_has_grown(storage: MemoryStorage) -> None:
         sizes.add(storage.size_bytes(PATH) or 0)
     assert max(sizes) == NOTE_BYTES_MAX
     assert ENTRY_BYTES in sizes
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_workspace_that_is_removed_while_it_is_made_leaves_no_note(
+    monkeypatch: pytest.MonkeyPatch, is_made_again: bool
+) -> None:
+    """By another process, which saw its log already. What it may have made since keeps its own."""
+    storage = MemoryStorage()
+    sync_directory, rest = storage.sync_directory, ["once"]
+
+    def removed(path: str) -> None:
+        sync_directory(path)
+        if rest:
+            rest.pop()
+            OperationsLog.remove(storage, NAME)
+            if is_made_again:
+                OperationsLog.create(storage, NAME, BEGIN)
+
+    monkeypatch.setattr(storage, "sync_directory", removed)
+    OperationsLog.create(storage, NAME, msgspec.structs.replace(BEGIN, source="long" * 80))
+    assert rest == []
+    if is_made_again:
+        assert OperationsLog(storage, NAME).refs.operation_count == 1
+    else:
+        assert not storage.exists(layout.log_synced(NAME))
+        OperationsLog.create(storage, NAME, BEGIN)
