@@ -1,7 +1,7 @@
 """Work 6: what reaches the disk, and how large a store becomes.
 
 Bytes that reached the disk are counted by a block device of their own: each peer gets a fresh ext4
-on a loop device, and the sectors written to it are read from `/sys/block/loopN/stat` (field 7, 512
+on a loop device, and the sectors written to it are read from its `stat` in sysfs (field 7, 512
 bytes each; Documentation/block/stat.rst) after everything was synced.
 """
 
@@ -32,16 +32,16 @@ def own_disk(base: Path, size: int) -> Iterator[tuple[Path, Path]]:
     top.mkdir(parents=True)
     with image.open("wb") as file:
         file.truncate(size)
-    device = run(["losetup", "--find", "--show", image]).strip()
     try:
-        run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", device])
-        run(["mount", "-o", "noatime", device, top])
+        run(["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image])
+        # The device goes with the mount. By its numbers, since a container may have no node of it.
+        run(["mount", "-o", "loop,noatime", image, top])
         try:
-            yield top, Path("/sys/block", Path(device).name, "stat")
+            device = top.stat().st_dev
+            yield top, Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat")
         finally:
             run(["umount", top])
     finally:
-        run(["losetup", "--detach", device])
         image.unlink()
 
 
@@ -96,7 +96,7 @@ def _experiment(peer: str, base: Path, results: Results, quick: bool) -> None:
 
 def disk_writes(base: Path, results: Results, quick: bool) -> None:
     """Adds MB written to the device for an experiment that is dropped, and for one that is kept."""
-    reason = lacks("losetup", "mkfs.ext4", root=True)
+    reason = lacks("mkfs.ext4", root=True)
     if reason:
         results.skip(f"{DISK}: {reason}")
         return
