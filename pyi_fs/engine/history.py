@@ -13,14 +13,16 @@ Invariants:
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
 
 from pyi_fs import limits
 from pyi_fs.engine.intervals import Intervals
 from pyi_fs.errors import CorruptRecordError, CorruptTreeError, NotFoundError
 from pyi_fs.format.record import LayerHeader
-from pyi_fs.ids import LayerId, Position, layer_name
+from pyi_fs.ids import InodeNumber, LayerId, Position, layer_name
 from pyi_fs.model.fold import fold
 from pyi_fs.model.mutation import Mutation
+from pyi_fs.model.superseded import with_other_bytes
 from pyi_fs.model.touched import Touched
 from pyi_fs.model.tree import Base, Tree, over, root_only
 from pyi_fs.store import layout
@@ -31,6 +33,17 @@ from pyi_fs.store.survival import Survival
 # On the way of a long fold a tree is kept each time so many records are behind (10 to 20 ms): a
 # snapshot that is looked at next costs no more than that.
 _REMEMBERED_RECORDS = 2_000
+
+
+class Step(NamedTuple):
+    """A tree of a layer. `changed`: inodes that hold other bytes than in the step before.
+
+    No fewer than these; None of the first step.
+    """
+
+    offset: int
+    tree: Tree
+    changed: set[InodeNumber] | None
 
 
 class History:
@@ -133,17 +146,26 @@ class History:
 
         Keeps none of them. `CorruptRecordError` if the records end before one.
         """
+        for step in self.steps(layer, offsets):
+            yield step.offset, step.tree
+
+    def steps(self, layer: LayerId, offsets: Iterable[int]) -> Iterator[Step]:
+        """Yields what `trees` does, with the inodes that may hold other bytes than one before."""
         wanted = sorted(set(offsets))
         tree, end = self.start_tree(layer), self.layers.start(layer)
         records = self.layers.records(layer, 0, wanted[-1]) if wanted else iter(())
         following = next(records, None)
+        changed: set[InodeNumber] | None = None
         for offset in wanted:
             while following is not None and following[0] <= offset:
                 tree, end = folded(layer, tree, *following), following[0]
+                if changed is not None:
+                    changed.update(with_other_bytes(following[1]))
                 following = next(records, None)
             if end < offset:
                 raise _no_more(layer, end, offset)
-            yield offset, tree
+            yield Step(offset, tree, changed)
+            changed = set()
 
     def end(self, layer: LayerId) -> tuple[Tree, Position]:
         """Returns the tree and position at the valid end of a layer: recovery of a branch.

@@ -147,8 +147,11 @@ def trees_reaching(
 ) -> Iterator[tuple[Tree, set[InodeNumber]]]:
     """Yields every root's tree that may reach the segments, with the inodes that may.
 
-    `histories`: by whom the roots in a layer are folded, each in its turn.
-    Of a root whose tree cannot be made, the layers it may reach are added to `blocked`.
+    Without those that hold the same bytes as in the tree before: thousands of snapshots of a tree
+    cost what has changed between them.
+
+    `histories`: by whom the roots in a layer are folded, each in its turn. Of a root whose tree
+    cannot be made, the layers it may reach are added to `blocked`.
     """
     layers = {segment_layer(segment) for segment in wanted}
     graph = LayerGraph(store)
@@ -161,8 +164,9 @@ def trees_reaching(
     for layer in reaching:
         try:
             for history in histories(layer):
-                for _, tree in history.trees(layer, positions[layer]):
-                    yield tree, candidates
+                for step in history.steps(layer, positions[layer]):
+                    changed = step.changed
+                    yield step.tree, candidates if changed is None else candidates & changed
         except StoreError:
             blocked |= reached[layer]
 

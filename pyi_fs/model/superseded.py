@@ -3,11 +3,15 @@
 What the store may give back if nothing else reaches them.
 """
 
+from collections.abc import Collection
+
 from pyi_fs import limits
 from pyi_fs.ids import InodeNumber
 from pyi_fs.model.mutation import (
     FALLOCATE_PUNCH_HOLE,
+    Adopt,
     Allocate,
+    Graft,
     Mutation,
     Reap,
     Remove,
@@ -31,6 +35,17 @@ def gives_back(mutation: Mutation) -> bool:
             return bool(flags & FALLOCATE_PUNCH_HOLE)
         case _:
             return False
+
+
+def with_other_bytes(mutation: Mutation) -> Collection[InodeNumber]:
+    """Returns the inodes that may hold bytes after a mutation which they did not hold before."""
+    match mutation:
+        case Write() | SetAttributes() | Allocate() | Share() | Adopt():
+            return (mutation.number,)
+        case Graft():
+            return [number for number, inode in mutation.inodes if inode is not None]
+        case _:
+            return ()
 
 
 def superseded(old: Tree, mutation: Mutation) -> list[tuple[InodeNumber, int, int]]:

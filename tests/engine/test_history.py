@@ -121,6 +121,23 @@ def test_trees_of_one_layer_come_ascending_and_equal_their_folds(workspace: Rig)
     assert list(fresh(workspace).trees(layer, [])) == []
 
 
+def test_each_step_names_the_files_that_hold_other_bytes_than_before(workspace: Rig) -> None:
+    names = [workspace.make(name, b"1") for name in ("a", "b", "c")]
+    offsets = [workspace.main.position.offset]
+    workspace.write("a", b"2")
+    workspace.write("b", b"2")
+    workspace.make("d", b"1")
+    offsets.append(workspace.main.position.offset)
+    workspace.make("empty")
+    offsets.append(workspace.main.position.offset)
+    workspace.write("c", b"3")
+    offsets.append(workspace.main.position.offset)
+    steps = list(fresh(workspace).steps(workspace.main.position.layer, offsets))
+    made = workspace.main.tree.lookup(ROOT_INODE, b"d")
+    assert [step.offset for step in steps] == offsets
+    assert [step.changed for step in steps] == [None, {*names[:2], made}, set(), {names[2]}]
+
+
 def test_the_end_of_a_layer_is_its_last_whole_record(workspace: Rig) -> None:
     workspace.make("a", b"data")
     position, picture = workspace.main.position, workspace.picture()

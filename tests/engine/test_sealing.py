@@ -5,7 +5,9 @@ import pytest
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.fsck import check_store
-from pyi_fs.engine.sealing import resolved, seal
+from pyi_fs.engine.history import History
+from pyi_fs.engine.roots import roots_of
+from pyi_fs.engine.sealing import resolved, seal, trees_reaching
 from pyi_fs.errors import CorruptSegmentError
 from pyi_fs.model import extent
 from pyi_fs.store import layout, sealmap
@@ -118,3 +120,22 @@ def test_what_a_map_has_not_all_of_stays_an_error_and_does_not_become_zeros(tmp_
         assert resolved(store, inode.extents) == inode.extents
         with pytest.raises(CorruptSegmentError, match="a gap"):
             store.layers.read_scratch(segment, 0, 200_000)
+
+
+def test_each_snapshot_costs_what_has_changed_since_the_one_before(tmp_path):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            for index in range(40):
+                put(branch, b"f%d" % index, noise(3_000, str(index)))
+            for index in range(30):
+                workspace.snapshot(branch)
+                put(branch, b"f%d" % index, noise(3_000, "new"))
+            segments = set(store.layers.segments(branch.position.layer))
+        positions = roots_of(store).all_positions()
+        found = trees_reaching(store, lambda _: [History(store.layers)], segments, positions, set())
+        sizes = [len(numbers) for _, numbers in found]
+        assert len(sizes) > 30
+        assert max(sizes) == 40
+        assert sum(sizes) <= 40 * len(positions) + 2 * 30
+        seal(store, segments)
+        assert check_store(store, verify_data=True) == []

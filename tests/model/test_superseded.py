@@ -1,8 +1,11 @@
 """What a mutation takes out of the tree, and only that."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pyi_fs import limits
+from pyi_fs.errors import RequestError
 from pyi_fs.ids import ROOT_INODE, InodeNumber, SegmentId
 from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import Inode
@@ -13,6 +16,7 @@ from pyi_fs.model.mutation import (
     Adopt,
     Allocate,
     Create,
+    Graft,
     Link,
     Mutation,
     Reap,
@@ -23,8 +27,10 @@ from pyi_fs.model.mutation import (
     Share,
     Write,
 )
-from pyi_fs.model.superseded import MAY_SUPERSEDE, gives_back, superseded
+from pyi_fs.model.superseded import MAY_SUPERSEDE, gives_back, superseded, with_other_bytes
 from pyi_fs.model.tree import root_only
+from tests.support.oracle import Content
+from tests.support.strategies import mutations
 
 FILE = InodeNumber(5)
 END = limits.FILE_BYTES_MAX
@@ -87,3 +93,25 @@ def test_what_is_made_to_hold_less_is_what_gives_back() -> None:
     ]
     assert all(map(gives_back, fewer))
     assert not any(map(gives_back, more))
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data())
+def test_an_inode_that_is_not_named_holds_no_other_bytes(data: st.DataObject) -> None:
+    content, tree = Content(), EMPTY
+    for step in range(data.draw(st.integers(2, 25))):
+        mutation = data.draw(mutations(tree, content, step))
+        try:
+            new = apply(tree, mutation)
+        except RequestError:
+            continue
+        for number in set(new.numbers()) - set(with_other_bytes(mutation)):
+            before, after = tree.inode(number), new.existing(number)
+            assert after.extents == (before.extents if before is not None else b"")
+        tree = new
+
+
+def test_of_a_graft_those_are_named_that_are_there_afterwards() -> None:
+    inode = UNLINKED.existing(FILE)
+    graft = Graft(((FILE, inode), (InodeNumber(6), None)), ())
+    assert list(with_other_bytes(graft)) == [FILE]
