@@ -111,7 +111,12 @@ def sync_roots(store: Store, positions: dict[LayerId, set[int]]) -> None:
     for layer, offsets in positions.items():
         if store.layers.is_ephemeral(layer):
             continue
-        store.layers.sync_lineage(Position(layer, max(offsets)))
+        try:
+            store.layers.sync_lineage(Position(layer, max(offsets)))
+        except (FileNotFoundError, NotFoundError):
+            # Collected meanwhile: it is no root's any more.
+            if store.storage.exists(layout.journal(layer)):
+                raise
     for workspace in store.workspace_names():
         # One that is damaged, or removed meanwhile, names nothing that is given back.
         with suppress(StoreError, NotFoundError):
@@ -167,7 +172,8 @@ def trees_reaching(
                 for step in history.steps(layer, positions[layer]):
                     changed = step.changed
                     yield step.tree, candidates if changed is None else candidates & changed
-        except StoreError:
+        except (NotFoundError, StoreError):
+            # Damaged, or collected meanwhile.
             blocked |= reached[layer]
 
 

@@ -1,7 +1,10 @@
 """Sealing keeps every byte that a root reaches, wherever the root's tree got it from."""
 
+import shutil
+
 import pytest
 
+from pyi_fs.engine import sealing
 from pyi_fs.engine.collector import remove_and_collect
 from pyi_fs.engine.founding import fork_workspace
 from pyi_fs.engine.fsck import check_store
@@ -138,4 +141,28 @@ def test_each_snapshot_costs_what_has_changed_since_the_one_before(tmp_path):
         assert max(sizes) == 40
         assert sum(sizes) <= 40 * len(positions) + 2 * 30
         seal(store, segments)
+        assert check_store(store, verify_data=True) == []
+
+
+def test_a_layer_that_is_collected_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    with opened(tmp_path / "store") as store:
+        with written(store, "stays") as (workspace, branch):
+            put(branch, b"f", noise(30_000, "stays"))
+            workspace.snapshot(branch)
+        stays = store.layers.segments(branch.position.layer)
+        with written(store, "goes") as (workspace, branch):
+            put(branch, b"f", noise(30_000, "goes"))
+            workspace.snapshot(branch)
+        gone = branch.position.layer
+        segments = [*stays, *store.layers.segments(gone)]
+        candidates = sealing._candidates  # noqa: SLF001 - between two steps of what is tested
+
+        def collected(*arguments):
+            found = candidates(*arguments)
+            remove_and_collect(store, "goes")
+            shutil.rmtree(tmp_path / "store" / layout.layer_directory(gone), ignore_errors=True)
+            return found
+
+        monkeypatch.setattr(sealing, "_candidates", collected)
+        assert seal(store, segments) == stays
         assert check_store(store, verify_data=True) == []
