@@ -9,6 +9,7 @@ from pyi_fs.errors import (
     CrossViewError,
     NameTooLongError,
     NotPermittedError,
+    StaleNodeError,
     UnsupportedError,
 )
 from pyi_fs.fuse.attributes import Entry
@@ -188,6 +189,10 @@ class NameHandlers:
         if len(name) > limits.NAME_BYTES_MAX:
             raise NameTooLongError(f"a name has at most {limits.NAME_BYTES_MAX} bytes")
         if name == b".":
+            # By a file handle. An unlinked file that nobody holds is gone, reaped or not.
+            node = self._nodes.known_node(view, number)
+            if node is None and view.tree.existing(number).nlink == 0:
+                raise StaleNodeError(f"inode {number} is unlinked, and nobody holds it")
             return self._looked_up(view, number)
         if name == b"..":
             above = self.parent_of(view, number)

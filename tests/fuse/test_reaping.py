@@ -95,6 +95,28 @@ async def test_a_large_file_does_not_wait_nor_what_waits_already(rig, reaps):
     assert (reaps, unlinked(rig)) == ([(small, large)], [])
 
 
+async def test_what_waits_is_not_found_by_its_file_handle(rig):
+    """It would be reaped under who opens it: `open_by_handle_at` asks for '.' of a node."""
+    node = rig.make(ROOT, "f")
+    opened = rig.open(node, os.O_RDWR)
+    remove(rig, "f")
+    rig.reaper.forget([(node, 1)])
+    rig.reaper.release(opened)
+    assert unlinked(rig) == [node]
+    with pytest.raises(StaleNodeError):
+        rig.names.lookup(node, b".", OWNER)
+    assert not rig.state.nodes.is_known(node)
+
+
+async def test_an_unlinked_file_that_is_known_is_found_by_its_file_handle(rig):
+    node = rig.make(ROOT, "f")
+    remove(rig, "f")
+    assert rig.names.lookup(node, b".", OWNER).node == node
+    rig.reaper.forget([(node, 1)])
+    rig.reaper.reap()
+    assert unlinked(rig) == [node]
+
+
 async def test_what_waits_is_reaped_a_moment_later(rig, reaps, autojump_clock):
     one, two = rig.make(ROOT, "f"), rig.make(ROOT, "g")
     async with trio.open_nursery() as nursery:
