@@ -100,8 +100,6 @@ class Workspace:
         found = self._branches.get(branch_name)
         if found is not None:
             return found
-        # Of that name, perhaps: what was dropped just now still has the lock.
-        self.afterwards.run()
         self.refresh().branch(name)
         if not self._locks.exists(branch_name):
             self.log.in_turn(partial(self._locks.make, branch_name))
@@ -124,19 +122,19 @@ class Workspace:
         return list(self._branches.values())
 
     def close_branch(self, branch: Branch) -> None:
-        """Closes a branch and gives its lock up, if need be `afterwards`; syncs nothing.
+        """Closes a branch and gives its lock up; syncs nothing.
+
+        Not `afterwards`: who sees a branch dropped or left opens it in another process at once. The
+        lock goes last, since who has it next writes where this one wrote.
 
         What is not synced is noted for `sync_leftovers`, but for an ephemeral one's.
         """
         if self._branches.get(branch.name) is branch:
             del self._branches[branch.name]
-            self.afterwards.add(partial(self._close, branch))
-
-    def _close(self, branch: Branch) -> None:
-        branch.close()
-        if not branch.is_ephemeral:
-            branch.layers.leftovers.hand_over(self.leftovers)
-        self._locks.release(branch.name)
+            branch.close()
+            if not branch.is_ephemeral:
+                branch.layers.leftovers.hand_over(self.leftovers)
+            self._locks.release(branch.name)
 
     def holder(self, name: BranchName) -> str | None:
         """Returns who has a branch open in another process, or None."""

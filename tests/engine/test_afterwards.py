@@ -43,19 +43,26 @@ def edited(tmp_path):
         yield workspace
 
 
-def test_a_dropped_branch_is_closed_afterwards(edited):
+def test_a_dropped_branch_is_closed_at_once(edited):
     branch = edited.opened("try")
-    (writer,) = branch.writers()
     edited.afterwards.puts_off = True
     edited.drop_branch("try")
     assert edited.opened("try") is None
-    assert branch.writers() == [writer]
-    assert not edited.leftovers.has_closed
-    edited.afterwards.run()
     assert branch.writers() == []
     assert edited.leftovers.has_closed
     edited.sync_leftovers()
     assert not edited.leftovers.has_closed
+
+
+def test_another_process_can_open_one_of_its_name_at_once(edited):
+    """It was told that the branch is gone: with its lock held on, it would be refused."""
+    start = edited.snapshot(edited.opened("main")).snapshot
+    edited.afterwards.puts_off = True
+    edited.drop_branch("try")
+    other = Workspace(edited.store, WorkspaceName("w"))
+    other.make_branch("try", start)
+    assert contents(other.open_branch("try")) == {}
+    other.close()
 
 
 def test_another_of_its_name_can_be_opened_at_once(edited):
