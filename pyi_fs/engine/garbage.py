@@ -19,7 +19,7 @@ from pyi_fs import limits
 from pyi_fs.engine import collector
 from pyi_fs.engine.budget import Closing, Deletion, Given, for_budget, for_retention
 from pyi_fs.engine.held import frozen, readable
-from pyi_fs.engine.marking import Marked, Trim, live_chunks, trims
+from pyi_fs.engine.marking import Marked, Trim, live_chunks, sealed_maps, trims
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.retention import DEFAULT, Policy, Removal, floor
 from pyi_fs.engine.roots import NOTHING, Without, roots_of
@@ -216,7 +216,7 @@ def carry_out_locked(
     collected = collector.execute(store, planned.layers, clock_ns=clock_ns)
     notes += [f"layer {layer:010x} came to be needed" for layer in collected.skipped]
     progress("trimming maps")
-    maps, map_bytes = trim(store, *_positions(store, clock_ns)[:2])
+    maps, map_bytes = trim(store, lambda: _positions(store, clock_ns)[:2])
     progress("removing tables")
     tables, table_bytes = _remove_tables(store, clock_ns)
     remove_abandoned(store.storage)
@@ -345,9 +345,9 @@ def _consequences(store: Store, given: Given, clock_ns: Clock, *, grace: bool) -
     without = given.without()
     layers = collector.plan(store, clock_ns=clock_ns, without=without, grace=grace)
     gone = {step.layer for step in layers.steps}
-    unwritten = unwritten_segments(store)
+    unwritten, maps = unwritten_segments(store), sealed_maps(store)
     positions, blocked, graph = _positions(store, clock_ns, without, grace=grace)
-    smaller = trims(store, positions, gone, blocked, unwritten)
+    smaller = trims(store, positions, maps, passed={*gone, *blocked}, unwritten=unwritten)
     tables = unneeded_tables(store, positions, graph, blocked, gone)
     marked = live_chunks(
         store,

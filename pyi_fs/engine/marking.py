@@ -10,7 +10,7 @@ were reached by what is gone by now, and leave the map.
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -74,22 +74,15 @@ class Marked(NamedTuple):
     missing: tuple[str, ...] = ()
 
 
-def trims(
-    store: Store,
-    positions: dict[LayerId, set[int]],
-    without_layers: Collection[LayerId],
-    blocked: Collection[LayerId] = (),
-    unwritten: Collection[SegmentId] = (),
-) -> tuple[Trim, ...]:
-    """Returns the maps of sealed segments that hold bytes no tree of the positions reaches.
+def sealed_maps(store: Store) -> dict[SegmentId, ExtentList]:
+    """Returns the maps of segments whose sealing has finished, but for damaged ones.
 
-    And those of `unwritten` segments, which are not sealed, of which none reaches anything.
-
-    O(trees of the positions). Layers that go anyway, or are to stay as they are (`blocked`), are
-    passed over, and segments whose sealing has not finished.
+    To be listed before the roots are read: what is sealed by now belongs to a layer that is in a
+    log by now. A layer that is made, written and sealed after the roots were read is none of
+    theirs, and nothing of it would be found to be reached.
     """
     maps: dict[SegmentId, ExtentList] = {}
-    for layer in set(all_layers(store.storage)).difference(without_layers, blocked):
+    for layer in all_layers(store.storage):
         names = store.storage.list(layout.layer_directory(layer))
         for name in names:
             index = layout.segment_of(name, "map-")
@@ -99,7 +92,26 @@ def trims(
                     # Gone meanwhile, or damaged: then it stays as it is.
                     pieces = sealmap.decode(store.storage.read(path), path)
                     maps[segment_id(layer, index)] = pieces
-    passed = {*without_layers, *blocked}
+    return maps
+
+
+def trims(
+    store: Store,
+    positions: dict[LayerId, set[int]],
+    maps: Mapping[SegmentId, ExtentList],
+    *,
+    passed: Collection[LayerId] = (),
+    unwritten: Collection[SegmentId] = (),
+) -> tuple[Trim, ...]:
+    """Returns those of `maps` that hold bytes no tree of the positions reaches.
+
+    And those of `unwritten` segments, which are not sealed, of which none reaches anything. Both
+    were listed before the positions were read.
+
+    O(trees of the positions). Layers that go anyway, or are to stay as they are (`passed`), are
+    passed over.
+    """
+    maps = {one: maps[one] for one in maps if segment_layer(one) not in passed}
     scratch = {segment for segment in unwritten if segment_layer(segment) not in passed}
     if not maps and not scratch:
         return ()

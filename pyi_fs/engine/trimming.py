@@ -2,28 +2,32 @@
 
 Invariant: what gives bytes up that records name is preceded by a durable note of how far its layer
 is whole, and by durable roots: what was given back never looks like a loss.
+
+The order matters: maps and segments are listed before the roots are read (`marking.sealed_maps`).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from pyi_fs.engine.marking import occupied_bytes, trims
+from pyi_fs.engine.marking import occupied_bytes, sealed_maps, trims
 from pyi_fs.engine.sealing import note_whole, sync_roots
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.ids import LayerId, segment_layer
 from pyi_fs.store import layout, sealmap
 
+Reach = Callable[[], tuple[dict[LayerId, set[int]], Collection[LayerId]]]
+"""Reads the roots: their positions, and the layers that are to stay as they are."""
 
-def trim(
-    store: Store, positions: dict[LayerId, set[int]], blocked: Collection[LayerId]
-) -> tuple[int, int]:
+
+def trim(store: Store, reach: Reach) -> tuple[int, int]:
     """Trims all maps that can be; returns how many, and the bytes given back.
 
-    To what trees of the positions reach, those of `blocked` layers not at all. The caller holds
-    `gc.lock`.
+    To what trees of the roots reach, which are read after what there is was listed. The caller
+    holds `gc.lock`.
     """
-    unwritten = unwritten_segments(store)
-    found = trims(store, positions, (), blocked, unwritten)
+    unwritten, maps = unwritten_segments(store), sealed_maps(store)
+    positions, blocked = reach()
+    found = trims(store, positions, maps, passed=blocked, unwritten=unwritten)
     if not found:
         return 0, 0
     sync_roots(store, positions)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pyi_fs import limits
 from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.fsck import check_store
-from pyi_fs.engine.marking import live_chunks, trims
+from pyi_fs.engine.marking import live_chunks, sealed_maps, trims
 from pyi_fs.engine.references import all_layers
 from pyi_fs.engine.roots import Gone, roots_of
 from pyi_fs.engine.sealing import seal
@@ -32,9 +32,9 @@ def test_a_map_loses_what_only_a_deleted_snapshot_reached(tmp_path: Path) -> Non
             first = workspace.snapshot(branch).snapshot.id
             put(branch, b"changes", noise(70_000, "new"))
         sealed(store)
-        assert trims(store, roots_of(store).all_positions(), ()) == ()
+        assert trims(store, roots_of(store).all_positions(), sealed_maps(store)) == ()
         without = {WorkspaceName("a"): Gone({first})}
-        (trim,) = trims(store, roots_of(store, without=without).all_positions(), ())
+        (trim,) = trims(store, roots_of(store, without=without).all_positions(), sealed_maps(store))
         assert (trim.old_bytes, trim.new_bytes) == (190_000, 120_000)
         before = live_chunks(store).live
         after = live_chunks(store, trimmed=[trim], without=without).live
@@ -64,7 +64,7 @@ def test_a_restored_path_keeps_its_bytes_in_a_map_beside_its_lineage(tmp_path: P
         with written(store, "a") as (workspace, _):
             workspace.delete_snapshot(taken.id)
         later = time.time_ns() + PAST_THE_WINDOW
-        found = trims(store, roots_of(store, now_ns=later).all_positions(), ())
+        found = trims(store, roots_of(store, now_ns=later).all_positions(), sealed_maps(store))
         assert [(trim.old_bytes, trim.new_bytes) for trim in found] == [(120_000, 60_000)]
 
 

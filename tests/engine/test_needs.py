@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyi_fs.engine.holders import holders_of
-from pyi_fs.engine.marking import trims
+from pyi_fs.engine.marking import sealed_maps, trims
 from pyi_fs.engine.needs import Needs, Piece, cut_map, kept, needs_of
 from pyi_fs.engine.roots import positions_of
 from pyi_fs.engine.store import Store
@@ -83,7 +83,7 @@ def test_it_is_what_collection_finds(tmp_path: Path) -> None:
         for layer, offset in positions_of(store, WorkspaceName("a")):
             positions.setdefault(layer, set()).add(offset)
         assert _trimmed(found, 0) == {
-            trim.segment: trim.pieces for trim in trims(store, positions, ())
+            trim.segment: trim.pieces for trim in trims(store, positions, sealed_maps(store))
         }
         snapshots = [
             (1 << bit, one) for bit, one in enumerate(holders_of(store).holders) if one.snapshot
@@ -93,7 +93,7 @@ def test_it_is_what_collection_finds(tmp_path: Path) -> None:
         everybody = (1 << len(holders_of(store).holders)) - 1
         assert _trimmed(found, everybody & ~bit) == {
             trim.segment: trim.pieces
-            for trim in trims(store, {position.layer: {position.offset}}, ())
+            for trim in trims(store, {position.layer: {position.offset}}, sealed_maps(store))
         }
 
 
