@@ -78,7 +78,7 @@ class Search:
             for layer in self._files.headers:
                 self._progress(layout.journal(layer))
                 self._collect(layer)
-            self._follow_maps()
+            self._follow_maps(self._own)
             self._adopt_orphans()
         own = {source: ranges.union(named) for source, named in self._own.items()}
         others: _Named = defaultdict(list)
@@ -88,6 +88,8 @@ class Search:
             others[source].append((start, end))
             if shared:
                 holders[holder] += ranges.size(shared)
+        # Who names a segment that is sealed has its chunks: what both named is in no other map.
+        self._follow_maps(others)
         merged = {source: ranges.union(named) for source, named in others.items()}
         return Found(self._wanted, own, merged, dict(holders))
 
@@ -110,14 +112,15 @@ class Search:
         for item in extent.iterate(extents):
             self._own[_source(item)].append((item.source_offset, item.source_offset + item.length))
 
-    def _follow_maps(self) -> None:
-        for source in [source for source in self._own if isinstance(source, int)]:
-            own = ranges.union(self._own[source])
+    def _follow_maps(self, named: _Named) -> None:
+        """Adds the parts of chunks that named parts of sealed segments are."""
+        for source in [source for source in named if isinstance(source, int)]:
+            parts = ranges.union(named[source])
             for piece in _pieces(self._store, source):
-                inside = ranges.common(own, ((piece.file_offset, piece.end),))
+                inside = ranges.common(parts, ((piece.file_offset, piece.end),))
                 shift = piece.source_offset - piece.file_offset
                 for start, end in inside:
-                    self._own[piece.chunk].append((start + shift, end + shift))
+                    named[piece.chunk].append((start + shift, end + shift))
 
     def _adopt_orphans(self) -> None:
         for layer in self._files.headers:

@@ -56,6 +56,27 @@ def test_shared_extents_are_held_by_both(tmp_path: Path) -> None:
         ]
 
 
+def test_shared_extents_are_held_by_both_when_they_are_sealed(tmp_path: Path) -> None:
+    """Both name the segment: its map is the only place that names the chunks."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "job") as (workspace, branch):
+            number = put(branch, b"env", noise(70_000))
+            copy = put(branch, b"copy", b"")
+            extents = branch.tree.existing(number).extents
+            branch.commit(Share(copy, 0, 70_000, extents, 1))
+            workspace.snapshot(branch)
+        seal_everything(store)
+        for path, other in ((b"env", copy), (b"copy", number)):
+            result = found(store, "job", path)
+            for source, own in result.own.items():
+                assert ranges.without(own, result.others[source]) == ()
+            assert {holder.number for holder in result.holders} == {other}
+            assert sum(result.holders.values()) == 70_000
+        purge(store, "job", b"env")
+        with written(store, "job") as (_, branch):
+            assert branch.read(copy, 0, 70_000) == noise(70_000)
+
+
 def test_maps_name_chunks(tmp_path: Path) -> None:
     """Sealed along the neighbours in one file only: no chunk of it is anybody else's."""
     with opened(tmp_path / "store") as store:
