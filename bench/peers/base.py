@@ -39,6 +39,13 @@ def lacks(*commands: str, root: bool = False) -> str | None:
     return None
 
 
+def lacks_loop() -> str | None:
+    """Returns why no file can be mounted as a disk here (as in most containers), or None."""
+    if not Path("/dev/loop-control").exists():
+        return "no loop devices (/dev/loop-control)"
+    return None
+
+
 class Peer(ABC):
     """A filesystem to do the same work on."""
 

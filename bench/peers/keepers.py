@@ -11,7 +11,7 @@ import struct
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from bench.peers.base import BIN, lacks, run
+from bench.peers.base import BIN, lacks, lacks_loop, run
 
 
 class Keeper(ABC):
@@ -301,7 +301,7 @@ class Subvolumes(Keeper):
         """Needs the kernel's btrfs and root."""
         if "btrfs" not in Path("/proc/filesystems").read_text():
             return "the kernel has no btrfs"
-        return lacks("mkfs.btrfs", "btrfs", root=True)
+        return lacks("mkfs.btrfs", "btrfs", root=True) or lacks_loop()
 
     def start(self, base: Path, source: Path) -> None:
         """Makes the image, mounts it, copies into a subvolume."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.peers.base import BIN, Peer, lacks, run
+from bench.peers.base import BIN, Peer, lacks, lacks_loop, run
 
 
 class Native(Peer):
@@ -115,7 +115,7 @@ class Btrfs(Peer):
         """Needs the kernel's btrfs and root."""
         if "btrfs" not in Path("/proc/filesystems").read_text():
             return "the kernel has no btrfs"
-        return lacks("mkfs.btrfs", "btrfs", root=True)
+        return lacks("mkfs.btrfs", "btrfs", root=True) or lacks_loop()
 
     def start(self, base: Path) -> Path:
         """Makes the image, mounts it, makes the subvolume."""

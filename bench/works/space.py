@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.measure import Results, Row
-from bench.peers.base import BIN, lacks, run
+from bench.peers.base import BIN, lacks, lacks_loop, run
 from bench.trees import make_tree
 
 DISK = "bytes that reached the disk"
@@ -96,7 +96,7 @@ def _experiment(peer: str, base: Path, results: Results, quick: bool) -> None:
 
 def disk_writes(base: Path, results: Results, quick: bool) -> None:
     """Adds MB written to the device for an experiment that is dropped, and for one that is kept."""
-    reason = lacks("mkfs.ext4", root=True)
+    reason = lacks("mkfs.ext4", root=True) or lacks_loop()
     if reason:
         results.skip(f"{DISK}: {reason}")
         return
