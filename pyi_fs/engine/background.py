@@ -204,12 +204,13 @@ class Background:
             return await self._reclaim_on_tight_disk(branch, writer)
         before = writer.scratch.returned_bytes
         await trio.to_thread.run_sync(branch.reclaim)
-        if (
-            writer.scratch.returned_bytes == before
-            and writer.scratch.garbage_bytes >= limits.GARBAGE_BYTES_MAX
-        ):
-            await trio.to_thread.run_sync(branch.sync)
-            await trio.to_thread.run_sync(branch.reclaim)
+        if writer.scratch.returned_bytes > before:
+            return 0.0
+        # All of it waits for a sync.
+        if writer.scratch.garbage_bytes < limits.GARBAGE_BYTES_MAX:
+            return await self._reclaim_on_tight_disk(branch, writer)
+        await trio.to_thread.run_sync(branch.sync)
+        await trio.to_thread.run_sync(branch.reclaim)
         return 0.0 if writer.scratch.returned_bytes > before else _NEVER
 
     async def _reclaim_on_tight_disk(self, branch: Branch, writer: LayerWriter) -> float:

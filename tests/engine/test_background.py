@@ -369,10 +369,12 @@ async def test_a_dropped_branch_is_durable_after_the_interval(workspace, nursery
     assert not workspace.leftovers.has_closed
 
 
+@pytest.mark.parametrize("much_bytes", [16 << 20, 1])
 async def test_on_a_tight_disk_what_was_removed_is_given_back_at_once(
-    workspace, nursery, autojump_clock, monkeypatch
+    workspace, nursery, autojump_clock, monkeypatch, much_bytes
 ):
-    """Also what was removed while the last of it was being given back."""
+    """Little or much; also what was removed while the last of it was being given back."""
+    monkeypatch.setattr("pyi_fs.engine.background._RECLAIM_BYTES_MIN", much_bytes)
     branch = workspace.open_branch("main")
     work = background(workspace, sync_interval=3600.0, clock=trio.current_time)
     nursery.start_soon(work.run)
