@@ -1,6 +1,6 @@
 """Checks that every tree that is promised folds, is sound, and that its bytes are there.
 
-Part of `engine/fsck.py`.
+Part of `engine/fsck.py`. Thousands of snapshots of a tree cost what has changed between them.
 
 A writer may give back what it superseded after its tree was folded here. So what looks lost in the
 *present* of a branch is looked at again: the present is folded anew, and only if the extent is
@@ -15,10 +15,11 @@ from pyi_fs.engine.findings import Report
 from pyi_fs.engine.fsck_layers import Journal
 from pyi_fs.engine.fsck_roots import Root
 from pyi_fs.engine.fsck_scratch import Problem, ScratchCheck
-from pyi_fs.engine.history import History
+from pyi_fs.engine.history import History, Step
+from pyi_fs.engine.soundness import Soundness
 from pyi_fs.ids import InodeNumber, LayerId, Position, layer_name
 from pyi_fs.model import extent
-from pyi_fs.model.check import check
+from pyi_fs.model.check import Finding
 from pyi_fs.model.extent import Extent, ExtentList
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout
@@ -87,8 +88,7 @@ class TreeCheck:
             self._report.looking_at(layout.journal(layer))
             refs = [root.label for roots in labels[layer].values() for root in roots]
             with self._report.examining("fold", layout.journal(layer), refs=refs):
-                for offset, tree in history.trees(layer, labels[layer]):
-                    self._tree(tree, Position(layer, offset), labels[layer][offset])
+                self._layer(history, layer, labels[layer])
             if count % _LAYERS_PER_HISTORY == 0:
                 history = self._make_history()
         self._confirm()
@@ -115,26 +115,51 @@ class TreeCheck:
             step = journal.header.parent if not has_base else None
         return None, ""
 
-    def _tree(self, tree: Tree, position: Position, roots: list[Root]) -> None:
-        fixed = [root.label for root in roots if root.offset is not None]
-        present = [root.label for root in roots if root.offset is None]
+    def _layer(self, history: History, layer: LayerId, roots: Mapping[int, list[Root]]) -> None:
+        """Checks the trees of a layer: the first one whole, then what changed as long as it can."""
+        soundness = Soundness()
+        missing: set[InodeNumber] = set()
+        for step in history.steps(layer, roots, soundness.changes.add):
+            position, labels = Position(layer, step.offset), roots[step.offset]
+            for finding in soundness.findings(step.tree):
+                self._unsound(step.tree, finding, position, labels)
+            missing = self._bytes(step, missing, position, labels)
+
+    def _unsound(self, tree: Tree, finding: Finding, position: Position, roots: list[Root]) -> None:
+        text = f"{finding.invariant}: inode {finding.inode}: {finding.message}"
+        paths = tree.paths(finding.inode) if finding.inode is not None else []
+        fixed, present = _labels(roots)
         path = layout.journal(position.layer)
-        for finding in check(tree):
-            text = f"{finding.invariant}: inode {finding.inode}: {finding.message}"
-            paths = tree.paths(finding.inode) if finding.inode is not None else []
-            self._report.add("error", "tree", path, text, paths=paths, refs=fixed + present)
-        for number in tree.numbers():
-            inode = tree.inode(number)
-            if inode is None or not inode.extents or hash(inode.extents) in self._sound:
-                continue
-            problems = list(self._problems(inode.extents))
-            if not problems:
-                self._sound.add(hash(inode.extents))
-            for piece, problem in problems:
+        self._report.add("error", "tree", path, text, paths=paths, refs=fixed + present)
+
+    def _bytes(
+        self, step: Step, missing: set[InodeNumber], position: Position, roots: list[Root]
+    ) -> set[InodeNumber]:
+        """Looks for the bytes of all files that changed, and of those that missed some before.
+
+        Returns which miss some now.
+        """
+        tree = step.tree
+        numbers = tree.numbers() if step.changed is None else step.changed | missing
+        problems = {number: found for number in numbers if (found := self._missed(tree, number))}
+        # In the order of the tree, which is that of the paths in the report.
+        fixed, present = _labels(roots)
+        for number in filter(problems.__contains__, tree.numbers() if problems else ()):
+            for piece, problem in problems[number]:
                 if fixed:
                     self._lost(tree, number, problem, position, fixed)
                 for label in present:
                     self._suspects.append(_Suspect(position.layer, label, number, piece))
+        return set(problems)
+
+    def _missed(self, tree: Tree, number: InodeNumber) -> list[tuple[Extent, Problem]]:
+        inode = tree.inode(number)
+        if inode is None or not inode.extents or hash(inode.extents) in self._sound:
+            return []
+        problems = list(self._problems(inode.extents))
+        if not problems:
+            self._sound.add(hash(inode.extents))
+        return problems
 
     def _problems(self, extents: ExtentList) -> Iterator[tuple[Extent, Problem]]:
         for piece in extent.iterate(extents):
@@ -169,6 +194,12 @@ class TreeCheck:
                     for piece in _still_there(tree, suspect):
                         for problem in self._scratch.problems(piece):
                             self._lost(tree, suspect.number, problem, position, [suspect.label])
+
+
+def _labels(roots: list[Root]) -> tuple[list[str], list[str]]:
+    """Returns what is called by positions that stay, and what by a present."""
+    fixed = [root.label for root in roots if root.offset is not None]
+    return fixed, [root.label for root in roots if root.offset is None]
 
 
 def _still_there(tree: Tree, suspect: _Suspect) -> list[Extent]:

@@ -12,7 +12,7 @@ Invariants:
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from pyi_fs import limits
@@ -149,8 +149,16 @@ class History:
         for step in self.steps(layer, offsets):
             yield step.offset, step.tree
 
-    def steps(self, layer: LayerId, offsets: Iterable[int]) -> Iterator[Step]:
-        """Yields what `trees` does, with the inodes that may hold other bytes than one before."""
+    def steps(
+        self,
+        layer: LayerId,
+        offsets: Iterable[int],
+        passed: Callable[[Mutation], None] = lambda _: None,
+    ) -> Iterator[Step]:
+        """Yields what `trees` does, with the inodes that may hold other bytes than one before.
+
+        `passed` is shown each mutation after the first step, before the step that it leads to.
+        """
         wanted = sorted(set(offsets))
         tree, end = self.start_tree(layer), self.layers.start(layer)
         records = self.layers.records(layer, 0, wanted[-1]) if wanted else iter(())
@@ -161,6 +169,7 @@ class History:
                 tree, end = folded(layer, tree, *following), following[0]
                 if changed is not None:
                     changed.update(with_other_bytes(following[1]))
+                    passed(following[1])
                 following = next(records, None)
             if end < offset:
                 raise _no_more(layer, end, offset)

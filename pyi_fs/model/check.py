@@ -42,14 +42,21 @@ class Finding:
 _Complaint = tuple[InodeNumber | None, str]
 
 
-class _Facts:
+class _Records:
+    """What an invariant of single records looks at."""
+
+    def __init__(self, inodes: dict[InodeNumber, Inode]) -> None:
+        self.inodes = inodes
+
+
+class _Facts(_Records):
     """The tree read once: records by number, dentries by directory and by what they point at."""
 
     def __init__(self, tree: Tree, segment_end: SegmentEnd | None) -> None:
+        super().__init__({})
         self.tree = tree
         self.segment_end = segment_end
         self.numbers = list(tree.numbers())
-        self.inodes: dict[InodeNumber, Inode] = {}
         for number in self.numbers:
             inode = tree.inode(number)
             if inode is not None:
@@ -84,6 +91,12 @@ def check(tree: Tree, segment_end: SegmentEnd | None = None) -> list[Finding]:
         for invariant in INVARIANTS
         for number, message in invariant(facts)
     ]
+
+
+def has_sound_fields(inodes: dict[InodeNumber, Inode]) -> bool:
+    """Returns whether records hold all invariants that are about a single record."""
+    records = _Records(inodes)
+    return not any(next(invariant(records), None) for invariant in _OF_RECORDS)
 
 
 def root_is_a_directory(facts: _Facts) -> Iterator[_Complaint]:
@@ -216,7 +229,7 @@ def directories_hang_on_the_root(facts: _Facts) -> Iterator[_Complaint]:
             yield start, f"is not below the root; went up to {number}"
 
 
-def fields_fit_the_type(facts: _Facts) -> Iterator[_Complaint]:
+def fields_fit_the_type(facts: _Records) -> Iterator[_Complaint]:
     """Only files have extents, only symlinks a target (their size), only devices a number."""
     for number, inode in facts.inodes.items():
         kind = stat.S_IFMT(inode.mode)
@@ -234,7 +247,7 @@ def fields_fit_the_type(facts: _Facts) -> Iterator[_Complaint]:
             yield number, f"size {inode.size}"
 
 
-def extent_blocks_are_well_formed(facts: _Facts) -> Iterator[_Complaint]:
+def extent_blocks_are_well_formed(facts: _Records) -> Iterator[_Complaint]:
     """A list is one block, or two or more non-empty ones, of whole entries and bounded size."""
     for number, inode in facts.inodes.items():
         blocks = inode.extents
@@ -256,7 +269,7 @@ def _whole_extents(inode: Inode) -> Iterator[extent.Extent]:
             yield from extent.iterate(block)
 
 
-def extents_are_sorted_and_within_size(facts: _Facts) -> Iterator[_Complaint]:
+def extents_are_sorted_and_within_size(facts: _Records) -> Iterator[_Complaint]:
     """Extents are sorted, disjoint, non-empty, within the size of their file, of a known kind."""
     for number, inode in facts.inodes.items():
         end = 0
@@ -289,7 +302,7 @@ def scratch_extents_lie_in_their_segments(facts: _Facts) -> Iterator[_Complaint]
                 yield number, f"an extent ends past the end {end} of segment {item.segment:#x}"
 
 
-def xattrs_are_sorted(facts: _Facts) -> Iterator[_Complaint]:
+def xattrs_are_sorted(facts: _Records) -> Iterator[_Complaint]:
     """Extended attributes are sorted by name, each name once."""
     for number, inode in facts.inodes.items():
         names = [name for name, _ in inode.xattrs]
@@ -318,3 +331,10 @@ INVARIANTS: tuple[Callable[[_Facts], Iterator[_Complaint]], ...] = (
     xattrs_are_sorted,
 )
 """All of them, in the order in which their findings are reported."""
+
+_OF_RECORDS: tuple[Callable[[_Records], Iterator[_Complaint]], ...] = (
+    fields_fit_the_type,
+    extent_blocks_are_well_formed,
+    extents_are_sorted_and_within_size,
+    xattrs_are_sorted,
+)

@@ -1,10 +1,16 @@
 """Every tree that is promised is folded and looked at."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pyi_fs.engine.branch import Branch
 from pyi_fs.engine.fsck import check_store
+from pyi_fs.engine.history import History, Step
+from pyi_fs.engine.soundness import Soundness
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.workspace import Workspace
 from pyi_fs.format.table import ENTRY
@@ -12,10 +18,10 @@ from pyi_fs.format.table_writer import encode_table
 from pyi_fs.ids import ROOT_INODE, InodeNumber, WorkspaceName
 from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import with_fields
-from pyi_fs.model.mutation import Graft
+from pyi_fs.model.mutation import Graft, Rename, SetAttributes
 from pyi_fs.model.tree import Tree
 from pyi_fs.store import layout
-from tests.support.damage import errors
+from tests.support.damage import damage_scratch, errors
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.tables import resigned
 
@@ -110,3 +116,70 @@ def test_what_is_lost_in_the_present_is_found(tmp_path: Path):
         (store.path / layout.scratch(segment)).unlink()
         (finding,) = check_store(store, verify_data=True)
         assert finding.refs == ("a/main",)
+
+
+def _every_root_looked_at_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes a check look at all of each tree, as if nothing were known of the one before."""
+    steps = History.steps
+
+    def unknown(*arguments: Any) -> Iterator[Step]:
+        return (step._replace(changed=None) for step in steps(*arguments))
+
+    monkeypatch.setattr(History, "steps", unknown)
+    monkeypatch.setattr(Soundness, "_is_still_sound", lambda *_: False)
+
+
+def test_damage_between_snapshots_names_the_same_files_and_refs_as_a_look_at_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Bytes that only some snapshots have, under names that change, and those that all have."""
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            forged_base(store, branch, branch.tree)
+            put(branch, b"d/always", noise(20_000, "always"))
+            taken = []
+            for number in range(8):
+                put(branch, b"d/%d" % number, noise(9_000, f"{number}"))
+                if number in (3, 6):
+                    put(branch, b"d/1", noise(9_000, f"again {number}"))
+                if number == 4:
+                    branch.commit(Rename(ROOT_INODE, b"d", ROOT_INODE, b"moved", 0, 4))
+                    put(branch, b"d/other", noise(100))
+                taken.append(workspace.snapshot(branch).snapshot)
+            (segment,) = store.layers.segments(branch.position.layer)
+        for place in (100, 30_500, 48_000, 75_000):
+            damage_scratch(store, segment, place)
+        found = check_store(store, verify_data=True)
+        with monkeypatch.context() as patch:
+            _every_root_looked_at_whole(patch)
+            assert found == check_store(store, verify_data=True)
+        assert len(found) == 4
+        everywhere = found[0]
+        assert everywhere.paths == (b"d/always", b"moved/always")
+        assert everywhere.refs == (*(f"a@{one.id}" for one in taken), "a/main")
+        assert any(len(one.refs) < len(taken) for one in found)
+
+
+def test_a_broken_tree_that_is_mended_is_named_by_the_roots_that_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            number = put(branch, b"f", b"x")
+            broken = with_fields(branch.tree.existing(number), xattrs=((b"b", b""), (b"a", b"")))
+            taken = [workspace.snapshot(branch).snapshot]
+            for change in (
+                Graft(((number, broken),), ()),
+                SetAttributes(number, None, None, None, 0, None, None, 9),
+                Graft(((number, with_fields(broken, xattrs=())),), ()),
+            ):
+                branch.commit(change)
+                put(branch, b"g", b"x")
+                taken.append(workspace.snapshot(branch).snapshot)
+        found = check_store(store, verify_data=True)
+        with monkeypatch.context() as patch:
+            _every_root_looked_at_whole(patch)
+            assert found == check_store(store, verify_data=True)
+        (finding,) = found
+        assert finding.message.startswith("xattrs_are_sorted: ")
+        assert finding.refs == tuple(f"a@{one.id}" for one in taken[1:3])

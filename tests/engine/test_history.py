@@ -13,7 +13,7 @@ from pyi_fs.errors import CorruptRecordError, NotFoundError
 from pyi_fs.format.table import Table
 from pyi_fs.ids import ROOT_INODE, InodeNumber, LayerId, Position
 from pyi_fs.model.edit import apply
-from pyi_fs.model.mutation import Create
+from pyi_fs.model.mutation import Create, Mutation
 from pyi_fs.model.tree import Tree, root_only
 from pyi_fs.store import layout
 from tests.support.engine_rig import noise
@@ -132,7 +132,11 @@ def test_each_step_names_the_files_that_hold_other_bytes_than_before(workspace: 
     offsets.append(workspace.main.position.offset)
     workspace.write("c", b"3")
     offsets.append(workspace.main.position.offset)
-    steps = list(fresh(workspace).steps(workspace.main.position.layer, offsets))
+    passed: list[Mutation] = []
+    layer = workspace.main.position.layer
+    steps = list(fresh(workspace).steps(layer, offsets, passed.append))
+    records = workspace.store.layers.records(layer)
+    assert passed == [record for offset, record in records if offset > offsets[0]]
     made = workspace.main.tree.lookup(ROOT_INODE, b"d")
     assert [step.offset for step in steps] == offsets
     assert [step.changed for step in steps] == [None, {*names[:2], made}, set(), {names[2]}]
