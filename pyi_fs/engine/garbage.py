@@ -19,7 +19,7 @@ from pyi_fs import limits
 from pyi_fs.engine import collector
 from pyi_fs.engine.budget import Closing, Deletion, Given, for_budget, for_retention
 from pyi_fs.engine.held import frozen, readable
-from pyi_fs.engine.marking import Marked, Trim, live_chunks, sealed_maps, trims
+from pyi_fs.engine.marking import Marked, Trim, Trims, live_chunks, sealed_maps
 from pyi_fs.engine.references import LayerGraph, all_layers, layer_bytes
 from pyi_fs.engine.retention import DEFAULT, Policy, Removal, floor
 from pyi_fs.engine.roots import NOTHING, Without, roots_of
@@ -145,16 +145,17 @@ def plan(
     held_bytes = _held_bytes(store)
     progress("layers and chunks")
     excess_bytes = free_bytes if keep_bytes is None else max(free_bytes, held_bytes - keep_bytes)
-    at_last = _consequences(store, given, clock_ns, grace=False)
+    consequences = partial(_consequences, store, clock_ns, Trims(store))
+    at_last = consequences(given, grace=False)
     if at_last.frees_bytes < excess_bytes:
 
         def frees(wanted: Given) -> int:
-            return _consequences(store, wanted, clock_ns, grace=False).frees_bytes
+            return consequences(wanted, grace=False).frees_bytes
 
         undoable = {name: moments for name, (_, moments) in logs.items()}
         given = for_budget(refs, undoable, now_ns, policy, excess_bytes, frees)
-        at_last = _consequences(store, given, clock_ns, grace=False)
-    found = _consequences(store, given, clock_ns, grace=True)
+        at_last = consequences(given, grace=False)
+    found = consequences(given, grace=True)
     later = max(0, at_last.frees_bytes - found.frees_bytes)
     missing = max(0, min(excess_bytes, excess_bytes - at_last.frees_bytes))
     return Plan(given, *found, held_bytes, later, missing)
@@ -341,13 +342,15 @@ def _positions(
     return _Reachable(roots.all_positions(), blocked, graph)
 
 
-def _consequences(store: Store, given: Given, clock_ns: Clock, *, grace: bool) -> _Consequences:
+def _consequences(
+    store: Store, clock_ns: Clock, known: Trims, given: Given, *, grace: bool
+) -> _Consequences:
     without = given.without()
     layers = collector.plan(store, clock_ns=clock_ns, without=without, grace=grace)
     gone = {step.layer for step in layers.steps}
     unwritten, maps = unwritten_segments(store), sealed_maps(store)
     positions, blocked, graph = _positions(store, clock_ns, without, grace=grace)
-    smaller = trims(store, positions, maps, passed={*gone, *blocked}, unwritten=unwritten)
+    smaller = known.of(positions, maps, {*gone, *blocked}, unwritten)
     tables = unneeded_tables(store, positions, graph, blocked, gone)
     marked = live_chunks(
         store,

@@ -127,6 +127,39 @@ def trims(
     return tuple(trim for trim in found if trim is not None)
 
 
+class Trims:
+    """As `trims`, for one question after the other: the same one again costs nothing.
+
+    For plans only: of what has changed on disk since then, the answer knows nothing.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Looks at nothing yet."""
+        self._store = store
+        self._last: tuple[_Question, tuple[Trim, ...]] | None = None
+
+    def of(
+        self,
+        positions: dict[LayerId, set[int]],
+        maps: Mapping[SegmentId, ExtentList],
+        passed: set[LayerId],
+        unwritten: set[SegmentId],
+    ) -> tuple[Trim, ...]:
+        """Returns the trims: those of the question before, if this is the same."""
+        question = _Question(positions, maps, passed, unwritten)
+        if self._last is None or self._last[0] != question:
+            found = trims(self._store, positions, maps, passed=passed, unwritten=unwritten)
+            self._last = question, found
+        return self._last[1]
+
+
+class _Question(NamedTuple):
+    positions: dict[LayerId, set[int]]
+    maps: Mapping[SegmentId, ExtentList]
+    passed: set[LayerId]
+    unwritten: set[SegmentId]
+
+
 def _reached(
     store: Store, segments: set[SegmentId], positions: dict[LayerId, set[int]]
 ) -> tuple[dict[SegmentId, set[tuple[int, int]]], set[LayerId]]:

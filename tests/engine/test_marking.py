@@ -1,12 +1,18 @@
 """What is marked is what is wanted: nothing less, and of sealed segments nothing more."""
 
 import time
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pyi_fs import limits
 from pyi_fs.engine.content import seal_snapshots
 from pyi_fs.engine.fsck import check_store
-from pyi_fs.engine.marking import live_chunks, sealed_maps, trims
+from pyi_fs.engine.history import History, Step
+from pyi_fs.engine.marking import Trims, live_chunks, sealed_maps, trims
 from pyi_fs.engine.references import all_layers
 from pyi_fs.engine.roots import Gone, roots_of
 from pyi_fs.engine.sealing import seal
@@ -128,3 +134,35 @@ def test_content_roots_behind_the_damage_of_a_log_are_wanted(tmp_path: Path) -> 
     log.write_bytes(data)
     with opened(tmp_path / "store") as store:
         assert live_chunks(store) == (live, ())
+
+
+def test_a_question_is_answered_once_and_another_one_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folds: list[History] = []
+    steps = History.steps
+
+    def counted(history: History, *arguments: Any) -> Iterator[Step]:
+        folds.append(history)
+        return steps(history, *arguments)
+
+    with opened(tmp_path / "store") as store:
+        with written(store, "a") as (workspace, branch):
+            put(branch, b"changes", noise(70_000, "old"))
+            first = workspace.snapshot(branch).snapshot.id
+            put(branch, b"changes", noise(70_000, "new"))
+        sealed(store)
+        monkeypatch.setattr(History, "steps", counted)
+        without = {WorkspaceName("a"): Gone({first})}
+        known = Trims(store)
+        every, fewer = roots_of(store), roots_of(store, without=without)
+        counts = []
+        for roots in (every, every, fewer, fewer, every):
+            maps, positions = sealed_maps(store), roots.all_positions()
+            assert known.of(positions, maps, set(), set()) == trims(store, positions, maps)
+            counts.append(len(folds))
+        # Each time `trims` itself folds once, besides.
+        assert [after - before for before, after in pairwise([0, *counts])] == [2, 1, 2, 1, 2]
+        passed = set(all_layers(store.storage))
+        assert known.of(fewer.all_positions(), sealed_maps(store), set(), set()) != ()
+        assert known.of(fewer.all_positions(), sealed_maps(store), passed, set()) == ()
