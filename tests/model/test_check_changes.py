@@ -11,9 +11,11 @@ import pytest
 
 from pyi_fs.ids import ROOT_INODE, InodeNumber
 from pyi_fs.model import check_changes
+from pyi_fs.model.check import check
 from pyi_fs.model.check_changes import Changes, is_sound_base, is_still_sound
 from pyi_fs.model.edit import apply
-from pyi_fs.model.mutation import Create, Graft, Mutation, Reap, Remove, Rename
+from pyi_fs.model.inode import Inode, with_fields
+from pyi_fs.model.mutation import Adopt, Create, Graft, Mutation, Reap, Remove, Rename
 from pyi_fs.model.tree import Tree, over, root_only
 
 DIRECTORY, REGULAR = 0o40755, 0o100644
@@ -66,6 +68,40 @@ def test_each_part_of_what_a_change_couples_is_looked_at() -> None:
         Graft((), ((FIRST, b"x", InodeNumber(FIRST + 1)),)),
     ):
         assert not is_sound_after(tree, graft), graft
+
+
+def record(number: InodeNumber, **fields: Any) -> tuple[InodeNumber, Inode]:
+    return number, with_fields(made(2).existing(number), **fields)
+
+
+GONE = InodeNumber(0)
+LONG = b"n" * 300
+BROKEN: dict[str, Mutation] = {
+    "unsorted attributes": Graft((record(FIRST, xattrs=((b"b", b""), (b"a", b""))),), ()),
+    "a subdirectory too many": Graft((record(D, nlink=5),), ()),
+    "below itself": Graft(
+        (record(D, parent=E, name=b"x"), record(E, nlink=3), record(ROOT_INODE, nlink=2)),
+        ((ROOT_INODE, b"d", GONE), (E, b"x", D)),
+    ),
+    "unlinked and full": Graft(
+        (record(D, nlink=0), record(ROOT_INODE, nlink=2)), ((ROOT_INODE, b"d", GONE),)
+    ),
+    "a file that becomes a directory": Graft((record(FIRST, mode=DIRECTORY, nlink=2),), ()),
+    "a bad name": Graft((record(FIRST, name=b".."),), ((D, b"4", GONE), (D, b"..", FIRST))),
+    "a long name": Graft((record(FIRST, name=LONG),), ((D, b"4", GONE), (D, LONG, FIRST))),
+    "one name twice": Graft((record(FIRST, nlink=2, links=((D, b"4"),)),), ()),
+    "a number that has a name": Adopt(FIRST, made(2).existing(FIRST)),
+    "a root with a name": Graft((record(ROOT_INODE, name=b"x"),), ()),
+    "a link too many": Graft((record(FIRST, nlink=2),), ()),
+}
+
+
+@pytest.mark.parametrize("mutation", BROKEN.values(), ids=BROKEN)
+def test_what_breaks_one_invariant_is_not_called_sound(mutation: Mutation) -> None:
+    tree = made(2)
+    assert check(tree) == []
+    assert check(after(tree, mutation)[0]) != []
+    assert not is_sound_after(tree, mutation)
 
 
 def test_too_many_changes_are_not_kept_and_not_called_sound(
