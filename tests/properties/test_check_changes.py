@@ -168,6 +168,14 @@ def _usual() -> st.SearchStrategy[Mutation]:
         (Reap((BEYOND,)), True),
     ],
 )
+@example(
+    "shows below nothing",
+    [
+        (Create(ROOT_INODE, b"x", HIDDEN, DIRECTORY, 0, 0, 2), False),
+        (Create(HIDDEN, b"x", LAST, REGULAR, 0, 0, 2), True),
+        (Remove(HIDDEN, b"x", False, 2), True),
+    ],
+)
 def test_damage_that_comes_and_goes_is_found_where_it_is(
     base: str, journal: list[tuple[Mutation, bool]]
 ) -> None:
