@@ -11,15 +11,19 @@ So one such request is put aside, and done
 - before the next request, if that is one whose answer may depend on it, or
 - before the loop sleeps.
 
+Where the client has the server's core, or there are many, requests are there one after the other
+and nobody is asleep: nothing is put aside then, which would be work for nothing.
+
 A server that dies has not answered a RELEASE that was put aside: the kernel sends it again. (A
 FORGET it never does; a lookup too many is counted, as in every death between reading and counting.)
 """
 
+import struct
 from collections.abc import Callable
 
+from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.nodes import CONTROL_BIT
-from pyi_fs.fuse.protocol import Opcode
-from pyi_fs.ids import Buffer
+from pyi_fs.fuse.protocol import RESENT, Opcode
 
 _RELEASEDIR = Opcode.RELEASEDIR.value
 _UNHURRIED = frozenset((Opcode.RELEASE.value, _RELEASEDIR, Opcode.FORGET.value))
@@ -53,7 +57,9 @@ _MAY_OVERTAKE = frozenset(
 # A header and something behind it, at most the longest body of those above (struct
 # fuse_release_in).
 _BYTES_MIN, _BYTES_MAX = 41, 64
-_RESENT_BYTE = 0x80
+# Its length, opcode, number and node (struct fuse_in_header).
+_HEADER = struct.Struct("<IIQQ")
+_ANY_NODE = -1
 
 
 Take = Callable[[bytearray, memoryview, int], None]
@@ -63,12 +69,13 @@ Take = Callable[[bytearray, memoryview, int], None]
 class Aside:
     """Has room for one request."""
 
-    def __init__(self, answer: Take) -> None:
-        """`answer`: how each request is answered when its turn has come."""
+    def __init__(self, answer: Take, facade: Facade) -> None:
+        """`answer`: how each request is answered when its turn has come. `facade`: of the loop."""
         self._answer = answer
+        self._facade = facade
         self._buffer = bytearray(_BYTES_MAX)
         self._view = memoryview(self._buffer)
-        self._node: Buffer = b""
+        self._node = _ANY_NODE
         self._length = 0
 
     def take(self, buffer: bytearray, view: memoryview, length: int) -> None:
@@ -78,7 +85,7 @@ class Aside:
         if not self._length:
             self._answer(buffer, view, length)
             return
-        if not self._may_be_overtaken_by(buffer):
+        if length < _HEADER.size or not self._may_be_overtaken_by(buffer):
             self.finish()
         self._answer(buffer, view, length)
         self.finish()
@@ -90,25 +97,23 @@ class Aside:
             self._answer(self._buffer, self._view, length)
 
     def _keeps(self, request: bytearray, length: int) -> bool:
-        if (
-            not _BYTES_MIN <= length <= _BYTES_MAX
-            or any(request[5:8])
-            or request[15] & _RESENT_BYTE
-            or int.from_bytes(request[16:24], "little") & CONTROL_BIT
-        ):
+        if self._facade.was_there or not _BYTES_MIN <= length <= _BYTES_MAX:
+            return False
+        _, opcode, unique, node = _HEADER.unpack_from(request)
+        if opcode not in _UNHURRIED or unique >= RESENT or node & CONTROL_BIT:
             return False
         self.finish()
         self._buffer[:length] = request[:length]
         # Two listings of a directory know nothing of each other.
-        self._node = b"" if request[4] == _RELEASEDIR else request[16:24]
+        self._node = _ANY_NODE if opcode == _RELEASEDIR else node
         self._length = length
         return True
 
     def _may_be_overtaken_by(self, request: bytearray) -> bool:
+        _, opcode, unique, node = _HEADER.unpack_from(request)
         return (
-            request[4] in _MAY_OVERTAKE
-            and not any(request[5:8])
-            and not request[15] & _RESENT_BYTE
-            and request[16:24] != self._node
-            and not int.from_bytes(request[16:24], "little") & CONTROL_BIT
+            opcode in _MAY_OVERTAKE
+            and unique < RESENT
+            and node != self._node
+            and not node & CONTROL_BIT
         )

@@ -93,7 +93,7 @@ class DirectTransport:
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
         self._view = memoryview(self.buffer)
-        self._aside = Aside(self._take)
+        self._aside = Aside(self._take, facade)
         facade.before_sleep = self._aside.finish
         self._caller = Caller(0, 0)
         self._reads: dict[int, tuple[int, trio.CancelScope]] = {}

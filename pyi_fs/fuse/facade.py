@@ -74,7 +74,8 @@ class Facade:
         self._misses = 0
         self._patience = 1
         self._close = 0
-        self._was_there = False
+        self.was_there = False
+        """The last request was there at once: its client has the same core, or there are many."""
         self._is_resting = False
         self.before_sleep: Callable[[], None] | None = None
         """Called before the loop lets others run, or sleeps: nothing has been there to read."""
@@ -123,17 +124,17 @@ class Facade:
         self._turn += 1
         if self._polling.others or not self._turn % _YIELD_EVERY:
             return False
-        return self._was_there or self._is_ready_soon(device)
+        return self.was_there or self._is_ready_soon(device)
 
     def was_not_ready(self) -> None:
         """Nothing was there to read: from now on it is waited for again."""
-        self._was_there = False
+        self.was_there = False
 
     async def wait_readable(self, device: int) -> None:
         """Returns when the device has a request."""
         if self._before_wait is not None and self._before_wait():
             self._before_wait = None
-        self._was_there = False
+        self.was_there = False
         if not self.is_ready(device):
             await self.sleep(device)
 
@@ -165,9 +166,9 @@ class Facade:
         found = poll(0)
         if found:
             # Whose turn it is where others are served, too, is found out each time.
-            self._was_there = not polling.is_shared
+            self.was_there = not polling.is_shared
             return polling.is_for(device, found)
-        self._was_there = False
+        self.was_there = False
         if self._spin_seconds <= 0 or self._misses >= _MISSES_MAX or not self._tokens.take():
             return False
         end = time.perf_counter() + self._spin_seconds

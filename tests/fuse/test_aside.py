@@ -6,7 +6,10 @@ import pytest
 import trio
 
 from pyi_fs.fuse.aside import Aside
+from pyi_fs.fuse.facade import Facade
 from pyi_fs.fuse.nodes import CONTROL_BIT, ROOT_NODE
+from pyi_fs.fuse.polling import Polling
+from pyi_fs.fuse.polling_tokens import PollingTokens
 from pyi_fs.fuse.protocol import RESENT, Opcode
 from tests.support.direct_rig import DirectRig
 from tests.support.fuse_structs import request
@@ -22,7 +25,8 @@ class Loop:
         self.buffer = bytearray(1 << 20)
         self.view = memoryview(self.buffer)
         self.done = []
-        self.aside = Aside(self._answer)
+        self.facade = Facade(0, Polling(PollingTokens(0)))
+        self.aside = Aside(self._answer, self.facade)
 
     def take(self, opcode, node=5, body=b"", unique=2):
         message = request(opcode, body, node=node, unique=unique, uid=0, gid=0)
@@ -106,6 +110,19 @@ def test_what_is_sent_again_comes_after_it(loop):
     loop.take(Opcode.RELEASE, 5, RELEASE_BODY)
     loop.take(Opcode.GETATTR, 6, bytes(16), 4 | RESENT)
     assert loop.done == [(Opcode.RELEASE, 5), (Opcode.GETATTR, 6)]
+
+
+def test_nothing_is_put_aside_where_requests_are_there_one_after_the_other(loop):
+    loop.facade.was_there = True
+    loop.take(Opcode.RELEASE, 5, RELEASE_BODY)
+    assert loop.done == [(Opcode.RELEASE, 5)]
+
+
+def test_what_is_put_aside_is_done_also_when_that_has_changed(loop):
+    loop.take(Opcode.RELEASE, 5, RELEASE_BODY)
+    loop.facade.was_there = True
+    loop.take(Opcode.RELEASE, 6, RELEASE_BODY)
+    assert loop.done == [(Opcode.RELEASE, 5), (Opcode.RELEASE, 6)]
 
 
 def test_a_mistake_in_an_answer_does_not_bring_it_again(loop):
