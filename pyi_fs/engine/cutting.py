@@ -18,6 +18,7 @@ from pyi_fs.format.treeobject import FileContent
 from pyi_fs.ids import ChunkId
 from pyi_fs.model import extent
 from pyi_fs.model.inode import Inode
+from pyi_fs.model.ranges import Ranges, union
 from pyi_fs.store.chunker import cut_points
 
 Read = Callable[[int, int], bytes]
@@ -114,14 +115,7 @@ class _Window:
         return memoryview(self._data)[:cut]
 
 
-def _runs(inode: Inode) -> Iterator[tuple[int, int]]:
-    """Yields the half-open ranges of a file that have data, neighbours joined."""
-    start = end = 0
-    for item in extent.overlapping(inode.extents, 0, inode.size):
-        if item.file_offset != end:
-            if end > start:
-                yield start, end
-            start = item.file_offset
-        end = item.end
-    if end > start:
-        yield start, end
+def _runs(inode: Inode) -> Ranges:
+    """Returns the half-open ranges of a file that have data."""
+    found = extent.overlapping(inode.extents, 0, inode.size)
+    return union((item.file_offset, item.end) for item in found)

@@ -10,7 +10,7 @@ were reached by what is gone by now, and leave the map.
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ from pyi_fs.ids import (
 from pyi_fs.model import extent
 from pyi_fs.model.extent import Extent, ExtentList
 from pyi_fs.model.operation import SealSnapshot
+from pyi_fs.model.ranges import union
 from pyi_fs.store import layout, sealmap
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.storage import PUNCH_BLOCK_BYTES
@@ -186,7 +187,7 @@ def _trimmed(
 ) -> Trim | None:
     kept = [
         _cut(piece, start, end)
-        for start, end in _merged(reached)
+        for start, end in union(reached)
         for piece in extent.overlapping(pieces, start, end)
     ]
     old_bytes = sum(piece.length for piece in extent.iterate(pieces))
@@ -221,19 +222,6 @@ def occupied_bytes(store: Store, segment: SegmentId) -> int:
     """Returns the disk that a segment occupies, sealed or not."""
     paths = (layout.seal_map(segment), layout.scratch(segment), layout.runs(segment))
     return sum(map(store.storage.allocated_bytes, paths))
-
-
-def _merged(ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yields ranges sorted, overlapping and touching ones joined."""
-    start = end = -1
-    for first, last in sorted(ranges):
-        if first > end:
-            if end > start:
-                yield start, end
-            start, end = first, last
-        end = max(end, last)
-    if end > start:
-        yield start, end
 
 
 def _cut(piece: Extent, start: int, end: int) -> Extent:

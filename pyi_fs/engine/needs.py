@@ -14,19 +14,19 @@ from typing import NamedTuple
 
 from pyi_fs.engine.history import History
 from pyi_fs.engine.holders import Held, Holders
+from pyi_fs.engine.marking import sealed_maps
 from pyi_fs.engine.references import LayerGraph, all_layers, table_chunks
 from pyi_fs.engine.store import Store
 from pyi_fs.engine.tables import Beginnings, Folds
 from pyi_fs.engine.unwritten import unwritten_segments
 from pyi_fs.format.treeobject import decode_tree_object
-from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, TreeObjectId, segment_id
+from pyi_fs.ids import ChunkId, InodeNumber, LayerId, SegmentId, TreeObjectId
 from pyi_fs.model import extent
-from pyi_fs.model.edit import apply
 from pyi_fs.model.extent import SCRATCH, Extent, ExtentList
 from pyi_fs.model.mutation import Adopt, Graft, Share, Write
-from pyi_fs.model.touched import Touched
+from pyi_fs.model.ranges import Ranges, union
 from pyi_fs.model.tree import Tree
-from pyi_fs.store import layout, sealmap
+from pyi_fs.store import layout
 
 Progress = Callable[[str], None]
 
@@ -57,7 +57,7 @@ class Needs(NamedTuple):
 def needs_of(store: Store, held: Held, progress: Progress = lambda _: None) -> Needs:
     """Returns who needs what. O(store), without file data; `StoreError` if damage hides it."""
     positions = held.by_position()
-    maps = dict(_maps(store))
+    maps = sealed_maps(store)
     unwritten = unwritten_segments(store) - maps.keys()
     layers: dict[LayerId, Holders] = dict.fromkeys(all_layers(store.storage), 0)
     beginnings = Beginnings(store)
@@ -108,17 +108,6 @@ def _chunks_of_layers(
 _Ranges = dict[SegmentId, dict[tuple[int, int], Holders]]
 
 
-def _maps(store: Store) -> Iterator[tuple[SegmentId, ExtentList]]:
-    """Yields the maps of segments whose sealing has finished."""
-    for layer in all_layers(store.storage):
-        names = store.storage.list(layout.layer_directory(layer))
-        for name in names:
-            index = layout.segment_of(name, "map-")
-            if index is not None and f"scratch-{index:06d}" not in names:
-                path = layout.seal_map(segment_id(layer, index))
-                yield segment_id(layer, index), sealmap.decode(store.storage.read(path), path)
-
-
 def _reached_ranges(
     store: Store,
     positions: Mapping[LayerId, Mapping[int, Holders]],
@@ -134,7 +123,7 @@ def _reached_ranges(
         progress(layout.journal(root))
         numbers = candidates.of(reached[root])
         for history in folds.of(root) if numbers else ():
-            _collect(store, history, root, offsets, numbers, ranges)
+            _collect(history, root, offsets, numbers, ranges)
     return ranges
 
 
@@ -169,7 +158,6 @@ class _Candidates:
 
 
 def _collect(
-    store: Store,
     history: History,
     layer: LayerId,
     offsets: Mapping[int, Holders],
@@ -182,23 +170,16 @@ def _collect(
     # at another is needed by who is in the first sum and what lies between.
     since: dict[InodeNumber, int] = dict.fromkeys(candidates, 0)
     between = _Between([offsets[place] for place in places])
-    tree = history.start_tree(layer)
-    before = tree
-    touched = Touched()
-    records = store.layers.records(layer, 0, places[-1])
-    following = next(records, None)
-    for index, place in enumerate(places):
-        while following is not None and following[0] <= place:
-            tree = apply(tree, following[1])
-            touched.add(following[1])
-            following = next(records, None)
-        if index:
-            for number in candidates & touched.inodes:
-                _add(before, number, between.holders(since[number], index), ranges)
+    tree: Tree | None = None
+    for index, step in enumerate(history.steps(layer, places)):
+        if tree is not None and step.changed is not None:
+            for number in candidates & step.changed:
+                _add(tree, number, between.holders(since[number], index), ranges)
                 since[number] = index
-        before, touched = tree, Touched()
-    for number in candidates:
-        _add(tree, number, between.holders(since[number], len(places)), ranges)
+        tree = step.tree
+    if tree is not None:
+        for number in candidates:
+            _add(tree, number, between.holders(since[number], len(places)), ranges)
 
 
 class _Between:
@@ -249,19 +230,9 @@ def _pieces(ranges: Mapping[tuple[int, int], Holders]) -> Iterator[Piece]:
         place = edge
 
 
-def kept(pieces: Iterable[Piece], removed: Holders) -> Iterator[tuple[int, int]]:
-    """Yields the ranges that somebody else than `removed` needs, touching ones joined."""
-    start = end = -1
-    for piece in pieces:
-        if not piece.holders & ~removed:
-            continue
-        if piece.start != end:
-            if end > start:
-                yield start, end
-            start = piece.start
-        end = piece.end
-    if end > start:
-        yield start, end
+def kept(pieces: Iterable[Piece], removed: Holders) -> Ranges:
+    """Returns the ranges that somebody else than `removed` needs."""
+    return union((one.start, one.end) for one in pieces if one.holders & ~removed)
 
 
 def cut_map(pieces: ExtentList, ranges: Iterable[tuple[int, int]]) -> list[Extent]:
