@@ -20,13 +20,12 @@ from tests.support.acceptance import Served
 from tests.support.acceptance_eager import AT_ONCE, EAGER, Collector
 from tests.support.commands import Done
 from tests.support.engine_rig import noise
-from tests.support.purge_rig import places
+from tests.support.purge_rig import SECRET, places
 
 pytestmark = [pytest.mark.mount, pytest.mark.crash, pytest.mark.slow]
 
 # What dies is no mount.
 TRANSPORTS = (DIRECT,)
-SECRET = b"sk-live-" + noise(24, "secret").hex().encode()
 FILES = {f"keep{index}": noise(100_000, f"keep {index}") for index in range(3)}
 
 

@@ -25,10 +25,10 @@ with announcement(DirectoryStorage(sys.argv[1])) as announce:
 """
 
 
-def announcing(path: Path) -> "subprocess.Popen[bytes]":
+def announcing(path: Path, program: str = ANNOUNCE) -> "subprocess.Popen[bytes]":
     """Starts a process that announces a mount until its input ends."""
     return subprocess.Popen(
-        [sys.executable, "-c", ANNOUNCE, str(path)],
+        [sys.executable, "-c", program, str(path)],
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.PIPE,
@@ -178,13 +178,7 @@ with announcement(storage) as first:
 
 def test_the_end_of_a_mount_is_not_that_of_a_process_that_serves_others(storage, tmp_path):
     """It would be waited for in vain: here until the pipe is closed, which is afterwards."""
-    with subprocess.Popen(
-        [sys.executable, "-c", SEVERAL, str(tmp_path)],
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
+    with announcing(tmp_path, SEVERAL) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         assert process.stdout.readline() == b"announced\n"

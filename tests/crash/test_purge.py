@@ -20,6 +20,7 @@ from tests.support.engine_rig import noise, opened, put, written
 from tests.support.garbage_rig import seal_everything
 from tests.support.plain_rig import materialised, newest
 from tests.support.purge_rig import (
+    SECRET,
     comparable,
     crashing,
     pictures,
@@ -32,7 +33,6 @@ from tests.support.storage import Crash
 from tests.support.workspaces import Boot, IndexShelf
 
 Shown = dict[object, dict[bytes, object]]
-SECRET = b"sk-live-" + noise(24, "secret").hex().encode()
 
 
 def is_env(_: str, path: bytes) -> bool:

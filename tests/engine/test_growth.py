@@ -44,13 +44,18 @@ def edit(store: Store, *places: int, data: bytes = b"edited") -> None:
             branch.write(number_of(branch), place, data, 1)
 
 
+def begun(store: Store) -> tuple[bytes, int]:
+    """Makes the large file; returns its bytes, and what is kept by then."""
+    content = noise(SIZE)
+    with written(store, "a") as (_, branch):
+        put(branch, b"large", content)
+    return content, kept(store)
+
+
 def test_sixteen_edits_of_a_large_file(tmp_path: Path) -> None:
     """The work of the bench, whose target is 256 KiB; 16 chunks anew were 1.2 MB."""
     with opened(tmp_path / "store") as store:
-        content = noise(SIZE)
-        with written(store, "a") as (_, branch):
-            put(branch, b"large", content)
-        before = kept(store)
+        content, before = begun(store)
         places = [index * 2_000_003 for index in range(16)]
         edit(store, *places)
         # A tree object that names all chunks of the file, a map, records, a chunk of six bytes.
@@ -70,10 +75,7 @@ def test_sixteen_edits_of_a_large_file(tmp_path: Path) -> None:
 def test_ten_bytes_before_a_large_file_that_is_written_anew(tmp_path: Path) -> None:
     """All chunks are found again, the first but for ten bytes; two lists name all of them."""
     with opened(tmp_path / "store") as store:
-        content = noise(SIZE)
-        with written(store, "a") as (_, branch):
-            put(branch, b"large", content)
-        before = kept(store)
+        content, before = begun(store)
         with written(store, "a") as (_, branch):
             put(branch, b"large", b"0123456789" + content)
         assert kept(store) - before <= 56 << 10

@@ -26,6 +26,7 @@ from tests.support.engine_rig import contents, noise, opened, put, written
 from tests.support.garbage_rig import seal_everything, tomorrow
 from tests.support.plain_rig import materialised, newest, plain_paths
 from tests.support.purge_rig import (
+    SECRET,
     comparable,
     pictures,
     places,
@@ -34,8 +35,6 @@ from tests.support.purge_rig import (
     seal_all_snapshots,
     without,
 )
-
-SECRET = b"sk-live-" + noise(24, "secret").hex().encode()
 
 
 def sound(store: Store) -> bool:

@@ -8,11 +8,9 @@ from pyi_fs.engine.fsck import check_directory
 from pyi_fs.ids import BranchName
 from tests.support.engine_rig import contents, noise, opened, put, written
 from tests.support.fixtures import shared_memory
-from tests.support.purge_rig import purge
+from tests.support.purge_rig import SECRET, purge
 
 __all__ = ["shared_memory"]
-
-SECRET = b"sk-live-" + noise(24, "secret").hex().encode()
 
 
 def files_with(*places: Path) -> list[Path]:

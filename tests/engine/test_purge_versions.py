@@ -9,6 +9,7 @@ from pyi_fs.store import sealmap
 from tests.support.engine_rig import noise, opened, put, written
 from tests.support.garbage_rig import seal_everything
 from tests.support.purge_rig import (
+    SECRET,
     comparable,
     pictures,
     places,
@@ -17,8 +18,6 @@ from tests.support.purge_rig import (
     seal_all_snapshots,
     without,
 )
-
-SECRET = b"sk-live-" + noise(24, "secret").hex().encode()
 
 
 def test_versions_that_are_parts_of_each_other(tmp_path: Path) -> None:

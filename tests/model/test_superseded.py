@@ -5,7 +5,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pyi_fs import limits
-from pyi_fs.errors import RequestError
 from pyi_fs.ids import ROOT_INODE, InodeNumber, SegmentId
 from pyi_fs.model.edit import apply
 from pyi_fs.model.inode import Inode
@@ -29,8 +28,7 @@ from pyi_fs.model.mutation import (
 )
 from pyi_fs.model.superseded import MAY_SUPERSEDE, gives_back, superseded, with_other_bytes
 from pyi_fs.model.tree import root_only
-from tests.support.oracle import Content
-from tests.support.strategies import mutations
+from tests.support.strategies import grown
 
 FILE = InodeNumber(5)
 END = limits.FILE_BYTES_MAX
@@ -98,17 +96,10 @@ def test_what_is_made_to_hold_less_is_what_gives_back() -> None:
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_an_inode_that_is_not_named_holds_no_other_bytes(data: st.DataObject) -> None:
-    content, tree = Content(), EMPTY
-    for step in range(data.draw(st.integers(2, 25))):
-        mutation = data.draw(mutations(tree, content, step))
-        try:
-            new = apply(tree, mutation)
-        except RequestError:
-            continue
+    for tree, mutation, new in grown(data):
         for number in set(new.numbers()) - set(with_other_bytes(mutation)):
             before, after = tree.inode(number), new.existing(number)
             assert after.extents == (before.extents if before is not None else b"")
-        tree = new
 
 
 def test_of_a_graft_those_are_named_that_are_there_afterwards() -> None:

@@ -18,7 +18,10 @@ from pyi_fs.store.directory_storage import DirectoryStorage
 from pyi_fs.store.oplog import OperationsLog
 from pyi_fs.store.packs import PackReader, list_packs, read_pack_index
 from pyi_fs.store.storage import AppendFile
+from tests.support.engine_rig import noise
 from tests.support.storage import Crash
+
+SECRET = b"sk-live-" + noise(24, "secret").hex().encode()
 
 
 class Shown(NamedTuple):

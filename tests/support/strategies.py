@@ -5,7 +5,7 @@ into themselves.
 """
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hypothesis import strategies as st
 
@@ -224,16 +224,24 @@ def mutations(draw: st.DrawFn, tree: Tree, content: Content, time_ns: int) -> Mu
     return draw(st.sampled_from(_MAKERS))(Chooser(draw, tree, content, time_ns))
 
 
-def marked_trees(data: st.DataObject) -> tuple[Tree, list[tuple[Tree, Touched]]]:
-    """Returns a tree after some mutations, and each one before with what was touched since."""
+def grown(data: st.DataObject) -> Iterator[tuple[Tree, Mutation, Tree]]:
+    """Yields some mutations that are possible one after the other: the tree before and after."""
     content, tree = Content(), root_only(0o40755, 0, 0, 1)
-    marks: list[tuple[Tree, Touched]] = []
     for step in range(data.draw(st.integers(2, 25))):
         mutation = data.draw(mutations(tree, content, step))
         try:
-            tree = apply(tree, mutation)
+            new = apply(tree, mutation)
         except RequestError:
             continue
+        yield tree, mutation, new
+        tree = new
+
+
+def marked_trees(data: st.DataObject) -> tuple[Tree, list[tuple[Tree, Touched]]]:
+    """Returns a tree after some mutations, and each one before with what was touched since."""
+    tree = root_only(0o40755, 0, 0, 1)
+    marks: list[tuple[Tree, Touched]] = []
+    for _, mutation, tree in grown(data):
         for _, touched in marks:
             touched.add(mutation)
         marks.append((tree, Touched()))
