@@ -93,7 +93,7 @@ class DirectTransport:
         self._counts: dict[int, int] = {}
         self.buffer = bytearray(protocol.REQUEST_BYTES_MAX)
         self._view = memoryview(self.buffer)
-        self._aside = Aside(self._take, facade)
+        self._aside = Aside(self.take, facade)
         facade.before_sleep = self._aside.finish
         self._caller = Caller(0, 0)
         self._reads: dict[int, tuple[int, trio.CancelScope]] = {}
@@ -195,11 +195,11 @@ class DirectTransport:
         self._words[Word.UNANSWERED] = 0
         return False
 
-    def take(self, length: int) -> None:
-        """Answers the request of so many bytes in `buffer`, or sees to it that it will be."""
-        self._take(self.buffer, self._view, length)
+    def take(self, buffer: bytearray, view: memoryview, length: int) -> None:
+        """Answers the request of so many bytes in a buffer, or sees to it that it will be.
 
-    def _take(self, buffer: bytearray, view: memoryview, length: int) -> None:
+        `view`: of the whole buffer.
+        """
         try:
             header = protocol.header(buffer, length)
         except MalformedRequestError as error:

@@ -176,13 +176,8 @@ def header(message: Buffer, length: int) -> Header:
     return found
 
 
-def answer(unique: int, body: bytes) -> bytes:
-    """Returns a whole answer."""
-    return _OUT_HEADER.pack(OUT_HEADER_BYTES + len(body), 0, unique) + body
-
-
 def answer_header(unique: int, body_bytes: int) -> bytes:
-    """Returns what stands before a body that is handed over by itself."""
+    """Returns what stands before the body of an answer."""
     return _OUT_HEADER.pack(OUT_HEADER_BYTES + body_bytes, 0, unique)
 
 

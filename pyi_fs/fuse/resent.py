@@ -74,7 +74,7 @@ def noting_changes(state: MountState, table: Mapping[int, Handler]) -> dict[int,
             if branch is not None:
                 words[_CHANGE] = 0
                 words[_CHANGE_VIEW] = view.number
-                writer = branch.layers.writer
+                writer = branch.writer
                 if writer is None:
                     words[_CHANGE_LAYER], words[_CHANGE_OFFSET] = branch.position
                 else:

@@ -161,13 +161,13 @@ def test_an_upgrade_of_one_is_one_of_all(store, three):
 BUG = """
 import pyi_fs.fuse.direct_transport as module
 from pyi_fs.fuse.ledger import Word
-take = module.DirectTransport._take
+take = module.DirectTransport.take
 def broken(self, buffer, view, length):
     if b"break-the-loop" in buffer[:length]:
         if not self._ledger.words[Word.TAKEOVERS]:
             raise RuntimeError("a mistake")
     return take(self, buffer, view, length)
-module.DirectTransport._take = broken
+module.DirectTransport.take = broken
 """
 
 

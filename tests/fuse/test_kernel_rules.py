@@ -48,7 +48,7 @@ class Kernel:
                 return header[2], header[1]
 
     def answer(self, unique, body):
-        os.write(self.device, protocol.answer(unique, body))
+        os.write(self.device, protocol.answer_header(unique, len(body)) + body)
 
     def answer_size(self, unique, size):
         """Answers a GETATTR of the root: to be kept."""

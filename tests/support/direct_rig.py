@@ -67,8 +67,9 @@ class DirectRig(Rig):
 
     def put(self, message: bytes) -> None:
         """Has the transport take a message as it would from the device."""
-        self.transport.buffer[: len(message)] = message
-        self.transport.take(len(message))
+        buffer = self.transport.buffer
+        buffer[: len(message)] = message
+        self.transport.take(buffer, memoryview(buffer), len(message))
 
     def answer(self) -> tuple[int, int, bytes] | None:
         """Returns the next answer: request, errno and body; None if there is none."""
